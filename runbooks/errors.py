@@ -1,0 +1,30 @@
+"""What can end a command early, and the exit status that says so."""
+
+from __future__ import annotations
+
+
+class RunbookError(Exception):
+    """Ends a command with one line: what is wrong and what to do.
+
+    Never raised for something a procedure survives: that is an `Outcome`.
+    """
+
+    exit_status = 1
+
+
+class BadInputError(RunbookError):
+    """The arguments or the answer will not do. Nothing was changed."""
+
+    exit_status = 2
+
+
+class HostError(RunbookError):
+    """The host could not be reached, or has no Mailman 2 that answers."""
+
+    exit_status = 3
+
+
+class LostError(RunbookError):
+    """The connection, or the program on the host, ended before its work did."""
+
+    exit_status = 1
