@@ -1,0 +1,1 @@
+"""Mailman's log files."""

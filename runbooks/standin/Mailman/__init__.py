@@ -1,0 +1,1 @@
+"""The stand-in's Mailman package. It is not GNU Mailman."""

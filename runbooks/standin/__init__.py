@@ -1,0 +1,1 @@
+"""The stand-in for Mailman 2: see README.md in this folder."""
