@@ -61,10 +61,7 @@ def install(target, python=sys.executable, mm_cfg=None, mm_cfg_link=None, links=
     # So that users who may not write here need not compile each time.
     subprocess.check_call([python, "-m", "compileall", "-q", os.path.join(target, "Mailman")])
     for program in PROGRAMS if links else ():
-        link = os.path.join(links, program)
-        if os.path.lexists(link):
-            os.unlink(link)
-        os.symlink(os.path.join(target, "bin", program), link)
+        _link(os.path.join(target, "bin", program), os.path.join(links, program))
 
 
 def make_site(var_prefix):
@@ -94,6 +91,12 @@ def settings(var_prefix, user=None, group=None, host=None):
         if value is not None:
             lines.append("%s = %r" % (setting, str(value)))
     return "\n".join(lines) + "\n"
+
+
+def _link(place, name):
+    if os.path.lexists(name):
+        os.unlink(name)
+    os.symlink(place, name)
 
 
 def _make_programs(target, python):

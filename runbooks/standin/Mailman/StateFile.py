@@ -2,16 +2,23 @@
 
 import errno
 import os
-import pickle
 import shutil
 import socket
-import sys
 
 from Mailman import Errors, mm_cfg
 from Mailman.Logging.Syslog import syslog
 
-if sys.version_info[0] == 2:
+try:
     import cPickle as pickle
+
+    _unpickle = pickle.loads
+except ImportError:
+    import pickle
+
+    def _unpickle(data):
+        # What Python 2 wrote has byte strings in it.
+        return pickle.loads(data, encoding="latin1")
+
 
 # Both Pythons write what both can read.
 PROTOCOL = 1
@@ -61,7 +68,7 @@ def _read(path):
             raise
         return None, str(error)
     try:
-        state = pickle.loads(data) if sys.version_info[0] == 2 else pickle.loads(data, encoding="latin1")
+        state = _unpickle(data)
     except Exception as error:  # a pickle that is broken can raise just about anything
         return None, str(error)
     if not isinstance(state, dict):
