@@ -1,0 +1,304 @@
+"""What every test shares: the choice of a Mailman to test on, and the `box` that has it.
+
+Nothing of Docker is touched unless a test that needs a container is about to run.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent
+for folder in (ROOT, ROOT / "docker"):
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+
+import engine as engines  # noqa: E402
+import images  # noqa: E402
+
+from tests.support import selection  # noqa: E402
+from tests.support.box import Box, BoxError  # noqa: E402
+
+
+@dataclass
+class Run:
+    """What this test run uses of Docker."""
+
+    project: str
+    engine: engines.Engine | None = None
+    subjects: dict[str, selection.Subject] = field(default_factory=dict)
+    services: list[str] = field(default_factory=list)
+    layouts: list[str] = field(default_factory=list)
+
+    def header(self) -> list[str]:
+        return [subject.describe(self.layouts) for subject in self.subjects.values()]
+
+
+RUN = pytest.StashKey[Run]()
+WORKERS = pytest.StashKey[list[str]]()
+
+
+# Options
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("mailman", "the Mailman to test on")
+    group.addoption(
+        "--mailman-image",
+        metavar="packaged|standin|NAME:TAG",
+        help="the image of the container tests: Mailman from Ubuntu's package, the stand-in, or "
+        "any image with a Mailman 2 in Debian's layout (default: packaged where its base can be "
+        "pulled, else standin)",
+    )
+    group.addoption(
+        "--layout",
+        choices=selection.LAYOUTS,
+        action="append",
+        help="run the container tests on this site layout alone (default: on each)",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in (
+        "container: needs a Docker engine (given to every test that uses `box`)",
+        "layout(name): is about the site layout `single` or `multi` alone",
+        "python(version): is about Mailman's programs on this Python, '2.7' or '3.9', alone",
+    ):
+        config.addinivalue_line("markers", line)
+    config.stash[RUN] = Run(project=f"runbooks-test-{os.getpid()}")
+    config.stash[WORKERS] = []
+
+
+# Every container test runs on every container
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "box" not in metafunc.fixturenames:
+        return
+    possible = selection.slots(
+        metafunc.config.getoption("--mailman-image"),
+        metafunc.config.getoption("--layout") or selection.LAYOUTS,
+    )
+    metafunc.parametrize(
+        "box",
+        [
+            pytest.param(slot, id=slot.id, marks=pytest.mark.container)
+            for slot in possible
+            if wanted(metafunc.definition, slot)
+        ],
+        indirect=True,
+        scope="function",
+    )
+
+
+def wanted(item: pytest.Item, slot: selection.Slot) -> bool:
+    """Whether a test's markers allow a container, as far as it is known."""
+    layout = item.get_closest_marker("layout")
+    python = item.get_closest_marker("python")
+    return (layout is None or slot.layout in layout.args) and (
+        python is None or slot.python is None or slot.python in python.args
+    )
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """When all that is not to run is gone: get what is left its containers' images."""
+    needed = [slot for item in items if (slot := slot_of(item)) is not None]
+    if not needed or config.option.collectonly:
+        return
+    run = config.stash[RUN]
+    prepare(config, run)
+    kept, dropped = [], []
+    for item in items:
+        slot = slot_of(item)
+        if slot is not None:
+            subject = selection.subject_of(slot, run.subjects)
+            python = item.get_closest_marker("python")
+            if subject is None or (python and subject.mailman.python not in python.args):
+                dropped.append(item)
+                continue
+            if slot.service not in run.services:
+                run.services.append(slot.service)
+            if slot.layout not in run.layouts:
+                run.layouts.append(slot.layout)
+        kept.append(item)
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = kept
+
+
+def slot_of(item: pytest.Item) -> selection.Slot | None:
+    callspec = getattr(item, "callspec", None)
+    slot = callspec.params.get("box") if callspec is not None else None
+    return slot if isinstance(slot, selection.Slot) else None
+
+
+def prepare(config: pytest.Config, run: Run) -> None:
+    """An engine and the images. Raises UsageError with the one line that helps."""
+    signal.signal(signal.SIGTERM, interrupt)
+    say = reporter(config)
+    try:
+        if hasattr(config, "workerinput") and engines.answer() is None:
+            # Several workers would each install one.
+            raise engines.EngineError("parallel tests need a Docker engine that runs already")
+        run.engine = engines.obtain(say)
+        os.environ.update(run.engine.environment)
+        if not run.engine.bridge:
+            os.environ["MAILMAN_NETWORK"] = "none"
+        run.subjects = selection.choose(config.getoption("--mailman-image"), run.engine, say)
+    except (engines.EngineError, images.ImageError, BoxError) as problem:
+        raise pytest.UsageError(str(problem)) from None
+    for variable, subject in run.subjects.items():
+        os.environ[variable] = subject.image.id
+
+
+def interrupt(number: int, frame: Any) -> None:
+    """End as after an interrupt from the keyboard, which puts everything away."""
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def reporter(config: pytest.Config) -> Callable[[str], None]:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+
+    def say(line: str) -> None:
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(line)
+
+    return say
+
+
+# What the run says of itself
+
+
+def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
+    return config.stash[RUN].header()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: Any) -> None:
+    """A worker of pytest-xdist has ended: keep what it ran on."""
+    for line in getattr(node, "workeroutput", {}).get("mailman", []):
+        if line not in node.config.stash[WORKERS]:
+            node.config.stash[WORKERS].append(line)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    for line in config.stash[RUN].header() or config.stash[WORKERS]:
+        terminalreporter.write_line(line)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["mailman"] = session.config.stash[RUN].header()
+
+
+# Putting away
+
+
+def pytest_keyboard_interrupt(excinfo: Any) -> None:
+    """Do not let a second signal, such as tox sends, interrupt what puts things away."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    run = config.stash.get(RUN, None)
+    if run is None or run.engine is None:
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        remove_project(run.project)
+    finally:
+        run.engine.stop()
+        signal.signal(signal.SIGINT, before)
+
+
+def remove_project(project: str) -> None:
+    """Remove the containers that Compose did not: those of a start that was interrupted."""
+    label = f"label=com.docker.compose.project={project}"
+    listed = subprocess.run(
+        ["docker", "ps", "--all", "--quiet", "--filter", label],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.split()
+    if listed:
+        subprocess.run(["docker", "rm", "--force", *listed], capture_output=True, check=False)
+
+
+# Containers, through pytest-docker
+
+
+@pytest.fixture(scope="session")
+def docker_compose_command(pytestconfig: pytest.Config) -> str:
+    engine = pytestconfig.stash[RUN].engine
+    assert engine is not None
+    return " ".join(engine.compose)
+
+
+@pytest.fixture(scope="session")
+def docker_compose_file() -> str:
+    return str(ROOT / "docker" / "compose.yaml")
+
+
+@pytest.fixture(scope="session")
+def docker_compose_project_name(pytestconfig: pytest.Config) -> str:
+    return pytestconfig.stash[RUN].project
+
+
+@pytest.fixture(scope="session")
+def docker_setup(pytestconfig: pytest.Config) -> list[str]:
+    # Compose v1 has no --wait; a container that sleeps is ready when it runs.
+    return [f"up -d {' '.join(pytestconfig.stash[RUN].services)}"]
+
+
+@pytest.fixture(scope="session")
+def docker_cleanup() -> list[str]:
+    return ["down -v -t 0"]
+
+
+@pytest.fixture(scope="session")
+def boxes(
+    pytestconfig: pytest.Config, docker_services: Any
+) -> Iterator[Callable[[selection.Slot], Box]]:
+    """The box of a slot, its layout laid over it when it is first asked for."""
+    run = pytestconfig.stash[RUN]
+    made: dict[selection.Slot, Box] = {}
+
+    def get(slot: selection.Slot) -> Box:
+        if slot not in made:
+            subject = selection.subject_of(slot, run.subjects)
+            assert subject is not None
+            labels = {"project": run.project, "service": slot.service}
+            container = subprocess.run(
+                ["docker", "ps", "--no-trunc", "--quiet"]
+                + [f"--filter=label=com.docker.compose.{key}={labels[key]}" for key in labels],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout.split()
+            if len(container) != 1:
+                raise BoxError(f"no container {slot.service}: {container}")
+            made[slot] = Box.prepare(container[0], slot.layout, subject.mailman)
+        return made[slot]
+
+    yield get
+    for box in made.values():
+        box.close()
+
+
+@pytest.fixture
+def box(request: pytest.FixtureRequest, boxes: Callable[[selection.Slot], Box]) -> Box:
+    """A container with a Mailman 2 that has no lists, on each Python and each site layout."""
+    found = boxes(request.param)
+    found.reset()
+    return found

@@ -1,0 +1,360 @@
+"""A container with a Mailman 2, as a test sees it."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import selectors
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+AGENT = Path(__file__).with_name("agent.py").read_bytes()
+LAYOUTS = Path(__file__).resolve().parents[2] / "docker" / "layouts"
+PROGRAMS = "/usr/lib/mailman/bin"
+ANSWER_SECONDS = 30  # for what the agent does by itself
+
+SITES: dict[str, dict[str, str | None]] = {
+    "single": {"mailman": None},
+    "multi": {"openstack": "/srv/mailman/openstack", "zuul": "/srv/mailman/zuul"},
+}
+
+
+class BoxError(Exception):
+    """The container, not the thing under test, is in trouble."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a command did.
+
+    `rc` is 128 plus the signal's number if a signal ended it, 127 if it could not be started.
+    Text is decoded as UTF-8; bytes that are not UTF-8 come as surrogates.
+    """
+
+    rc: int
+    stdout: str
+    stderr: str
+    timed_out: bool = False
+
+
+class Agent:
+    """One agent.py in a container, and the line to it. Serves one request at a time."""
+
+    def __init__(self, container: str, interpreter: tuple[str, ...]) -> None:
+        # Read from standard input and not given as an argument, which `pgrep -f` would search.
+        loader = (
+            "import os\n"
+            "code = b''\n"
+            f"while len(code) < {len(AGENT)}:\n"
+            f"    code += os.read(0, {len(AGENT)} - len(code))\n"
+            "exec(compile(code, 'box-agent', 'exec'))"
+        )
+        # A session of its own: an interrupt from the keyboard is for pytest alone.
+        self.process = subprocess.Popen(
+            ["docker", "exec", "-i", container, *interpreter, "-B", "-c", loader],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.answers = selectors.DefaultSelector()
+        self.answers.register(self.process.stdout, selectors.EVENT_READ)
+        with contextlib.suppress(BrokenPipeError):  # ask() tells why
+            self.process.stdin.write(AGENT)
+            self.process.stdin.flush()
+
+    def ask(self, patience: float, operation: str, **arguments: Any) -> dict[str, Any]:
+        """One request and its answer. ConnectionError: the agent is gone."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        request = json.dumps({"operation": operation, **arguments}).encode("ascii") + b"\n"
+        try:
+            self.process.stdin.write(request)
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise ConnectionError(self.last_words()) from None
+        answer = b""
+        deadline = time.monotonic() + patience
+        while not answer.endswith(b"\n"):
+            if not self.answers.select(max(0, deadline - time.monotonic())):
+                self.close()
+                raise BoxError(f"no answer to {operation} within {patience:.0f} s")
+            data = os.read(self.process.stdout.fileno(), 1 << 20)
+            if not data:
+                raise ConnectionError(self.last_words())
+            answer += data
+        result: dict[str, Any] = json.loads(answer)
+        if "problem" in result:
+            raise BoxError(f"{operation}: {result['problem']}")
+        return result
+
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def last_words(self) -> str:
+        assert self.process.stderr is not None
+        words = self.process.stderr.read().decode("utf-8", "replace").strip()
+        self.close()
+        return words or "the agent in the container has ended"
+
+    def close(self) -> None:
+        self.answers.close()
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
+            if stream is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    stream.close()
+
+
+def docker(*arguments: str, stdin: bytes | None = None) -> str:
+    """A command of the Docker client that has to succeed: its output."""
+    done = subprocess.run(
+        ["docker", *arguments],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    if done.returncode != 0:
+        words = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
+        raise BoxError(f"docker {arguments[0]}: {words}")
+    return done.stdout.decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True)
+class Mailman:
+    """What a container answers when it is asked which Mailman it has.
+
+    `version` is the number in `output`, what the program `version` printed. `interpreter` is the
+    command on the programs' first line, `python` its version, as in "2.7".
+    """
+
+    version: str
+    output: str
+    interpreter: tuple[str, ...]
+    python: str
+
+    @property
+    def is_standin(self) -> bool:
+        return "stand-in" in self.output
+
+
+# One answer for each line. The variable is for images whose mm_cfg.py wants to know the site.
+ASK = f"""
+set -e
+line=$(head -n 1 {PROGRAMS}/version)
+echo "$line"
+${{line#??}} -c 'import sys; print("%d.%d" % sys.version_info[:2])'
+MAILMAN_SITE_DIR=/ {PROGRAMS}/version
+"""
+
+
+def ask_mailman(image: str) -> Mailman:
+    """Ask an image which Mailman it has. BoxError when it has none in Debian's layout."""
+    lines = docker("run", "--rm", "-i", "--entrypoint", "sh", image, stdin=ASK.encode()).split("\n")
+    if len(lines) < 3 or not lines[0].startswith("#!"):
+        raise BoxError(f"{PROGRAMS}/version in {image} answered {lines!r}")
+    output = "\n".join(lines[2:]).strip()
+    # Using Mailman version: 2.1.39
+    version = output.partition(":")[2].split()
+    if not version:
+        raise BoxError(f"{PROGRAMS}/version in {image} printed {output!r}")
+    return Mailman(version[0], output, tuple(lines[0][2:].split()), lines[1])
+
+
+class Box:
+    """A container with a Mailman 2.
+
+    It is lent to one test after another; `reset()` takes it back to where it was after the site
+    layout was laid over it. Commands may be run from several threads at once.
+    """
+
+    def __init__(self, container: str, layout: str, mailman: Mailman) -> None:
+        self.id = container
+        self.spec = f"docker://{container}"
+        self.layout = layout
+        self.mailman = mailman
+        self.version = mailman.version
+        self.python = mailman.python
+        self.is_standin = mailman.is_standin
+        self.sites = dict(SITES[layout])
+        # Remembers what clean means, and runs the commands of a test that runs one at a time.
+        self._keeper = self._new_agent()
+        self._keeper_lock = threading.Lock()
+        self._memory: dict[str, Any] | None = None
+        # Further agents, for commands that are run at the same time.
+        self._idle: list[Agent] = []
+        self._idle_lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<Box {self.version} python{self.python} {self.layout} {self.id[:12]}>"
+
+    @classmethod
+    def prepare(cls, container: str, layout: str, mailman: Mailman) -> Box:
+        """Lay a site layout over a new container, and remember that state as the clean one."""
+        script = (LAYOUTS / f"{layout}.sh").read_bytes()
+        docker("exec", "-i", container, "sh", "-s", stdin=script)
+        box = cls(container, layout, mailman)
+        # Compiles mm_cfg.py and whatever else is not yet, so that no test has to.
+        for site in box.sites:
+            done = box.run([f"{PROGRAMS}/list_lists"], env=box.environment(site))
+            if done.rc != 0:
+                raise BoxError(f"list_lists in the new container: {done.stderr}")
+        box._memory = box._ask_keeper("snapshot")
+        return box
+
+    def prefix(self, site: str) -> str:
+        """The folder that has a site's `lists`, `locks`, `logs` and so on."""
+        return self.sites[site] or "/var/lib/mailman"
+
+    def environment(self, site: str) -> dict[str, str]:
+        """The variables with which Mailman's programs work on a site."""
+        directory = self.sites[site]
+        return {} if directory is None else {"MAILMAN_SITE_DIR": directory}
+
+    def run(
+        self,
+        argv: list[str],
+        user: str | None = None,
+        env: dict[str, str] | None = None,
+        stdin: str | bytes | None = None,
+        timeout: float = 60,
+    ) -> Result:
+        """Run a command in `/`, as root or another user, and wait for it for `timeout` seconds.
+
+        A command that takes longer is killed, with everything it has started. What it leaves in
+        the background runs on until the next reset.
+        """
+        if isinstance(stdin, str):
+            stdin = stdin.encode("utf-8", "surrogateescape")
+        request = {
+            "argv": argv,
+            "user": user,
+            "env": env or {},
+            "stdin": None if stdin is None else base64.b64encode(stdin).decode("ascii"),
+            "timeout": timeout,
+        }
+        with self._agent() as agent:
+            try:
+                answer = agent.ask(timeout + ANSWER_SECONDS, "run", **request)
+            except ConnectionError as problem:
+                raise BoxError(f"while {argv[0]} ran: {problem}") from None
+        return Result(
+            rc=answer["rc"],
+            stdout=base64.b64decode(answer["stdout"]).decode("utf-8", "surrogateescape"),
+            stderr=base64.b64decode(answer["stderr"]).decode("utf-8", "surrogateescape"),
+            timed_out=answer["timed_out"],
+        )
+
+    def sh(
+        self,
+        script: str,
+        user: str | None = None,
+        env: dict[str, str] | None = None,
+        stdin: str | bytes | None = None,
+        timeout: float = 60,
+    ) -> Result:
+        """Run a shell script."""
+        return self.run(["sh", "-c", script], user=user, env=env, stdin=stdin, timeout=timeout)
+
+    def put(
+        self, path: str, text: str | bytes, mode: int = 0o644, owner: str = "root:root"
+    ) -> None:
+        """Write a file; its folder has to exist."""
+        data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
+        self._ask_keeper(
+            "put",
+            path=encode_path(path),
+            data=base64.b64encode(data).decode("ascii"),
+            mode=mode,
+            owner=owner,
+        )
+
+    def read(self, path: str) -> str:
+        """The text of a file."""
+        return self.read_bytes(path).decode("utf-8", "surrogateescape")
+
+    def read_bytes(self, path: str) -> bytes:
+        return base64.b64decode(self._ask_keeper("read", path=encode_path(path))["data"])
+
+    def changes(self) -> dict[str, str]:
+        """What differs from the clean state: {path: "added" | "changed" | "removed"}.
+
+        Of every folder that a procedure may touch: /etc, /home, /opt, /root, /run, /srv, /tmp,
+        /var, /usr/lib/mailman, /usr/local, /dev/shm, without what belongs to Debian's packages. A
+        file counts as changed when its content, mode or owner is not what it was.
+        """
+        found = self._ask_keeper("changes")["changes"]
+        return {os.fsdecode(base64.b64decode(path)): what for path, what in found}
+
+    def reset(self) -> None:
+        """Back to the clean state: processes, files, links, modes, owners. Read back."""
+        self._ask_keeper("reset")
+        self._drop_idle()
+
+    def close(self) -> None:
+        self._drop_idle()
+        self._keeper.close()
+
+    def _new_agent(self) -> Agent:
+        return Agent(self.id, self.mailman.interpreter)
+
+    @contextlib.contextmanager
+    def _agent(self) -> Iterator[Agent]:
+        """An agent for this thread alone."""
+        if self._keeper_lock.acquire(blocking=False):
+            try:
+                self._revive_keeper()
+                yield self._keeper
+            finally:
+                self._keeper_lock.release()
+            return
+        with self._idle_lock:
+            agent = self._idle.pop() if self._idle else None
+        if agent is None or not agent.alive():
+            agent = self._new_agent()
+        yield agent
+        with self._idle_lock:
+            self._idle.append(agent)
+
+    def _drop_idle(self) -> None:
+        with self._idle_lock:
+            idle, self._idle = self._idle, []
+        for agent in idle:
+            agent.close()
+
+    def _revive_keeper(self) -> None:
+        """A test may end every process there is, and the agents with them."""
+        if not self._keeper.alive():
+            self._keeper.close()
+            self._keeper = self._new_agent()
+            if self._memory is not None:
+                self._keeper.ask(ANSWER_SECONDS, "adopt", **self._memory)
+
+    def _ask_keeper(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        with self._keeper_lock:
+            for attempt in (1, 2):
+                self._revive_keeper()
+                try:
+                    return self._keeper.ask(ANSWER_SECONDS, operation, **arguments)
+                except ConnectionError as problem:
+                    # It died unnoticed. Nothing that these operations do is wrong to do again.
+                    if attempt == 2:
+                        raise BoxError(f"{operation}: {problem}") from None
+        raise AssertionError("unreachable")
+
+
+def encode_path(path: str) -> str:
+    return base64.b64encode(os.fsencode(path)).decode("ascii")

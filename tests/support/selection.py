@@ -1,0 +1,97 @@
+"""Which Mailman a test run is about: the image, its Pythons, the site layouts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import engine as engines
+import images
+
+from tests.support.box import SITES, BoxError, Mailman, ask_mailman
+
+LAYOUTS = tuple(SITES)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A container that tests may run on.
+
+    `service` is its name in docker/compose.yaml. `python` is the version that Mailman's programs
+    run on, None for an image that has not been asked yet.
+    """
+
+    service: str
+    layout: str
+    python: str | None
+
+    @property
+    def id(self) -> str:
+        return f"python{self.python}-{self.layout}" if self.python else self.layout
+
+
+def slots(option: str | None, layouts: Iterable[str] = LAYOUTS) -> list[Slot]:
+    """The containers that `--mailman-image OPTION` may turn out to have, before anything is asked.
+
+    Without the option it is the stand-in or the packaged Mailman, which has the first Python alone.
+    """
+    pythons: list[str | None] = [None]
+    if option in (None, "standin"):
+        pythons = list(images.STANDIN_PYTHONS)
+    elif option == "packaged":
+        pythons = ["2.7"]
+    return [
+        Slot(f"python3-{layout}" if place else layout, layout, python)
+        for place, python in enumerate(pythons)
+        for layout in layouts
+    ]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One image under test and the Mailman in it."""
+
+    image: images.Image
+    mailman: Mailman
+
+    def describe(self, layouts: Iterable[str]) -> str:
+        what = "the stand-in, not GNU Mailman" if self.mailman.is_standin else "GNU Mailman"
+        return (
+            f"Mailman {self.mailman.version} ({what}) on Python {self.mailman.python}, "
+            f"layouts {', '.join(layouts)}, image {self.image.name}"
+        )
+
+
+def choose(
+    option: str | None, engine: engines.Engine, say: Callable[[str], None]
+) -> dict[str, Subject]:
+    """The images of the run, by the environment variable that gives each to docker/compose.yaml.
+
+    Raises ImageError or BoxError with one line for a person.
+    """
+    if option is None:
+        try:
+            found = [images.packaged(engine, say)]
+        except images.ImageError as problem:
+            say(f"no packaged Mailman ({problem}): the stand-in is used")
+            found = list(images.standin(engine, say).values())
+    elif option == "packaged":
+        found = [images.packaged(engine, say)]
+    elif option == "standin":
+        found = list(images.standin(engine, say).values())
+    else:
+        found = [images.named(option, say)]
+    variables = ("MAILMAN_IMAGE", "MAILMAN_PYTHON3_IMAGE")
+    subjects = {
+        variable: Subject(image, ask_mailman(image.id))
+        for variable, image in zip(variables, found, strict=False)
+    }
+    if option == "standin" and not all(one.mailman.is_standin for one in subjects.values()):
+        raise BoxError("the stand-in's image does not say that it is the stand-in")
+    return subjects
+
+
+def subject_of(slot: Slot, subjects: dict[str, Subject]) -> Subject | None:
+    """The image that a slot's container has in this run; None when there is none in this run."""
+    second = slot.service.startswith("python3-")
+    return subjects.get("MAILMAN_PYTHON3_IMAGE" if second else "MAILMAN_IMAGE")
