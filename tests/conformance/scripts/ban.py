@@ -1,0 +1,8 @@
+def ban(m, address):
+    try:
+        m.Lock()
+        if address not in m.ban_list:
+            m.ban_list.append(address)
+        m.Save()
+    finally:
+        m.Unlock()
