@@ -1,0 +1,5 @@
+"""``python -m runbooks`` is ``runbook``."""
+
+from runbooks.cli import main
+
+main()

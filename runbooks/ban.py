@@ -1,0 +1,395 @@
+"""*Banning an Address from All Lists*: by hand, and by command."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runbooks.addresses import Entry
+from runbooks.errors import BadInputError
+from runbooks.mailman import Installation, Site, unknown_list
+from runbooks.onhost import source
+from runbooks.procedure import File, Outcome, Procedure, Step, Trouble
+
+#: Seconds for which a list's lock is waited for, unless told otherwise.
+TIMEOUT = 10.0
+
+#: Most processes that work on the host at a time, unless told otherwise.
+MOST_JOBS = 4
+
+_MODULES = ("lists", "locks", "ban", "banning")
+
+
+# -- by command ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which lists of an installation a command is about."""
+
+    installation: Installation
+    sites: tuple[Site, ...]
+    #: names of lists, as Mailman spells them; all lists when empty
+    names: tuple[str, ...] = ()
+    jobs: int = 1
+    #: seconds
+    timeout: float = TIMEOUT
+
+    def parameters(self, lists: dict[str, list[str]] | None = None) -> dict[str, object]:
+        """For an on-host program. `lists`: the lists of each site, where not all are meant."""
+        return {
+            "sites": [
+                site.on_host(self.installation, None if lists is None else lists[site.name])
+                for site in self.sites
+            ],
+            "jobs": self.jobs,
+            "timeout": self.timeout,
+        }
+
+
+@dataclass(frozen=True)
+class Look:
+    """What was seen of one list, before anything changed."""
+
+    site: str
+    list: str
+    #: the entry by which the list refuses the address, or None
+    refused_by: str | None = None
+    #: entries that are the very address, as they are spelled there
+    entries: tuple[str, ...] = ()
+    locked: bool = False
+    #: present members whom the new entry would match, and the first of them
+    members: int = 0
+    some_members: tuple[str, ...] = ()
+    of_members: int = 0
+    #: owners, moderators and addresses of the site whom it would match
+    people: tuple[str, ...] = ()
+    #: LOOKED lists have None
+    trouble: Outcome | None = None
+    detail: str = ""
+
+
+@dataclass
+class Plan:
+    """What there is to do, list by list."""
+
+    looks: list[Look] = field(default_factory=list)
+    #: sites whose lists could not be named, and why
+    sites_failed: dict[str, str] = field(default_factory=dict)
+
+    def of(self, site: Site) -> list[Look]:
+        return [look for look in self.looks if look.site == site.name]
+
+    @property
+    def people(self) -> dict[str, list[str]]:
+        """Who runs a list and would be matched: address to the lists."""
+        found: dict[str, list[str]] = {}
+        for look in self.looks:
+            for address in look.people:
+                found.setdefault(address, []).append(look.list)
+        return found
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one list."""
+
+    site: str
+    list: str
+    outcome: Outcome
+    detail: str = ""
+    #: the arguments of ``runbook`` that help, or ()
+    help: tuple[str, ...] = ()
+
+
+@dataclass
+class Report:
+    """What a change did, list by list."""
+
+    results: list[Result] = field(default_factory=list)
+    sites_failed: dict[str, str] = field(default_factory=dict)
+    #: the run ended before its last list, and why
+    ended_early: str = ""
+
+    @property
+    def counts(self) -> Counter[Outcome]:
+        return Counter(result.outcome for result in self.results)
+
+    @property
+    def not_done(self) -> list[Result]:
+        return [result for result in self.results if not result.outcome.is_done]
+
+    @property
+    def is_done(self) -> bool:
+        return not (self.not_done or self.sites_failed or self.ended_early)
+
+
+def look(target: Target, entry: Entry, *, people: bool = True) -> Plan:
+    """See which lists refuse the address already. One command; changes nothing on the host.
+
+    `people`: look also for members, owners and moderators whom the entry would match.
+    Raises BadInputError for a list that none of the sites has, and for a pattern that the
+    host's Python does not compile.
+    """
+    plan = Plan()
+    parameters = target.parameters(
+        {site.name: list(target.names) for site in target.sites} if target.names else None
+    )
+    parameters |= {"action": "look" if people else "ask", "address": entry.text}
+
+    def hear(event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "refused":
+                raise BadInputError(f"{entry.text!r} would ban nobody: {event['why']}")
+            case "site" if "error" in event:
+                plan.sites_failed[event["site"]] = event["error"]
+            case "list" if event["outcome"] == "looked":
+                plan.looks.append(_look(event))
+            case "list" if not event.get("unknown"):
+                plan.looks.append(
+                    Look(
+                        event["site"],
+                        event["list"],
+                        trouble=Outcome(event["outcome"]),
+                        detail=event["detail"],
+                    )
+                )
+
+    target.installation.call(_MODULES, parameters, hear)
+    found = {look.list for look in plan.looks}
+    for name in target.names:
+        if name not in found:
+            raise unknown_list(name, _all_names(target))
+    plan.looks.sort(key=lambda look: (look.site, look.list))
+    return plan
+
+
+def _look(event: dict[str, Any]) -> Look:
+    return Look(
+        site=event["site"],
+        list=event["list"],
+        refused_by=event["refused_by"],
+        entries=tuple(event["entries"]),
+        locked=event["locked"],
+        members=event.get("members", 0),
+        some_members=tuple(event.get("some_members", ())),
+        of_members=event.get("of_members", 0),
+        people=tuple(event.get("people", ())),
+        detail=event["detail"],
+    )
+
+
+def _all_names(target: Target) -> list[str]:
+    """The names of all lists of the sites, to find the one that was perhaps meant."""
+    names: list[str] = []
+    parameters = target.parameters() | {"action": "names", "address": ""}
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "list":
+            names.append(event["list"])
+
+    target.installation.call(_MODULES, parameters, hear)
+    return names
+
+
+def nothing_to_do(plan: Plan, action: str) -> Report:
+    """The report of a run that found every list as asked (or past helping) when it looked."""
+    done = {"ban": Outcome.ALREADY, "unban": Outcome.ABSENT}[action]
+    results = []
+    for look in plan.looks:
+        if look.trouble:
+            results.append(Result(look.site, look.list, look.trouble, look.detail))
+        elif action == "unban" and look.refused_by is not None:
+            results.append(_still_refused(look.site, look.list, look.refused_by))
+        else:
+            results.append(Result(look.site, look.list, done))
+    return Report(results, plan.sites_failed)
+
+
+def _still_refused(site: str, name: str, entry: str) -> Result:
+    return Result(
+        site,
+        name,
+        Outcome.ERROR,
+        f"it still refuses the address, by its entry {entry}",
+        ("unban", entry),
+    )
+
+
+def change(
+    target: Target,
+    action: str,
+    entry: Entry,
+    plan: Plan,
+    on_result: Callable[[Result], None] = lambda result: None,
+    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
+) -> Report:
+    """``ban`` or ``unban`` on every list, and read back. One command.
+
+    Ctrl-C lets the lists in hand be finished; the report says what was done until then.
+    """
+    report = Report()
+    locked: list[Result] = []
+    observations: dict[str, dict[str, Any]] = {}
+    names: dict[str, list[str]] | None = None
+    if target.names:
+        names = {site.name: [one.list for one in plan.of(site)] for site in target.sites}
+    parameters = target.parameters(names)
+    parameters |= {"action": action, "address": entry.text, "sample": entry.sample}
+
+    def hear(event: dict[str, Any]) -> None:
+        match event["event"]:
+            case "site" if "error" in event:
+                report.sites_failed[event["site"]] = event["error"]
+            case "waiting":
+                on_waiting(event["lists"], event["seconds"])
+            case "locks":
+                observations[event["site"]] = event["observation"]
+            case "stopped":
+                report.ended_early = "interrupted"
+            case "list":
+                result = _result(event)
+                if result.outcome is Outcome.LOCKED:
+                    locked.append(result)
+                else:
+                    report.results.append(result)
+                on_result(result)
+
+    try:
+        target.installation.call(_MODULES, parameters, hear)
+    except KeyboardInterrupt:
+        report.ended_early = "interrupted"
+    report.results += [_explained(target, result, observations) for result in locked]
+    report.results.sort(key=lambda result: (result.site, result.list))
+    return report
+
+
+def _result(event: dict[str, Any]) -> Result:
+    if event.get("refused_by"):
+        return _still_refused(event["site"], event["list"], event["refused_by"])
+    return Result(event["site"], event["list"], Outcome(event["outcome"]), event["detail"])
+
+
+def _explained(target: Target, result: Result, observations: dict[str, dict[str, Any]]) -> Result:
+    """A list that was locked, with who holds the lock and what to do about it."""
+    return result
+
+
+# -- by hand ------------------------------------------------------------------------------
+
+
+def as_mailman(installation: Installation, site: Site, program: str, *arguments: str) -> str:
+    """The command line that runs one of Mailman's programs as Mailman's user, for a shell.
+
+    sudo drops MAILMAN_SITE_DIR unless it is given on sudo's own command line; then the
+    program says so, exits 0, and has done nothing (recording `several_sites`).
+    """
+    words = [f"MAILMAN_SITE_DIR={site.site_dir}"] if site.site_dir is not None else []
+    if installation.uid != site.uid:
+        words = ["sudo", "-u", site.user, *words]
+    elif words:
+        words = ["env", *words]
+    return shlex.join([*words, f"{installation.bin}/{program}", *arguments])
+
+
+def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The procedure by hand.
+
+    `arguments`: ``address``; ``list`` for the single-list form, of the first site;
+    ``sites``, all when missing; ``action``, ``ban`` when missing, or ``unban``.
+    """
+    address, name = arguments["address"], arguments["list"]
+    sites: Sequence[Site] = arguments.get("sites") or installation.sites
+    action = arguments.get("action", "ban")
+    function, past, again, verb = {
+        "ban": ("ban", "banned", "already", "refuses"),
+        "unban": ("ban.unban", "unbanned", "absent", "accepts"),
+    }[action]
+    path = f"{installation.bin}/ban.py"
+    asked = f"{address} (matched {address})" if action == "ban" else address
+    found = [
+        Step(
+            "create-ban-py",
+            "Create ban.py beside Mailman's programs",
+            f"``withlist`` looks for it there. It needs root: ``{installation.bin}`` is not"
+            " Mailman's to write.",
+            f"tee {shlex.quote(path)} > /dev/null",
+            creates=File(path, source("ban")),
+        )
+    ]
+    found += [
+        Step(
+            f"{action}-{site.name}",
+            f"{_TITLES[action]} every list of the site {site.name}",
+            "The script locks each list itself: do not use ``withlist -l``. It says what"
+            " became of each list; the exit status says nothing.",
+            as_mailman(installation, site, "withlist", "-q", "-a", "-r", function, address),
+            f"{{ANY}}: {past}",
+            unordered=True,
+        )
+        for site in sites
+    ]
+    found.append(
+        Step(
+            f"{action}-one",
+            "The same for a single list",
+            "For a list that was locked the first time, or one that was created since.",
+            as_mailman(installation, sites[0], "withlist", "-q", "-r", function, name, address),
+            f"{name}: {again}",
+        )
+    )
+    found += [
+        Step(
+            f"check-{site.name}",
+            f"See that every list of the site {site.name} {verb} the address",
+            "Each list is loaded again and asked, with Mailman's own matching.",
+            as_mailman(installation, site, "withlist", "-q", "-a", "-r", "ban.banned", address),
+            f"{{ANY}}: {verb} {asked}",
+            unordered=True,
+        )
+        for site in sites
+    ]
+    return tuple(found)
+
+
+_TITLES = {"ban": "Ban the address from", "unban": "Lift the ban from"}
+
+
+PROCEDURE = Procedure(
+    name="ban",
+    title="Banning an Address from All Lists",
+    when=(
+        "Somebody abuses the subscription form to have many lists write to an address that"
+        " is not theirs. The ban makes every list refuse that address, on the form and by"
+        " mail. It does not unsubscribe a member, and a list that is created later does not"
+        " have it."
+    ),
+    steps=steps,
+    command=lambda arguments: ("ban", arguments["address"]),
+    troubles=(
+        Trouble(
+            "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
+            "The host has several sites and the variable did not reach Mailman: give it on"
+            " sudo's own command line, as above. The exit status is 0 all the same, and"
+            " nobody was banned.",
+        ),
+        Trouble(
+            "A list is ``locked``",
+            "Another process holds it, or one that died while it did. The other lists are"
+            " done. See who it is (``runbook locks``) and repeat the ban for this list.",
+        ),
+        Trouble(
+            "A list is ``corrupt``",
+            "Neither ``config.pck`` nor ``config.pck.last`` loads. The list does not work at"
+            " all until one of them is restored from a backup; the other lists are done.",
+        ),
+        Trouble(
+            "The address is still subscribed",
+            "A ban keeps an address out; it does not put it out. ``remove_members`` does.",
+        ),
+    ),
+    example={"address": "target@example.com", "list": "openstack-discuss"},
+)

@@ -1,0 +1,117 @@
+"""The command ``runbook``: finds the subcommand, prints errors as one line, sets the exit status.
+
+Exit statuses: 0 all done; 1 something named in the output was not done; 2 the arguments
+or the answer (nothing was changed); 3 the host could not be reached or has no Mailman 2.
+
+Subcommands are imported when they are called: ``runbook --help`` loads none of them.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from runbooks.errors import RunbookError
+
+#: Subcommand: its module and attribute, and its help in one line.
+SUBCOMMANDS = {
+    "ban": ("runbooks.commands.ban:ban", "Ban an address from every list."),
+    "unban": ("runbooks.commands.ban:unban", "Lift a ban from every list that has it."),
+    "banned": ("runbooks.commands.ban:banned", "Show which lists refuse an address, and why."),
+    "practice": (
+        "runbooks.commands.practice:practice",
+        "Practise on a site of your own: no root, no container.",
+    ),
+    "sites": (
+        "runbooks.commands.sites:sites",
+        "Show the Mailman 2 on a host, and what is wrong with it.",
+    ),
+}
+
+EPILOG = """\b
+Examples:
+  runbook practice                                    see everything, on a site of your own
+  runbook ban target@example.com                      on this machine
+  runbook ban target@example.com --host ssh://root@lists.example.org --dry-run
+  runbook ban target@example.com --explain            the same by hand, ready to paste
+
+\b
+Exit status:
+  0  all done
+  1  something named in the output was not done
+  2  the arguments or the answer; nothing was changed
+  3  the host could not be reached, or has no Mailman 2
+"""
+
+
+class Subcommands(click.Group):
+    """A group whose members are imported when they are needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in SUBCOMMANDS:
+            return None
+        module, _, attribute = SUBCOMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in SUBCOMMANDS.items()])
+
+
+@click.group(
+    cls=Subcommands,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(package_name="mailman2-runbooks", prog_name="runbook")
+def cli() -> None:
+    """Procedures for the mailing lists of a Mailman 2 server, as the documentation prints them.
+
+    Every command asks the host what there is, shows a plan, asks before it changes
+    anything, and believes only what it has read back.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and exit."""
+    sys.exit(run(arguments))
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    try:
+        status = cli(arguments, prog_name="runbook", standalone_mode=False)
+        sys.stdout.flush()
+    except click.UsageError as e:
+        name = e.ctx.command_path if e.ctx else "runbook"
+        return _complain(f"{name}: {_one_line(e.format_message())} (see {name} --help)", 2)
+    except click.ClickException as e:
+        return _complain(f"runbook: {_one_line(e.format_message())}", 2)
+    except RunbookError as e:
+        return _complain(f"runbook: {_one_line(str(e))}", e.exit_status)
+    except (click.Abort, KeyboardInterrupt):
+        return _complain("\nrunbook: interrupted; nothing was changed", 2)
+    except BrokenPipeError:
+        # Whoever read the output (a pager, head) has gone. Python would complain once
+        # more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return status if isinstance(status, int) else 0
+
+
+def _complain(line: str, status: int) -> int:
+    click.echo(line, err=True)
+    return status
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

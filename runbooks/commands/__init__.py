@@ -1,0 +1,1 @@
+"""The subcommands of ``runbook``, a module each family."""

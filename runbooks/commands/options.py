@@ -1,0 +1,107 @@
+"""Options that several subcommands have, and what they mean."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from runbooks.errors import BadInputError
+
+if TYPE_CHECKING:
+    from runbooks.ban import Target
+    from runbooks.console import Screen
+    from runbooks.mailman import Installation
+
+F = TypeVar("F", bound=Callable[..., object])
+
+host = click.option(
+    "--host",
+    "host_spec",
+    metavar="SPEC",
+    envvar="RUNBOOK_HOST",
+    default="local://",
+    show_default=True,
+    show_envvar=True,
+    help="The list server: ssh://root@lists.example.org, docker://ID, local:// or practice:DIR.",
+)
+json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+explain = click.option(
+    "--explain", is_flag=True, help="Print the steps by hand, for this host, ready to paste."
+)
+sites = click.option(
+    "--site", "sites", metavar="SITE", multiple=True, help="Only this site. May be repeated."
+)
+lists = click.option(
+    "--list", "lists", metavar="NAME", multiple=True, help="Only this list. May be repeated."
+)
+timeout = click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 3600),
+    default=10.0,
+    show_default=True,
+    help="How long to wait for lists that are locked, all together.",
+)
+jobs = click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    help="Lists worked on at a time.  [default: the host's processors, at most 4]",
+)
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def installation(host_spec: str, screen: Screen) -> Installation:
+    """The Mailman 2 on the host that was named."""
+    from runbooks.host import Host
+    from runbooks.mailman import discover
+
+    asked = Host(host_spec)
+    with screen.busy(f"asking {asked.name}"):
+        return discover(asked)
+
+
+def target(
+    found: Installation,
+    sites: tuple[str, ...],
+    lists: tuple[str, ...],
+    timeout: float,
+    jobs: int | None,
+) -> Target:
+    """The lists that a command is about."""
+    from runbooks.ban import MOST_JOBS, Target
+    from runbooks.mailman import list_name
+
+    found.check_user()
+    return Target(
+        installation=found,
+        sites=found.choose_sites(sites),
+        names=tuple(dict.fromkeys(list_name(name) for name in lists)),
+        jobs=jobs or min(found.processors, MOST_JOBS),
+        timeout=timeout,
+    )
+
+
+def permission(screen: Screen, question: str, yes: bool) -> None:
+    """Ask on a terminal; raise BadInputError when the answer is no, or when nobody can answer."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadInputError("standard input is no terminal, so nobody can be asked: add --yes")
+    if not screen.ask(question):
+        raise BadInputError("not confirmed; nothing was changed")

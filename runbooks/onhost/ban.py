@@ -1,0 +1,118 @@
+"""Ban an address from a list, lift the ban, or ask who refuses it. For Mailman's withlist:
+
+    withlist -q -a -r ban ADDRESS           every list of the site
+    withlist -q -r ban LIST ADDRESS         one list
+    withlist -q -a -r ban.unban ADDRESS     lift it
+    withlist -q -a -r ban.banned ADDRESS    ask every list
+
+Do not use withlist's -l: the functions lock a list themselves, and wait ten seconds
+for a lock at most. Works with Mailman 2.1 (Python 2) and 2.2 (Python 3).
+"""
+from __future__ import print_function
+
+import glob
+import os
+import socket
+import sys
+
+from Mailman import Errors, LockFile, MailList, Utils
+
+
+def ban(m, address, timeout=10):
+    tell(m, lambda: change(m, add, address, timeout))
+
+
+def unban(m, address, timeout=10):
+    tell(m, lambda: change(m, remove, address, timeout))
+
+
+def banned(m, address):
+    def ask():
+        entry = refused_by(m, address)
+        if entry is None:
+            return "accepts", address
+        return "refuses", "%s (matched %s)" % (address, entry)
+    tell(m, ask)
+
+
+def tell(m, do):
+    """Do it, and say in one line what happened to the list."""
+    if m is None:  # withlist has said which list it does not know
+        sys.exit(1)
+    outcome, detail = do()
+    print("%s: %s%s" % (m.internal_name(), outcome, " " + detail if detail else ""))
+    sys.stdout.flush()
+
+
+def refused_by(m, address):
+    """The entry by which the list refuses the address (for a pattern: which is the pattern), or None.
+
+    What an entry matches is Mailman's to say, not ours.
+    """
+    if address.startswith("^"):
+        return address if address in m.ban_list else None
+    return m.GetBannedPattern(address)
+
+
+def add(m, address):
+    if refused_by(m, address) is not None:
+        return "already"
+    m.ban_list.append(address)
+    return "banned"
+
+
+def remove(m, address):
+    kept = [entry for entry in m.ban_list if not same(entry, address)]
+    if len(kept) == len(m.ban_list):
+        return "absent"
+    m.ban_list = kept
+    return "unbanned"
+
+
+def same(entry, address):
+    """Whether the entry is this address, as Mailman compares them; patterns are compared to the letter."""
+    if address.startswith("^"):
+        return entry == address
+    return entry.strip().lower() == address.strip().lower()
+
+
+def change(m, edit, address, timeout):
+    """Lock the list, edit it, save it if that changed it: (outcome, detail)."""
+    try:
+        m.Lock(timeout=float(timeout))
+    except LockFile.TimeOutError:
+        return "locked", "by another process, not changed"
+    except Errors.MMCorruptListDatabaseError as e:
+        return "corrupt", "not changed: %s" % e
+    except EnvironmentError as e:
+        return "error", "not changed: %s" % e
+    try:
+        outcome = edit(m, address)
+        if outcome in ("banned", "unbanned"):
+            m.Save()
+        return outcome, ""
+    except EnvironmentError as e:
+        for left in glob.glob(os.path.join(m.fullpath(), "config.pck.tmp.%s.%d" % (socket.gethostname(), os.getpid()))):
+            os.unlink(left)
+        return "error", "not changed: %s" % e
+    finally:
+        m.Unlock()
+
+
+def only_loadable(names):
+    """The lists that load, in order; the others are named.
+
+    ``withlist -a`` ends at the first list that does not load, and never comes to the
+    lists after it. It takes the names of the lists from Utils.list_names().
+    """
+    for name in sorted(names()):
+        try:
+            MailList.MailList(name, lock=0)
+        except Errors.MMCorruptListDatabaseError as e:
+            print("%s: corrupt, not changed: %s" % (name, e))
+        else:
+            yield name
+
+
+if os.path.basename(sys.argv[0]) == "withlist":
+    Utils.list_names = lambda names=Utils.list_names: only_loadable(names)

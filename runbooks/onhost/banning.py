@@ -1,0 +1,212 @@
+# What `runbook ban`, `unban` and `banned` do on each list: look, change, read back.
+#
+# Python 2.7 and 3, standard library alone. The change itself is that of ban.py, the
+# file that the page has its readers create.
+from __future__ import print_function
+
+import os
+import pickle
+import re
+import sys
+
+import lists
+
+PYTHON2 = sys.version_info[0] == 2
+# How many of the members that a pattern matches are named.
+SHOWN = 5
+
+
+class Banning(object):
+    """What a worker keeps between lists."""
+
+    def __init__(self, site, parameters):
+        import ban
+        from Mailman import Errors, MailList, mm_cfg
+        self.ban = ban
+        self.errors = Errors
+        self.site = site
+        self.action = parameters["action"]
+        self.address = parameters["address"]
+        self.sample = parameters.get("sample")
+        self.new_list = MailList.MailList
+        # A pattern, a ban for the whole host and an address of the site itself need the full look.
+        self.never_strange = (self.address.startswith("^") or bool(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
+                              or self.address.lower() in [a.lower() for a in site["site_addresses"]])
+
+        class Unread(MailList.MailList):
+            """A list as Mailman makes it, with the reading of its state put off.
+
+            Mailman reads a list when it is made and again once it is locked. The first
+            reading is left out before a change; before a mere look, the state is put in
+            by hand, since Mailman's own reading repairs or converts what it finds.
+            """
+            _put_off = True
+
+            def Load(self, *args, **kwargs):
+                if not self._put_off:
+                    MailList.MailList.Load(self, *args, **kwargs)
+
+        self.unread_list = Unread
+
+    # -- look: changes nothing, not even a damaged file that Mailman would repair -------
+
+    def look(self, name):
+        if self.is_stranger(name):
+            return self.looked(name, None, [], "")
+        m, note = self.peek(name)
+        entries = [e for e in m.ban_list if self.ban.same(e, self.address)]
+        # Mailman writes to its error log about entries that do not compile, and lets them match nobody.
+        m.ban_list = [e for e in m.ban_list if not e.startswith("^") or compiles(e)]
+        entry = self.ban.refused_by(m, self.address)
+        found = self.looked(name, entry, entries, note)
+        if self.action == "look":
+            members = self.matched(m, m.getMembers())
+            found["members"] = len(members)
+            found["some_members"] = members[:SHOWN]
+            found["of_members"] = len(m.getMembers())
+            found["people"] = self.matched(m, list(m.owner) + list(m.moderator) + self.site["site_addresses"])
+        m.__dict__.clear()
+        return found
+
+    def looked(self, name, entry, entries, note):
+        return {
+            "outcome": "looked",
+            "refused_by": entry,
+            "entries": entries,
+            "detail": note,
+            "locked": os.path.lexists(os.path.join(self.site["lock_dir"], name + ".lock")),
+        }
+
+    def is_stranger(self, name):
+        """Whether the list knows nothing of an address that is about to be banned.
+
+        Nothing is certain but a no: where neither the address nor any pattern occurs in
+        the bytes of a list's state, no entry, member or owner of it can match.
+        """
+        if self.action != "look" or self.never_strange:
+            return False
+        folder = os.path.join(self.site["list_dir"], name)
+        try:
+            with open(os.path.join(folder, "config.pck"), "rb") as f:
+                data = f.read()
+        except EnvironmentError:
+            return False
+        return (self.address.encode("ascii").lower() not in data.lower() and b"^" not in data
+                and data.endswith(b".") and not os.path.lexists(os.path.join(folder, "extend.py")))
+
+    def peek(self, name):
+        """The list with the state that is on the disk: (list, what is wrong with it)."""
+        m = self.unread_list(name, lock=0)
+        folder = m.fullpath()
+        if not os.path.isdir(folder):
+            raise self.errors.MMUnknownListError(name)
+        note, first_error = "", None
+        for filename in ("config.pck", "config.pck.last"):
+            try:
+                with open(os.path.join(folder, filename), "rb") as f:
+                    state = unpickled(f.read())
+                if not isinstance(state, dict) or "ban_list" not in state:
+                    raise ValueError("%s holds no list" % filename)
+            except EnvironmentError as e:
+                if filename == "config.pck":
+                    raise
+                raise self.errors.MMCorruptListDatabaseError(str(first_error or e))
+            except Exception as e:
+                first_error = first_error or "%s: %s" % (filename, e or type(e).__name__)
+                note = "config.pck is damaged; Mailman goes back to config.pck.last when it next loads the list"
+                continue
+            m.__dict__.update(state)
+            return m, note
+        raise self.errors.MMCorruptListDatabaseError(first_error)
+
+    def matched(self, m, addresses):
+        """Those of `addresses` that the new entry would refuse."""
+        if self.address.startswith("^"):
+            likely = re.compile(self.address, re.IGNORECASE)
+            addresses = [a for a in addresses if likely.search(a)]
+        else:
+            addresses = [a for a in addresses if a.lower() == self.address.lower()]
+        kept, m.ban_list = m.ban_list, [self.address]
+        try:
+            return sorted(set(a for a in addresses if m.GetBannedPattern(a) is not None))
+        finally:
+            m.ban_list = kept
+
+    # -- change, and believe only what a fresh load says --------------------------------
+
+    def change(self, name, wait):
+        if not wait and os.path.lexists(os.path.join(self.site["lock_dir"], name + ".lock")):
+            return self.locked(name)
+        m = self.unread_list(name, lock=0)
+        m._put_off = False
+        edit = self.ban.add if self.action == "ban" else self.ban.remove
+        outcome, detail = self.ban.change(m, edit, self.address, wait or lists.BRIEFLY)
+        m.__dict__.clear()
+        if outcome in ("banned", "unbanned", "absent"):
+            return self.read_back(name, outcome)
+        return {"outcome": outcome, "detail": detail}
+
+    def locked(self, name):
+        """A list that is locked may have nothing to be done to it."""
+        m, _ = self.peek(name)
+        if self.action == "ban" and self.ban.refused_by(m, self.address) is not None:
+            return {"outcome": "already", "detail": ""}
+        if self.action == "unban" and self.ban.remove(m, self.address) == "absent":
+            return self.read_back(name, "absent")
+        return {"outcome": "locked", "detail": ""}
+
+    def read_back(self, name, outcome):
+        m = self.new_list(name, lock=0)
+        entry = self.ban.refused_by(m, self.address)
+        refuses = entry is not None and (not self.sample or m.GetBannedPattern(self.sample) is not None)
+        m.__dict__.clear()
+        if outcome == "banned" and not refuses:
+            return {"outcome": "error", "detail": "saved, but read again the list still accepts the address"}
+        if outcome != "banned" and entry is not None:
+            return {"outcome": "error", "refused_by": entry, "detail": ""}
+        return {"outcome": outcome, "detail": ""}
+
+
+def compiles(pattern):
+    try:
+        re.compile(pattern, re.IGNORECASE)
+    except Exception:
+        return False
+    return True
+
+
+def unpickled(data):
+    if PYTHON2:
+        import cPickle
+        return cPickle.loads(data)
+    return pickle.loads(data, fix_imports=True, encoding="latin1")
+
+
+def prepare(site, parameters):
+    return Banning(site, parameters)
+
+
+def do(state, name, wait):
+    try:
+        if state.action == "names":
+            return {"outcome": "named"}
+        if state.action in ("look", "ask"):
+            return state.look(name)
+        return state.change(name, wait)
+    except state.errors.MMUnknownListError:
+        return {"outcome": "error", "unknown": True, "detail": "there is no such list any more"}
+    except state.errors.MMCorruptListDatabaseError as e:
+        return {"outcome": "corrupt", "detail": "its state does not load: %s" % e}
+    except EnvironmentError as e:
+        return {"outcome": "error", "detail": str(e)}
+
+
+def run(parameters, emit):
+    if parameters["action"] in ("look", "ban") and parameters["address"].startswith("^"):
+        try:
+            re.compile(parameters["address"], re.IGNORECASE)
+        except Exception as e:
+            emit({"event": "refused", "why": "it does not compile under the Python of the host (%s): %s"
+                  % (".".join(str(n) for n in sys.version_info[:2]), e)})
+            return
+    lists.run_each("banning", parameters, emit)

@@ -1,0 +1,171 @@
+# Asks an installation of Mailman 2 what it is: version, user, sites, folders.
+#
+# Python 2.7 and 3, standard library alone; changes nothing. Every site is asked in a
+# process of its own, since an mm_cfg.py that serves several sites picks one of them
+# from the environment while it is imported, and ends the process when it cannot.
+from __future__ import print_function
+
+import grp
+import json
+import multiprocessing
+import os
+import pwd
+import socket
+import sys
+import tempfile
+import traceback
+
+from boot import unicoded
+
+SETTINGS = (
+    "VAR_PREFIX", "PREFIX", "LIST_DATA_DIR", "LOCK_DIR", "LOG_DIR", "LIST_LOCK_LIFETIME",
+    "MAILMAN_USER", "MAILMAN_GROUP", "MAILMAN_SITE_LIST", "DEFAULT_EMAIL_HOST", "DEFAULT_URL_HOST")
+
+def last_line(text):
+    lines = [line for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1] if lines else ""
+
+
+def describe(bin_dir):
+    """What mm_cfg.py says, in a process of its own. What it prints is in the way of nobody there."""
+    sys.path.insert(0, bin_dir)
+    import paths  # noqa: F401  Mailman's own: it makes the package importable
+    from Mailman import mm_cfg, Utils, Version
+    answer = dict((name, getattr(mm_cfg, name, None)) for name in SETTINGS)
+    answer["LIST_LOCK_LIFETIME"] = int(answer["LIST_LOCK_LIFETIME"])
+    answer["version"] = Version.VERSION
+    answer["note"] = "stand-in" if getattr(Version, "STANDIN", "") else ""
+    try:
+        answer["lists"] = len(list(Utils.list_names()))
+    except OSError as e:
+        answer["lists"] = 0
+        answer["trouble"] = str(e)
+    return answer
+
+
+class Question(object):
+    """One site being asked. All are asked at the same time."""
+
+    def __init__(self, bin_dir, site_dir):
+        self.output = tempfile.TemporaryFile()
+        self.answer_end, child_end = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                os.dup2(self.output.fileno(), 1)
+                os.dup2(self.output.fileno(), 2)
+                os.environ.pop("MAILMAN_SITE_DIR", None)
+                if site_dir is not None:
+                    os.environ["MAILMAN_SITE_DIR"] = site_dir
+                answer = json.dumps(unicoded(describe(bin_dir))).encode("ascii")
+                while answer:
+                    answer = answer[os.write(child_end, answer):]
+            except SystemExit:
+                pass
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
+                os._exit(0)
+        os.close(child_end)
+
+    def answer(self):
+        """(what mm_cfg.py says or None, what it printed instead)"""
+        data = b""
+        while True:
+            more = os.read(self.answer_end, 65536)
+            if not more:
+                break
+            data += more
+        os.close(self.answer_end)
+        os.waitpid(self.pid, 0)
+        if data:
+            return json.loads(data.decode("ascii")), ""
+        self.output.seek(0)
+        return None, last_line(self.output.read()) or "it says nothing"
+
+
+def listed_sites(sites_file):
+    """The folders that the sites file names, in its order, each once; and the mail domain of each."""
+    found = []
+    try:
+        with open(sites_file) as f:
+            lines = f.read().splitlines()
+    except (IOError, OSError):
+        return found
+    for line in lines:
+        line = line.split("#", 1)[0].strip()
+        if ":" not in line:
+            continue
+        domain, folder = [part.strip() for part in line.split(":", 1)]
+        if folder and folder not in [known for known, _ in found]:
+            found.append((folder, domain))
+    return found
+
+
+def troubles(answer):
+    """What is wrong with a site, a line each."""
+    found = []
+    if answer.get("trouble"):
+        found.append(answer["trouble"])
+    for name in ("LIST_DATA_DIR", "LOCK_DIR"):
+        if not os.path.isdir(answer[name]):
+            found.append("%s is no folder" % answer[name])
+    user, group = answer["MAILMAN_USER"], answer["MAILMAN_GROUP"]
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+        gid = grp.getgrnam(group).gr_gid
+    except KeyError:
+        found.append("Mailman's user %s or group %s does not exist here" % (user, group))
+        return found
+    for name in ("LIST_DATA_DIR", "LOCK_DIR"):
+        try:
+            info = os.stat(answer[name])
+        except OSError:
+            continue
+        writable = ((info.st_uid == uid and info.st_mode & 0o300 == 0o300)
+                    or (info.st_gid == gid and info.st_mode & 0o030 == 0o030)
+                    or info.st_mode & 0o003 == 0o003)
+        if not writable:
+            found.append("%s cannot be written by Mailman's user %s" % (answer[name], user))
+    return found
+
+
+def user_id(name):
+    try:
+        return pwd.getpwnam(name).pw_uid
+    except KeyError:
+        return None
+
+
+def run(parameters, emit):
+    bin_dir = os.environ["RUNBOOK_BIN"]
+    sites, refusals = [], []
+    candidates = [(None, None)] + listed_sites(parameters["sites_file"])
+    known = os.environ.get("MAILMAN_SITE_DIR")
+    if known and known not in [folder for folder, _ in candidates]:
+        candidates.append((known, None))
+    questions = [(folder, domain, Question(bin_dir, folder)) for folder, domain in candidates]
+    for folder, domain, question in questions:
+        answer, refusal = question.answer()
+        if answer is None:
+            refusals.append({"site_dir": folder, "said": refusal})
+            continue
+        place = os.path.realpath(answer["LIST_DATA_DIR"])
+        if place in [os.path.realpath(site["LIST_DATA_DIR"]) for site in sites]:
+            continue
+        answer.update(site_dir=folder, domain=domain, problems=troubles(answer), uid=user_id(answer["MAILMAN_USER"]))
+        sites.append(answer)
+    emit({
+        "event": "installation",
+        "bin": bin_dir,
+        "others": [d for d in os.environ.get("RUNBOOK_OTHERS", "").split("\n") if d],
+        "interpreter": sys.executable,
+        "python": ".".join(str(n) for n in sys.version_info[:3]),
+        "hostname": socket.gethostname(),
+        "processors": multiprocessing.cpu_count(),
+        "uid": os.geteuid(),
+        "sites": sites,
+        "refusals": refusals,
+    })

@@ -1,0 +1,119 @@
+"""What a documented procedure is: steps by hand, and one command that does the same.
+
+A procedure is defined once. The page prints it, ``--explain`` prints it for one host and
+one set of arguments, and the tests carry it out both ways.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+#: What a step's expected output may hold in place of text that differs from run to run.
+PLACEHOLDERS: Mapping[str, str] = {
+    "{PID}": r"[0-9]+",
+    "{SEQ}": r"[0-9]+",
+    "{TIME}": r"[0-9A-Za-z:. +-]+",
+    "{NUMBER}": r"[0-9,]+",
+    "{ANY}": r".*",
+}
+
+
+class Outcome(str, Enum):
+    """What became of one list."""
+
+    BANNED = "banned"
+    ALREADY = "already"
+    UNBANNED = "unbanned"
+    ABSENT = "absent"
+    LOCKED = "locked"
+    CORRUPT = "corrupt"
+    ERROR = "error"
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the list is as was asked."""
+        return self not in (Outcome.LOCKED, Outcome.CORRUPT, Outcome.ERROR)
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that a step has the reader create."""
+
+    path: str
+    content: str
+
+
+@dataclass(frozen=True)
+class Step:
+    """One thing that a reader does by hand."""
+
+    #: stable; the anchor of the step on the page
+    name: str
+    title: str
+    #: why, in reStructuredText
+    why: str
+    #: for a POSIX shell, ready to paste, without a prompt
+    command: str
+    #: what the command prints; see `PLACEHOLDERS`
+    shows: str = ""
+    #: the order of the lines of `shows` means nothing
+    unordered: bool = False
+    creates: File | None = None
+
+    def matches(self, output: str) -> bool:
+        """Whether `output` is what the step says it shows."""
+        expected = self.shows.strip().splitlines()
+        printed = output.strip().splitlines()
+        if self.unordered:
+            expected, printed = sorted(expected), sorted(printed)
+        return len(expected) == len(printed) and all(
+            re.fullmatch(_line_pattern(line), shown)
+            for line, shown in zip(expected, printed, strict=True)
+        )
+
+
+def _line_pattern(line: str) -> str:
+    parts = re.split("(" + "|".join(re.escape(p) for p in PLACEHOLDERS) + ")", line)
+    return "".join(PLACEHOLDERS.get(part) or re.escape(part) for part in parts)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What can go wrong, and what helps. Both in reStructuredText."""
+
+    symptom: str
+    remedy: str
+
+
+@dataclass(frozen=True)
+class Procedure:
+    """One task that the page documents."""
+
+    #: stable; the anchor of the procedure on the page
+    name: str
+    title: str
+    #: when to use it, in reStructuredText
+    when: str
+    #: the steps by hand, of an installation (a `mailman.Installation`) and the arguments
+    steps: Callable[[Any, Mapping[str, Any]], tuple[Step, ...]]
+    #: what to write after ``runbook`` to the same effect, of the arguments
+    command: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    troubles: tuple[Trouble, ...] = ()
+    #: the arguments that the page uses
+    example: Mapping[str, Any] = field(default_factory=dict)
+
+
+def paste(step: Step) -> str:
+    """The step as a reader pastes it into a shell: creates its file, then runs its command."""
+    if step.creates is None:
+        return step.command
+    content = step.creates.content
+    end = "EOF"
+    while end in content.splitlines():
+        end += "F"
+    body = content if content.endswith("\n") else content + "\n"
+    return f"{step.command} <<'{end}'\n{body}{end}"

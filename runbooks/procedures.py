@@ -1,0 +1,13 @@
+"""The list of procedures, in the order of the page. A new one is entered here."""
+
+from __future__ import annotations
+
+from runbooks import ban
+from runbooks.procedure import Procedure
+
+PROCEDURES: tuple[Procedure, ...] = (ban.PROCEDURE,)
+
+
+def find(name: str) -> Procedure:
+    """The procedure called `name`. Raises KeyError."""
+    return {procedure.name: procedure for procedure in PROCEDURES}[name]

@@ -1,0 +1,172 @@
+"""``runbook practice``: every procedure on a practice site, by hand and by command, and what changed.
+
+The walk is also a check: it ends with exit status 1 when the two ways end in different states.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+from runbooks.console import Screen, many
+from runbooks.host import Host
+from runbooks.mailman import Installation, discover
+from runbooks.practice import PracticeSite, create
+from runbooks.procedure import Procedure, paste
+from runbooks.procedures import PROCEDURES
+
+#: (site, list) or (site, "locks"): what is there
+State = dict[tuple[str, str], dict[str, Any]]
+
+
+def walk(screen: Screen) -> int:
+    """Walk through all procedures; the exit status."""
+    with tempfile.TemporaryDirectory(prefix="runbook-practice-") as parent:
+        folder, kept = Path(parent) / "site", Path(parent) / "kept"
+        with screen.busy("making a practice site"):
+            site = create(folder)
+            _copy(folder, kept)
+        installation = discover(Host(site.spec))
+        screen.say(installation.title, style="bold")
+        screen.say(f"in {folder}, removed at the end; its Mailman is a stand-in, not GNU Mailman")
+        different = 0
+        for procedure in PROCEDURES:
+            different += not _walk_through(screen, procedure, installation, site, kept)
+        screen.say()
+        if different:
+            screen.say(
+                f"{many(different, 'procedure')} did not end in the same state by hand and by command",
+                style="red",
+            )
+            return 1
+        screen.say("By hand and by command, each procedure ended in the same state.", style="green")
+        screen.say("A site to try things on yourself: runbook practice new FOLDER")
+        return 0
+
+
+def _walk_through(
+    screen: Screen, procedure: Procedure, installation: Installation, site: PracticeSite, kept: Path
+) -> bool:
+    """One procedure both ways; whether they ended in the same state."""
+    screen.say()
+    screen.say(procedure.title, style="bold underline")
+    screen.say(_plain(procedure.when))
+    before = state(site)
+
+    screen.say("\nby hand", style="bold")
+    for number, step in enumerate(procedure.steps(installation, procedure.example), 1):
+        screen.say(f"\n  {number}. {step.title}")
+        shown = step.command
+        if step.creates:
+            shown += f"   < the text of {Path(step.creates.path).name}, as on the page"
+        screen.say(f"  $ {shown}", style="cyan")
+        _run(screen, paste(step))
+    by_hand = state(site)
+    _show_changes(screen, before, by_hand)
+
+    shutil.rmtree(site.folder)
+    _copy(kept, site.folder)
+    screen.say("\nby command, on the site as it was", style="bold")
+    command = ("runbook", *procedure.command(procedure.example), "--yes")
+    screen.say(f"  $ {shlex.join(command)} --host {shlex.quote(site.spec)}", style="cyan")
+    status = _run(
+        screen,
+        shlex.join([sys.executable, "-m", "runbooks", *command[1:], "--host", site.spec]),
+    )
+    if status:
+        screen.say(f"    (exit status {status})")
+    by_command = state(site)
+    _show_changes(screen, before, by_command)
+
+    shutil.rmtree(site.folder)
+    _copy(kept, site.folder)
+    if by_hand != by_command:
+        screen.say("  The two ways ended in different states:", style="red")
+        _show_changes(screen, by_hand, by_command)
+    return by_hand == by_command
+
+
+def _run(screen: Screen, command: str) -> int:
+    """Run a shell command and show what it prints, as it prints it."""
+    child = subprocess.Popen(
+        ["/bin/sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert child.stdout is not None
+    for line in child.stdout:
+        screen.say(f"    {line.rstrip()}")
+    return child.wait()
+
+
+def state(site: PracticeSite) -> State:
+    """What Mailman keeps of each list, and the names in the lock folders."""
+    found: State = {}
+    for lists in sorted(site.folder.glob("srv/mailman/*/lists")):
+        name = lists.parent.name
+        for pickled in sorted(lists.glob("*/config.pck")):
+            found[name, pickled.parent.name] = pickle.loads(pickled.read_bytes(), encoding="latin1")
+        found[name, "locks"] = {
+            re.sub(r"\d+", "N", entry): None for entry in os.listdir(lists.parent / "locks")
+        }
+    return found
+
+
+def changes(before: State, after: State) -> list[str]:
+    """What differs, a line each; lists that changed alike share a line."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old is None or new is None:
+            alike["is new" if old is None else "is gone"].append(key[1])
+            continue
+        for attribute in sorted(old.keys() | new.keys()):
+            was, now = old.get(attribute, _MISSING), new.get(attribute, _MISSING)
+            if was != now:
+                alike[_change(attribute, was, now)].append(key[1])
+    return [f"{_lists(names)}: {change}" for change, names in alike.items()]
+
+
+_MISSING = object()
+
+
+def _change(attribute: str, was: Any, now: Any) -> str:
+    if was is _MISSING or now is _MISSING:
+        return f"{attribute} {'appeared' if was is _MISSING else 'is gone'}"
+    if isinstance(was, list) and isinstance(now, list):
+        parts = [f"+ {item}" for item in now if item not in was]
+        parts += [f"- {item}" for item in was if item not in now]
+        return f"{attribute} {', '.join(parts)}"
+    return f"{attribute} {was!r} → {now!r}"
+
+
+def _lists(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else many(len(names), "list")
+
+
+def _show_changes(screen: Screen, before: State, after: State) -> None:
+    found = changes(before, after)
+    screen.say("  changed:" if found else "  nothing changed")
+    for line in found:
+        screen.say(f"    {line}")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a tree with its hard links, which are what a lock is made of, and its times."""
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
+def _plain(text: str) -> str:
+    """reStructuredText as a terminal shows it."""
+    return re.sub(r"``|:\w+:(?=`)|`", "", text)
