@@ -71,10 +71,14 @@ def pytest_configure(config: pytest.Config) -> None:
         "container: needs a Docker engine (given to every test that uses `box`)",
         "layout(name): is about the site layout `single` or `multi` alone",
         "python(version): is about Mailman's programs on this Python, '2.7' or '3.9', alone",
+        "xdist_group(name): runs in the worker of pytest-xdist that has this container",
     ):
         config.addinivalue_line("markers", line)
-    config.stash[RUN] = Run(project=f"runbooks-test-{os.getpid()}")
+    run = config.stash[RUN] = Run(project=f"runbooks-test-{os.getpid()}")
     config.stash[WORKERS] = []
+    chosen = getattr(config, "workerinput", {}).get("subjects")
+    if chosen is not None:
+        run.subjects = selection.received(chosen)
 
 
 # Every container test runs on every container
@@ -90,7 +94,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(
         "box",
         [
-            pytest.param(slot, id=slot.id, marks=pytest.mark.container)
+            pytest.param(
+                slot,
+                id=slot.id,
+                marks=[pytest.mark.container, pytest.mark.xdist_group(slot.service)],
+            )
             for slot in possible
             if wanted(metafunc.definition, slot)
         ],
@@ -147,17 +155,34 @@ def prepare(config: pytest.Config, run: Run) -> None:
     say = reporter(config)
     try:
         if hasattr(config, "workerinput") and engines.answer() is None:
-            # Several workers would each install one.
-            raise engines.EngineError("parallel tests need a Docker engine that runs already")
+            # Each worker would install one, and stop it under the others.
+            raise engines.EngineError(
+                "no Docker engine answers: for parallel tests start one, or give -m container"
+            )
         run.engine = engines.obtain(say)
         os.environ.update(run.engine.environment)
         if not run.engine.bridge:
             os.environ["MAILMAN_NETWORK"] = "none"
-        run.subjects = selection.choose(config.getoption("--mailman-image"), run.engine, say)
+        if not run.subjects:
+            run.subjects = selection.choose(config.getoption("--mailman-image"), run.engine, say)
     except (engines.EngineError, images.ImageError, BoxError) as problem:
         raise pytest.UsageError(str(problem)) from None
     for variable, subject in run.subjects.items():
         os.environ[variable] = subject.image.id
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config, specs: Any) -> None:
+    """Before pytest-xdist starts its workers: get what they share, if they are for containers."""
+    if config.option.markexpr == "container" and not config.option.collectonly:
+        prepare(config, config.stash[RUN])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    subjects = node.config.stash[RUN].subjects
+    if subjects:
+        node.workerinput["subjects"] = selection.sent(subjects)
 
 
 def interrupt(number: int, frame: Any) -> None:
@@ -192,7 +217,7 @@ def pytest_testnodedown(node: Any, error: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    for line in config.stash[RUN].header() or config.stash[WORKERS]:
+    for line in config.stash[WORKERS] or config.stash[RUN].header():
         terminalreporter.write_line(line)
 
 
@@ -257,7 +282,10 @@ def docker_compose_project_name(pytestconfig: pytest.Config) -> str:
 
 @pytest.fixture(scope="session")
 def docker_setup(pytestconfig: pytest.Config) -> list[str]:
-    # Compose v1 has no --wait; a container that sleeps is ready when it runs.
+    # A worker of pytest-xdist starts the one container that its tests turn out to use. Compose v1
+    # has no --wait; a container that sleeps is ready when it runs.
+    if hasattr(pytestconfig, "workerinput"):
+        return []
     return [f"up -d {' '.join(pytestconfig.stash[RUN].services)}"]
 
 
@@ -278,10 +306,14 @@ def boxes(
         if slot not in made:
             subject = selection.subject_of(slot, run.subjects)
             assert subject is not None
-            labels = {"project": run.project, "service": slot.service}
+            if hasattr(pytestconfig, "workerinput"):
+                docker_services._docker_compose.execute(f"up -d {slot.service}")
+            label = "--filter=label=com.docker.compose"
             container = subprocess.run(
-                ["docker", "ps", "--no-trunc", "--quiet"]
-                + [f"--filter=label=com.docker.compose.{key}={labels[key]}" for key in labels],
+                [
+                    *("docker", "ps", "--no-trunc", "--quiet"),
+                    *(f"{label}.project={run.project}", f"{label}.service={slot.service}"),
+                ],
                 capture_output=True,
                 text=True,
                 check=True,

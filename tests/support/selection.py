@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import engine as engines
 import images
@@ -89,6 +91,24 @@ def choose(
     if option == "standin" and not all(one.mailman.is_standin for one in subjects.values()):
         raise BoxError("the stand-in's image does not say that it is the stand-in")
     return subjects
+
+
+def sent(subjects: dict[str, Subject]) -> dict[str, dict[str, object]]:
+    """The images of the run as plain data, for the workers of a parallel run."""
+    return {variable: dataclasses.asdict(subject) for variable, subject in subjects.items()}
+
+
+def received(data: dict[str, dict[str, Any]]) -> dict[str, Subject]:
+    """What `sent` sent."""
+    return {
+        variable: Subject(
+            images.Image(**subject["image"]),
+            Mailman(
+                **{**subject["mailman"], "interpreter": tuple(subject["mailman"]["interpreter"])}
+            ),
+        )
+        for variable, subject in data.items()
+    }
 
 
 def subject_of(slot: Slot, subjects: dict[str, Subject]) -> Subject | None:
