@@ -77,8 +77,12 @@ def test_patterns(mailman):
     cases = replay.recording_for(mailman.version).scenarios["patterns"]
     asked = [{"address": case["address"], "ban_list": case["ban_list"]} for case in cases]
     matched = ask_new_list(mailman, "patterns", stdin=json.dumps(asked))
-    now = [dict(case, matched=found) for case, found in zip(asked, matched, strict=True)]
-    assert now == cases
+    wrong = [
+        f"{case['ban_list']} and {case['address']}: {found!r}, recorded {case['matched']!r}"
+        for case, found in zip(cases, matched, strict=True)
+        if found != case["matched"]
+    ]
+    assert wrong == []
 
 
 def ask_new_list(mailman, script: str, stdin: str | None = None) -> Any:

@@ -1,0 +1,164 @@
+"""What no recording shows of the stand-in's programs."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import time
+
+import pytest
+
+from runbooks.standin import install
+
+
+def test_version_says_what_it_is(site):
+    first, second = site.run("version").splitlines()
+    number = "2.1.39" if site.answers_as_2_1 else "2.2.0"
+    assert first == f"Using Mailman version: {number}"
+    assert "stand-in" in second
+    assert "not GNU Mailman" in second
+
+
+def test_installed_for_the_interpreter_that_was_asked_for(site):
+    programs = site.installation / "bin"
+    for name in install.PROGRAMS:
+        assert (programs / name).read_text().startswith(f"#!{site.python}\n")
+        assert (programs / name).stat().st_mode & stat.S_IXOTH
+        assert "Usage: " in site.run(name, "--help") or name == "version"
+
+
+def test_installed_over_an_older_one(tmp_path):
+    for host in ("one.example.org", "two.example.org"):
+        install.install(
+            str(tmp_path / "mailman"),
+            mm_cfg=install.settings(str(tmp_path / "var"), host=host),
+            links=str(tmp_path),
+        )
+    install.make_site(str(tmp_path / "var"))
+    subprocess.run([tmp_path / "newlist", "-q", "alpha", "a@example.com", "pw"], check=True)
+    shown = subprocess.run(
+        [tmp_path / "config_list", "-o", "-", "alpha"], check=True, capture_output=True, text=True
+    ).stdout
+    assert "\nhost_name = 'two.example.org'\n" in shown
+
+
+def test_settings_or_a_link_to_them(tmp_path):
+    with pytest.raises(ValueError, match="not both"):
+        install.install(str(tmp_path), mm_cfg="", mm_cfg_link="/etc/mailman/mm_cfg.py")
+
+
+def test_newlist_as_puppet_calls_it(site):
+    printed = site.run(
+        "newlist",
+        "--emailhost",
+        "mail.example.org",
+        "--urlhost",
+        "www.example.org",
+        "foo",
+        "admin@example.com",
+        "pw",
+    )
+    aliases = [line for line in printed.splitlines() if '"|' in line]
+    assert len(aliases) == 10
+    assert aliases[0].split() == [
+        "foo:",
+        f'"|{site.prefix}/mail/mailman',
+        "post",
+        'foo"',
+    ]
+    assert "No notice was sent" in printed
+    assert site.run("list_lists", "--bare") == "foo\n"
+    said = site.code(
+        "m = MailList.MailList('foo', lock=0); print(m.host_name, m.web_page_url, m.owner)"
+    )
+    assert said == "mail.example.org http://www.example.org/mailman/ ['admin@example.com']\n"
+
+
+def test_names_that_newlist_asks_for(site):
+    site.run("newlist", "-q", stdin="alpha\nadmin@example.com\npw\n")
+    assert site.run("list_lists", "-b") == "alpha\n"
+
+
+def test_a_refused_list_leaves_nothing(site):
+    site.run("newlist", "-q", "alpha", "nobody", "pw", rc=1)
+    site.run("newlist", "-q", "..", "admin@example.com", "pw", rc=1)
+    assert [os.listdir(site.prefix / folder) for folder in ("lists", "locks")] == [[], []]
+
+
+def test_rmlist_stays_below_its_folders(site):
+    for name in ("..", "../locks", ""):
+        site.run("rmlist", "-a", name, rc=1)
+    assert (site.prefix / "lists").is_dir()
+
+
+def test_config_list_sets_what_it_shows(site):
+    site.new_list("alpha")
+    text = site.run("config_list", "-o", "-", "alpha")
+    changed = text.replace("\ndescription = ''\n", "\ndescription = 'caf\\xe9 %s'\n")
+    assert changed != text
+    site.run("config_list", "-c", "-i", "-", "alpha", stdin=changed)
+    assert site.run("config_list", "-o", "-", "alpha") == text
+    site.run("config_list", "-i", "-", "alpha", stdin=changed)
+    said = site.code("print(MailList.MailList('alpha', lock=0).description == 'caf\\xe9 %s')")
+    assert said == "True\n"
+
+
+def test_config_list_takes_no_stray_bytes_on_python_2(site):
+    site.new_list("alpha")
+    rc = 1 if site.answers_as_2_1 else 0
+    site.run("config_list", "-i", "-", "alpha", stdin="description = 'caf\u00e9'\n", rc=rc)
+    assert site.locks == []
+
+
+def test_members(site):
+    site.new_list("alpha")
+    site.run("add_members", "-r", "-", "alpha", stdin="A <a@example.com>\nb@example.com\n")
+    site.run("add_members", "-d", "-", "alpha", stdin="C@example.com\n")
+    assert site.run("list_members", "-f", "-r", "alpha") == "A <a@example.com>\nb@example.com\n"
+    assert site.run("list_members", "-d", "-p", "alpha") == "C@example.com\n"
+    site.run("remove_members", "--fromall", "a@example.com")
+    assert site.run("list_members", "alpha") == "b@example.com\nc@example.com\n"
+    site.run("remove_members", "-a", "alpha")
+    assert site.run("list_members", "alpha") == ""
+
+
+def test_withlist_all_locked(site):
+    """On 2.1 every list is unlocked at the end; on 2.2 none is."""
+    for name in ("alpha", "beta"):
+        site.new_list(name)
+    script = site.prefix / "nothing.py"
+    script.write_text("def nothing(m):\n    assert m.Locked()\n")
+    process = site.start(
+        "env",
+        f"PYTHONPATH={site.prefix}",
+        str(site.installation / "bin" / "withlist"),
+        *("-q", "-a", "-l", "-r", "nothing"),
+    )
+    _, stderr = process.communicate(timeout=30)
+    assert process.returncode == 0, stderr
+    left = [name for name in site.locks if name.endswith(".lock")]
+    assert left == ([] if site.answers_as_2_1 else ["alpha.lock", "beta.lock"])
+
+
+def test_mailmanctl_starts_and_stops(site):
+    site.new_list("mailman")
+    site.run("mailmanctl", "-u", "-q", "start")
+    lock, claim = site.locks
+    assert lock == "master-qrunner"
+    pid = int(claim.rsplit(".", 1)[1])
+    children = subprocess.run(
+        ["ps", "-ww", "-o", "args=", "--ppid", str(pid)],
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    assert children.count("/bin/qrunner --runner=") == 2
+    site.run("mailmanctl", "-u", "-q", "restart")
+    assert site.locks[1] != claim
+    site.run("mailmanctl", "-u", "-q", "stop")
+    deadline = time.monotonic() + 10
+    while site.locks and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert site.locks == []
+    site.run("mailmanctl", "-u", "-q", "stop", rc=1)
