@@ -1,4 +1,4 @@
-# ruff: noqa: BLE001, C402, C405, SIM105, UP010, UP024, UP031, UP036
+# ruff: noqa: BLE001, C405, SIM105, UP010, UP024, UP031
 """What a `Box` runs inside its container: commands, and the way back to a clean site.
 
 One process of this program serves one command after another, over its standard input and output,
@@ -22,7 +22,6 @@ import pwd
 import select
 import signal
 import stat
-import sys
 import time
 
 # What tests may change, and what of it is no business of theirs (Docker mounts the three files
@@ -153,9 +152,16 @@ def child(argv, user, environment, ends):
             become(user)
         os.execvpe(argv[0], argv, environment)
     except BaseException as problem:
-        os.write(2, ("cannot run %s: %s\n" % (argv[0], problem)).encode("utf-8", "replace"))
+        words = "cannot run %s: %s\n" % (argv[0].decode("utf-8", "replace"), problem)
+        os.write(2, words.encode("utf-8", "replace"))
     finally:
         os._exit(127)
+
+
+def initial_environment():
+    """What `docker exec` gave, without what Python 3 itself has added (LC_CTYPE)."""
+    entries = read(b"/proc/self/environ").split(b"\0")
+    return [tuple(entry.split(b"=", 1)) for entry in entries if b"=" in entry]
 
 
 def nonblocking(descriptor):
@@ -180,21 +186,12 @@ def drain(descriptor, parts):
 
 
 def run(request):
-    environment = dict(os.environ)
     user = request["user"]
+    environment = dict(initial_environment())
     if user:
-        environment["HOME"] = pwd.getpwnam(user).pw_dir
-    environment.update(request["env"])
-    argv = request["argv"]
-    if sys.version_info[0] == 2:
-        argv = [word.encode("utf-8") for word in argv]
-        environment = dict(
-            (
-                name.encode("utf-8") if not isinstance(name, str) else name,
-                value.encode("utf-8") if not isinstance(value, str) else value,
-            )
-            for name, value in environment.items()
-        )
+        environment[b"HOME"] = pwd.getpwnam(user).pw_dir.encode("utf-8")
+    environment.update((decoded(name), decoded(value)) for name, value in request["env"])
+    argv = [decoded(word) for word in request["argv"]]
 
     feed = None
     if request["stdin"] is None:

@@ -237,13 +237,11 @@ class Box:
         A command that takes longer is killed, with everything it has started. What it leaves in
         the background runs on until the next reset.
         """
-        if isinstance(stdin, str):
-            stdin = stdin.encode("utf-8", "surrogateescape")
         request = {
-            "argv": argv,
+            "argv": [encode(word) for word in argv],
             "user": user,
-            "env": env or {},
-            "stdin": None if stdin is None else base64.b64encode(stdin).decode("ascii"),
+            "env": [(encode(name), encode(value)) for name, value in (env or {}).items()],
+            "stdin": None if stdin is None else encode(stdin),
             "timeout": timeout,
         }
         with self._agent() as agent:
@@ -273,21 +271,14 @@ class Box:
         self, path: str, text: str | bytes, mode: int = 0o644, owner: str = "root:root"
     ) -> None:
         """Write a file; its folder has to exist."""
-        data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogateescape")
-        self._ask_keeper(
-            "put",
-            path=encode_path(path),
-            data=base64.b64encode(data).decode("ascii"),
-            mode=mode,
-            owner=owner,
-        )
+        self._ask_keeper("put", path=encode(path), data=encode(text), mode=mode, owner=owner)
 
     def read(self, path: str) -> str:
         """The text of a file."""
         return self.read_bytes(path).decode("utf-8", "surrogateescape")
 
     def read_bytes(self, path: str) -> bytes:
-        return base64.b64decode(self._ask_keeper("read", path=encode_path(path))["data"])
+        return base64.b64decode(self._ask_keeper("read", path=encode(path))["data"])
 
     def changes(self) -> dict[str, str]:
         """What differs from the clean state: {path: "added" | "changed" | "removed"}.
@@ -297,7 +288,9 @@ class Box:
         file counts as changed when its content, mode or owner is not what it was.
         """
         found = self._ask_keeper("changes")["changes"]
-        return {os.fsdecode(base64.b64decode(path)): what for path, what in found}
+        return {
+            base64.b64decode(path).decode("utf-8", "surrogateescape"): what for path, what in found
+        }
 
     def reset(self) -> None:
         """Back to the clean state: processes, files, links, modes, owners. Read back."""
@@ -336,25 +329,32 @@ class Box:
             agent.close()
 
     def _revive_keeper(self) -> None:
-        """A test may end every process there is, and the agents with them."""
-        if not self._keeper.alive():
-            self._keeper.close()
-            self._keeper = self._new_agent()
-            if self._memory is not None:
+        """A test may end every process that it can, and the agents with them."""
+        if self._keeper.alive():
+            return
+        self._keeper.close()
+        self._keeper = self._new_agent()
+        if self._memory is not None:
+            try:
                 self._keeper.ask(ANSWER_SECONDS, "adopt", **self._memory)
+            except ConnectionError as problem:
+                raise BoxError(f"the container of {self!r} is gone: {problem}") from None
 
     def _ask_keeper(self, operation: str, **arguments: Any) -> dict[str, Any]:
         with self._keeper_lock:
-            for attempt in (1, 2):
+            self._revive_keeper()
+            try:
+                return self._keeper.ask(ANSWER_SECONDS, operation, **arguments)
+            except ConnectionError:
+                # It died unnoticed. Nothing that these operations do is wrong to do again.
                 self._revive_keeper()
                 try:
                     return self._keeper.ask(ANSWER_SECONDS, operation, **arguments)
                 except ConnectionError as problem:
-                    # It died unnoticed. Nothing that these operations do is wrong to do again.
-                    if attempt == 2:
-                        raise BoxError(f"{operation}: {problem}") from None
-        raise AssertionError("unreachable")
+                    raise BoxError(f"{operation}: {problem}") from None
 
 
-def encode_path(path: str) -> str:
-    return base64.b64encode(os.fsencode(path)).decode("ascii")
+def encode(text: str | bytes) -> str:
+    """Text as UTF-8, surrogates as the bytes they stand for, in base64."""
+    data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
+    return base64.b64encode(data).decode("ascii")
