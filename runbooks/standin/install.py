@@ -18,6 +18,7 @@ import sys
 
 SOURCE = os.path.dirname(os.path.abspath(__file__))
 PARTS = ("bin", "Mailman", "mail")
+LONGEST_INTERPRETER = 125  # characters after #!, for every Linux
 PROGRAMS = sorted(
     name for name in os.listdir(os.path.join(SOURCE, "bin")) if "." not in name and name[0] != "_"
 )
@@ -39,17 +40,24 @@ def install(target, python=sys.executable, mm_cfg=None, mm_cfg_link=None, links=
 
     The settings are the text `mm_cfg`, or the file `mm_cfg_link`, to which a link is made; without
     either, an `mm_cfg.py` that changes nothing. `links` is a folder that gets a link to each
-    program (`/usr/sbin`). What is there already is replaced. Raises OSError.
+    program (`/usr/sbin`). An older installation of the stand-in is replaced, anything else is not.
+    Raises ValueError for arguments that cannot work, OSError.
     """
     if mm_cfg is not None and mm_cfg_link is not None:
         raise ValueError("give the text of mm_cfg.py or the file to link it to, not both")
+    if " " in python or len(python) > LONGEST_INTERPRETER:
+        raise ValueError("no program can be started with #!%s: use a link to it" % python)
     target = os.path.abspath(target)
+    there = [part for part in PARTS if os.path.lexists(os.path.join(target, part))]
+    if there and not _is_standin(target):
+        raise ValueError("%s has a %s that is not the stand-in's" % (target, there[0]))
+    for part in there:
+        shutil.rmtree(os.path.join(target, part))
     for part in PARTS:
-        destination = os.path.join(target, part)
-        if os.path.isdir(destination):
-            shutil.rmtree(destination)
         shutil.copytree(
-            os.path.join(SOURCE, part), destination, ignore=shutil.ignore_patterns("*.pyc", "__*__")
+            os.path.join(SOURCE, part),
+            os.path.join(target, part),
+            ignore=shutil.ignore_patterns("*.pyc", "__*__"),
         )
     _make_programs(target, python)
     settings_file = os.path.join(target, "Mailman", "mm_cfg.py")
@@ -59,7 +67,8 @@ def install(target, python=sys.executable, mm_cfg=None, mm_cfg_link=None, links=
         with open(settings_file, "w") as file:
             file.write(mm_cfg or "from Mailman.Defaults import *\n")
     # So that users who may not write here need not compile each time.
-    subprocess.check_call([python, "-m", "compileall", "-q", os.path.join(target, "Mailman")])
+    code = [os.path.join(target, part) for part in ("Mailman", "bin")]
+    subprocess.check_call([python, "-m", "compileall", "-q"] + code)
     for program in PROGRAMS if links else ():
         _link(os.path.join(target, "bin", program), os.path.join(links, program))
 
@@ -91,6 +100,14 @@ def settings(var_prefix, user=None, group=None, host=None):
         if value is not None:
             lines.append("%s = %r" % (setting, str(value)))
     return "\n".join(lines) + "\n"
+
+
+def _is_standin(target):
+    try:
+        with open(os.path.join(target, "Mailman", "Version.py")) as file:
+            return "STANDIN" in file.read()
+    except (IOError, OSError):
+        return False
 
 
 def _link(place, name):

@@ -5,7 +5,6 @@ changes VAR_PREFIX has to set the folders below it too.
 """
 
 import os
-import socket
 
 
 def seconds(s):
@@ -46,7 +45,7 @@ PUBLIC_ARCHIVE_FILE_DIR = os.path.join(VAR_PREFIX, "archives", "public")
 PRIVATE_ARCHIVE_FILE_DIR = os.path.join(VAR_PREFIX, "archives", "private")
 
 # Hosts.
-DEFAULT_EMAIL_HOST = socket.gethostname()
+DEFAULT_EMAIL_HOST = os.uname()[1]
 DEFAULT_URL_HOST = DEFAULT_EMAIL_HOST
 DEFAULT_URL_PATTERN = "http://%s/mailman/"
 VIRTUAL_HOSTS = {}

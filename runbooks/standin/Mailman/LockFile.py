@@ -8,8 +8,6 @@ lock expires; CLOCK_SLOP seconds later anybody who waits may break it.
 
 import errno
 import os
-import random
-import socket
 import time
 
 DEFAULT_LOCK_LIFETIME = 15  # seconds
@@ -48,7 +46,7 @@ class LockFile(object):
     def __init__(self, lockfile, lifetime=DEFAULT_LOCK_LIFETIME, sequence=True):
         self._lockfile = lockfile
         self._lifetime = lifetime
-        self._claim = "%s.%s.%d" % (lockfile, socket.gethostname(), os.getpid())
+        self._claim = "%s.%s.%d" % (lockfile, os.uname()[1], os.getpid())
         if sequence:
             self._claim += ".%d" % LockFile._next_sequence
             LockFile._next_sequence += 1
@@ -74,7 +72,7 @@ class LockFile(object):
                 _remove(self._claim)
                 raise TimeOutError()
             self._break_if_expired()
-            time.sleep(random.uniform(*SLEEP))
+            _sleep()
 
     def unlock(self, unconditionally=False):
         """Let go of the lock. Raises NotLockedError, unless `unconditionally`."""
@@ -154,6 +152,13 @@ class LockFile(object):
         _remove(self._lockfile)
         if claim and os.path.dirname(claim) == os.path.dirname(self._lockfile):
             _remove(claim)
+
+
+def _sleep():
+    # Only here: whoever need not wait does not pay for it.
+    import random
+
+    time.sleep(random.uniform(*SLEEP))
 
 
 def _stat(path):

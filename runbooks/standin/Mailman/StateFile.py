@@ -2,8 +2,6 @@
 
 import errno
 import os
-import shutil
-import socket
 
 from Mailman import Errors, mm_cfg
 from Mailman.Logging.Syslog import syslog
@@ -48,7 +46,7 @@ def load(folder):
 def save(folder, state):
     """Write `state`, keeping the one before it as `config.pck.last`."""
     path = os.path.join(folder, "config.pck")
-    temporary = "%s.tmp.%s.%d" % (path, socket.gethostname(), os.getpid())
+    temporary = "%s.tmp.%s.%d" % (path, os.uname()[1], os.getpid())
     try:
         _write(temporary, pickle.dumps(state, PROTOCOL))
         _link_over(path, path + ".last")
@@ -100,6 +98,8 @@ def _link_over(path, name):
 
 
 def _repair(folder, good):
+    import shutil
+
     path = os.path.join(folder, "config.pck")
     if os.path.exists(path):
         os.rename(path, path + ".corrupt")

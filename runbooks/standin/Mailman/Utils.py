@@ -1,6 +1,5 @@
 """Names of lists and mail addresses."""
 
-import hashlib
 import os
 import re
 
@@ -12,7 +11,7 @@ _STATE_FILES = ("config.pck", "config.pck.last")
 
 def list_exists(name):
     """Whether the installation has a list with this (lower-case) name."""
-    if not _LIST_NAME.match(name) or name in (".", ".."):
+    if name in ("", ".", "..") or "/" in name:
         return False
     folder = os.path.join(mm_cfg.LIST_DATA_DIR, name)
     return any(os.path.exists(os.path.join(folder, file)) for file in _STATE_FILES)
@@ -60,6 +59,8 @@ def ValidateEmail(address):
 
 def sha_hexdigest(password):
     """A password as a list's state keeps it."""
+    import hashlib
+
     if not isinstance(password, bytes):
         password = password.encode("utf-8", "surrogateescape")
     return hashlib.sha1(password).hexdigest()

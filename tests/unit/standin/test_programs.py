@@ -48,6 +48,19 @@ def test_settings_or_a_link_to_them(tmp_path):
         install.install(str(tmp_path), mm_cfg="", mm_cfg_link="/etc/mailman/mm_cfg.py")
 
 
+def test_nothing_else_is_replaced(tmp_path):
+    (tmp_path / "bin").mkdir()
+    with pytest.raises(ValueError, match="has a bin that is not the stand-in's"):
+        install.install(str(tmp_path))
+    assert os.listdir(tmp_path / "bin") == []
+
+
+def test_an_interpreter_that_no_first_line_can_name(tmp_path):
+    with pytest.raises(ValueError, match="use a link to it"):
+        install.install(str(tmp_path / "mailman"), python="/a path/python3")
+    assert os.listdir(tmp_path) == []
+
+
 def test_newlist_as_puppet_calls_it(site):
     printed = site.run(
         "newlist",
