@@ -105,6 +105,25 @@ m.Unlock()
     assert (folder / "config.pck").read_bytes() == before
 
 
+def test_a_state_is_on_the_disk_before_it_takes_the_name(site):
+    site.new_list("alpha")
+    said = site.code("""
+def tell(name):
+    function = getattr(os, name)
+    def told(*arguments):
+        print(name)
+        return function(*arguments)
+    setattr(os, name, told)
+
+m = MailList.MailList("alpha", lock=1)
+tell("fsync")
+tell("rename")
+m.Save()
+m.Unlock()
+""")
+    assert said == "fsync\nrename\n"
+
+
 def test_what_was_not_saved_is_gone_after_lock(site):
     site.new_list("alpha")
     said = site.code("""
