@@ -44,6 +44,7 @@ class Run:
 
 RUN = pytest.StashKey[Run]()
 WORKERS = pytest.StashKey[list[str]]()
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
 # Options
@@ -151,7 +152,8 @@ def slot_of(item: pytest.Item) -> selection.Slot | None:
 
 def prepare(config: pytest.Config, run: Run) -> None:
     """An engine and the images. Raises UsageError with the one line that helps."""
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in INTERRUPTS:
+        signal.signal(number, interrupt)
     say = reporter(config)
     try:
         if hasattr(config, "workerinput") and engines.answer() is None:
@@ -186,7 +188,12 @@ def pytest_configure_node(node: Any) -> None:
 
 
 def interrupt(number: int, frame: Any) -> None:
-    """End as after an interrupt from the keyboard, which puts everything away."""
+    """End the tests and put everything away, without being interrupted in that.
+
+    A second signal is usual: the keyboard sends one to every process, and tox another.
+    """
+    for further in INTERRUPTS:
+        signal.signal(further, signal.SIG_IGN)
     raise KeyboardInterrupt(signal.Signals(number).name)
 
 
@@ -227,12 +234,6 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 # Putting away
-
-
-def pytest_keyboard_interrupt(excinfo: Any) -> None:
-    """Do not let a second signal, such as tox sends, interrupt what puts things away."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

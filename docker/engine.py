@@ -210,16 +210,14 @@ def die_with_parent() -> None:
 def start(say: Callable[[str], None], directory: Path | None = None) -> Engine:
     """Start `dockerd` and wait until it answers.
 
-    With a directory it keeps everything in there, away from the machine's own engine: data, socket,
-    process id. Raises EngineError with the engine's own last words when it does not come up.
+    With a directory it keeps to itself, away from the machine's own engine: data, socket and
+    process id are in there, and it has a network of its own that leads nowhere. Raises EngineError
+    with the engine's own last words when it does not come up.
     """
     if directory is None and Path("/run/systemd/system").is_dir():
         return start_service(say)
-    attempts = [(True, []), (False, ["--iptables=false", "--bridge=none"])]
-    if directory is not None:
-        attempts = attempts[1:]  # two engines would fight over one bridge
     words = ""
-    for bridge, options in attempts:
+    for bridge, options in ((True, []), (False, ["--iptables=false", "--bridge=none"])):
         say("starting dockerd" + ("" if bridge else " without a network of its own"))
         engine, words = start_daemon(options, directory)
         if engine is not None:
@@ -230,11 +228,13 @@ def start(say: Callable[[str], None], directory: Path | None = None) -> Engine:
 
 def start_daemon(options: list[str], directory: Path | None) -> tuple[Engine | None, str]:
     environment: dict[str, str] = {}
-    place: list[str] = []
+    command = ["dockerd"]
     if directory is not None:
         socket = f"unix://{directory}/docker.sock"
         environment["DOCKER_HOST"] = socket
-        place = [
+        # Even an engine without a bridge would take docker0 away from another one.
+        command = [
+            *("unshare", "--net", "dockerd"),
             f"--host={socket}",
             f"--data-root={directory}/data",
             f"--exec-root={directory}/exec",
@@ -243,7 +243,7 @@ def start_daemon(options: list[str], directory: Path | None) -> tuple[Engine | N
     with tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace") as log:
         # A session of its own: an interrupt from the keyboard is for the tests, which then end it.
         process = subprocess.Popen(
-            ["dockerd", *place, *options],
+            [*command, *options],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -1,0 +1,187 @@
+"""An engine that is started here comes up, is used, and ends; so does a run that is interrupted."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import engine as engines
+import pytest
+
+from tests.support.box import Box
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A folder for an engine. Not tmp_path: the name of a socket may have 107 characters."""
+    with tempfile.TemporaryDirectory(prefix="engine-") as directory:
+        yield Path(directory)
+
+
+def running(process: int) -> bool:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, 0)
+        return True
+    return False
+
+
+needs_dockerd = pytest.mark.skipif(
+    os.getuid() != 0 or shutil.which("dockerd") is None, reason="needs root and dockerd"
+)
+
+
+@pytest.mark.container
+@needs_dockerd
+def test_an_engine_that_was_started_here_is_ended_here(place: Path) -> None:
+    said: list[str] = []
+    engine = engines.start(said.append, place)
+    try:
+        assert engine.started
+        assert engine.bridge
+        assert said == ["starting dockerd"]
+        assert engines.answer(engine.environment) == engine.version
+        process = int((place / "docker.pid").read_text())
+        assert running(process)
+    finally:
+        engine.stop()
+    assert not running(process)
+    assert engines.answer(engine.environment) is None
+    # Its containerd as well.
+    left = subprocess.run(["pgrep", "-f", str(place)], capture_output=True, check=False)
+    assert left.stdout == b""
+    assert not engine.started
+    engine.stop()
+
+
+@pytest.mark.container
+@needs_dockerd
+def test_an_engine_that_does_not_start_says_why(place: Path) -> None:
+    (place / "data").write_text("not a folder")
+    with pytest.raises(engines.EngineError) as failure:
+        engines.start(lambda line: None, place)
+    message = str(failure.value)
+    assert message.startswith("dockerd does not start: ")
+    assert f"{place}/data" in message
+    assert "\n" not in message
+
+
+@pytest.mark.container
+@needs_dockerd
+def test_an_engine_comes_up_where_it_can_have_no_network(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tools = place / "tools"
+    tools.mkdir()
+    for folder in os.environ["PATH"].split(os.pathsep):
+        for program in Path(folder).glob("*"):
+            if re.match("docker|containerd|runc$|unshare$", program.name):
+                with contextlib.suppress(FileExistsError):
+                    (tools / program.name).symlink_to(program)
+    monkeypatch.setenv("PATH", str(tools))  # there is no iptables
+    said: list[str] = []
+    engine = engines.start(said.append, place)
+    try:
+        assert said == ["starting dockerd", "starting dockerd without a network of its own"]
+        assert not engine.bridge
+    finally:
+        engine.stop()
+
+
+@pytest.mark.container
+@needs_dockerd
+def test_an_engine_ends_with_a_test_run_that_is_killed(place: Path) -> None:
+    script = (
+        "import sys, time, engine\n"
+        "from pathlib import Path\n"
+        "engine.start(print, Path(sys.argv[1]))\n"
+        "print('up', flush=True)\n"
+        "time.sleep(60)\n"
+    )
+    parent = subprocess.Popen(
+        [sys.executable, "-c", script, str(place)],
+        stdout=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "docker")},
+    )
+    assert parent.stdout is not None
+    try:
+        for line in parent.stdout:
+            if line == b"up\n":
+                break
+        process = int((place / "docker.pid").read_text())
+        assert running(process)
+    finally:
+        parent.kill()
+        parent.wait()
+        parent.stdout.close()
+    deadline = time.monotonic() + 20
+    while running(process) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not running(process)
+
+
+def containers(project: str) -> list[str]:
+    label = f"label=com.docker.compose.project={project}"
+    return subprocess.run(
+        ["docker", "ps", "--all", "--quiet", "--filter", label],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+
+@pytest.mark.layout("single")
+@pytest.mark.python("2.7")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_leaves_no_container(
+    box: Box, tmp_path: Path, request: pytest.FixtureRequest, number: signal.Signals
+) -> None:
+    (tmp_path / "conftest.py").symlink_to(ROOT / "conftest.py")
+    waiting = tmp_path / "test_waiting.py"
+    waiting.write_text(
+        "import time\n"
+        "import pytest\n"
+        "@pytest.mark.layout('single')\n"
+        "@pytest.mark.python('2.7')\n"
+        "def test_waiting(box):\n"
+        f"    open({str(tmp_path / 'ready')!r}, 'w').close()\n"
+        "    time.sleep(60)\n"
+    )
+    image = request.config.getoption("--mailman-image") or (
+        "standin" if box.is_standin else "packaged"
+    )
+    run = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--mailman-image", image, str(waiting)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "ready").exists() and run.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        project = f"runbooks-test-{run.pid}"
+        assert len(containers(project)) == 1, run.communicate()[0].decode()
+        # The keyboard and tox both send it, and one may arrive while the other is acted upon.
+        os.killpg(run.pid, number)
+        time.sleep(0.3)
+        os.killpg(run.pid, number)
+        output = run.communicate(timeout=30)[0].decode()
+    finally:
+        if run.poll() is None:
+            run.kill()
+            run.wait()
+    assert containers(project) == []
+    assert run.returncode == pytest.ExitCode.INTERRUPTED, output
