@@ -6,20 +6,12 @@ one set of arguments, and the tests carry it out both ways.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-#: What a step's expected output may hold in place of text that differs from run to run.
-PLACEHOLDERS: Mapping[str, str] = {
-    "{PID}": r"[0-9]+",
-    "{SEQ}": r"[0-9]+",
-    "{TIME}": r"[0-9A-Za-z:. +-]+",
-    "{NUMBER}": r"[0-9,]+",
-    "{ANY}": r".*",
-}
+from runbooks import expected
 
 
 class Outcome(str, Enum):
@@ -58,7 +50,7 @@ class Step:
     why: str
     #: for a POSIX shell, ready to paste, without a prompt
     command: str
-    #: what the command prints; see `PLACEHOLDERS`
+    #: what the command prints, standard error included; see `runbooks.expected`
     shows: str = ""
     #: the order of the lines of `shows` means nothing
     unordered: bool = False
@@ -66,19 +58,7 @@ class Step:
 
     def matches(self, output: str) -> bool:
         """Whether `output` is what the step says it shows."""
-        expected = self.shows.strip().splitlines()
-        printed = output.strip().splitlines()
-        if self.unordered:
-            expected, printed = sorted(expected), sorted(printed)
-        return len(expected) == len(printed) and all(
-            re.fullmatch(_line_pattern(line), shown)
-            for line, shown in zip(expected, printed, strict=True)
-        )
-
-
-def _line_pattern(line: str) -> str:
-    parts = re.split("(" + "|".join(re.escape(p) for p in PLACEHOLDERS) + ")", line)
-    return "".join(PLACEHOLDERS.get(part) or re.escape(part) for part in parts)
+        return expected.matches(self.shows, output, self.unordered)
 
 
 @dataclass(frozen=True)
@@ -102,6 +82,9 @@ class Procedure:
     steps: Callable[[Any, Mapping[str, Any]], tuple[Step, ...]]
     #: what to write after ``runbook`` to the same effect, of the arguments
     command: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    #: what a terminal shows of that command, questions and their answers included;
+    #: see `runbooks.expected`
+    shows: str = ""
     troubles: tuple[Trouble, ...] = ()
     #: the arguments that the page uses
     example: Mapping[str, Any] = field(default_factory=dict)
