@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,6 +47,10 @@ def without_version(stdout: str) -> str:
 
 def without_missing_file(stderr: str) -> str:
     return stderr.replace("grep: /tmp/hold.out: No such file or directory\n", "")
+
+
+def without_place_of_getpass(stderr: str) -> str:
+    return re.sub(r"^/\S+/getpass\.py:\d+: ", "getpass.py: ", stderr)
 
 
 def without_data_version(stdout: str) -> str:
@@ -86,6 +91,14 @@ RULES = [
         Where.EVERYWHERE,
         "Whether grep looks before the shell has made the file is chance; the recordings differ.",
         without_missing_file,
+    ),
+    Rule(
+        "newlist",
+        4,
+        "stderr",
+        Where.EVERYWHERE,
+        "Where Python's getpass.py is, and the line that warns, depend on Python's own release.",
+        without_place_of_getpass,
     ),
 ]
 

@@ -23,9 +23,6 @@ SCRIPTS = Path(__file__).resolve().parent / "scripts"
 PROGRAMS = "/usr/lib/mailman/bin"
 LOCKS = "/var/lib/mailman/locks"
 
-# What the recorded commands look for in /tmp, and leave there.
-LEFT_IN_TMP = ["/tmp/c", "/tmp/x", "/tmp/hold.out", "/tmp/hold.pid"]
-
 # Without these attributes there is nothing that a procedure could do to a list.
 ESSENTIAL = {"ban_list", "description", "digest_members", "host_name", "members", "owner"}
 
@@ -35,7 +32,6 @@ def mailman(box):
     """A clean site, with the scripts of the recordings beside Mailman's programs."""
     for script in sorted(SCRIPTS.glob("*.py")):
         box.put(f"{PROGRAMS}/{script.name}", script.read_text("utf-8"))
-    box.run(["rm", "-rf", *LEFT_IN_TMP])
     return box
 
 
