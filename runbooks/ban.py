@@ -8,8 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from runbooks import journal
 from runbooks.addresses import Entry
 from runbooks.errors import BadInputError
+from runbooks.expected import MORE
+from runbooks.journal import Recorded
 from runbooks.mailman import Installation, Site, unknown_list
 from runbooks.onhost import source
 from runbooks.procedure import File, Outcome, Procedure, Step, Trouble
@@ -20,7 +23,7 @@ TIMEOUT = 10.0
 #: Most processes that work on the host at a time, unless told otherwise.
 MOST_JOBS = 4
 
-_MODULES = ("lists", "locks", "ban", "banning")
+_MODULES = ("journal", "lists", "locks", "ban", "banning")
 
 
 # -- by command ---------------------------------------------------------------------------
@@ -113,6 +116,8 @@ class Report:
     sites_failed: dict[str, str] = field(default_factory=dict)
     #: the run ended before its last list, and why
     ended_early: str = ""
+    #: where the run is recorded; None when nothing was to be changed
+    recorded: Recorded | None = None
 
     @property
     def counts(self) -> Counter[Outcome]:
@@ -226,10 +231,13 @@ def change(
     plan: Plan,
     on_result: Callable[[Result], None] = lambda result: None,
     on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
+    arguments: Sequence[str] = (),
 ) -> Report:
     """``ban`` or ``unban`` on every list, and read back. One command.
 
     Ctrl-C lets the lists in hand be finished; the report says what was done until then.
+    `arguments`: the command line, for the journal. Raises JournalError when that cannot be
+    written; then nothing was changed.
     """
     report = Report()
     locked: list[Result] = []
@@ -239,6 +247,13 @@ def change(
         names = {site.name: [one.list for one in plan.of(site)] for site in target.sites}
     parameters = target.parameters(names)
     parameters |= {"action": action, "address": entry.text, "sample": entry.sample}
+    parameters["journal"] = journal.parameters(
+        target.installation,
+        action,
+        arguments or (action, entry.text),
+        sites=target.sites,
+        address=entry.text,
+    )
 
     def hear(event: dict[str, Any]) -> None:
         match event["event"]:
@@ -248,8 +263,11 @@ def change(
                 on_waiting(event["lists"], event["seconds"])
             case "locks":
                 observations[event["site"]] = event["observation"]
+            case "recorded" | "unrecorded":
+                report.recorded = journal.heard(event) or report.recorded
+                report.ended_early = journal.stopped_why(event) or report.ended_early
             case "stopped":
-                report.ended_early = "interrupted"
+                report.ended_early = report.ended_early or "interrupted"
             case "list":
                 result = _result(event)
                 if result.outcome is Outcome.LOCKED:
@@ -261,7 +279,7 @@ def change(
     try:
         target.installation.call(_MODULES, parameters, hear)
     except KeyboardInterrupt:
-        report.ended_early = "interrupted"
+        report.ended_early = report.ended_early or "interrupted"
     report.results += [_explained(target, result, observations) for result in locked]
     report.results.sort(key=lambda result: (result.site, result.list))
     return report
@@ -304,58 +322,74 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
     address, name = arguments["address"], arguments["list"]
     sites: Sequence[Site] = arguments.get("sites") or installation.sites
     action = arguments.get("action", "ban")
-    function, past, again, verb = {
-        "ban": ("ban", "banned", "already", "refuses"),
-        "unban": ("ban.unban", "unbanned", "absent", "accepts"),
-    }[action]
-    path = f"{installation.bin}/ban.py"
+    again, verb = {"ban": ("already", "refuses"), "unban": ("absent", "accepts")}[action]
     asked = f"{address} (matched {address})" if action == "ban" else address
-    found = [
-        Step(
-            "create-ban-py",
-            "Create ban.py beside Mailman's programs",
-            f"``withlist`` looks for it there. It needs root: ``{installation.bin}`` is not"
-            " Mailman's to write.",
-            f"tee {shlex.quote(path)} > /dev/null",
-            creates=File(path, source("ban")),
-        )
-    ]
-    found += [
-        Step(
-            f"{action}-{site.name}",
-            f"{_TITLES[action]} every list of the site {site.name}",
-            "The script locks each list itself: do not use ``withlist -l``. It says what"
-            " became of each list; the exit status says nothing.",
-            as_mailman(installation, site, "withlist", "-q", "-a", "-r", function, address),
-            f"{{ANY}}: {past}",
-            unordered=True,
-        )
-        for site in sites
-    ]
-    found.append(
+    return (
+        _create(installation),
+        *(_everywhere(installation, site, action, address) for site in sites),
         Step(
             f"{action}-one",
             "The same for a single list",
             "For a list that was locked the first time, or one that was created since.",
-            as_mailman(installation, sites[0], "withlist", "-q", "-r", function, name, address),
+            as_mailman(
+                installation, sites[0], "withlist", "-q", "-r", _FUNCTIONS[action], name, address
+            ),
             f"{name}: {again}",
-        )
+        ),
+        *(
+            Step(
+                f"check-{site.name}",
+                f"See that every list of the site {site.name} {verb} the address",
+                "Each list is loaded again and asked, with Mailman's own matching.",
+                _ask(installation, site, address),
+                f"{{LIST:{site.name}-announce}}: {verb} {asked}\n{MORE}",
+            )
+            for site in sites
+        ),
     )
-    found += [
-        Step(
-            f"check-{site.name}",
-            f"See that every list of the site {site.name} {verb} the address",
-            "Each list is loaded again and asked, with Mailman's own matching.",
-            as_mailman(installation, site, "withlist", "-q", "-a", "-r", "ban.banned", address),
-            f"{{ANY}}: {verb} {asked}",
-            unordered=True,
-        )
-        for site in sites
-    ]
-    return tuple(found)
 
 
+_FUNCTIONS = {"ban": "ban", "unban": "ban.unban"}
 _TITLES = {"ban": "Ban the address from", "unban": "Lift the ban from"}
+
+
+def _create(installation: Installation) -> Step:
+    path = f"{installation.bin}/ban.py"
+    return Step(
+        "create-ban-py",
+        "Create ban.py beside Mailman's programs",
+        f"``withlist`` looks for it there. It needs root: ``{installation.bin}`` is not"
+        " Mailman's to write.",
+        f"tee {shlex.quote(path)} > /dev/null",
+        creates=File(path, source("ban")),
+    )
+
+
+def _everywhere(installation: Installation, site: Site, action: str, address: str) -> Step:
+    past = {"ban": "banned", "unban": "unbanned"}[action]
+    return Step(
+        f"{action}-{site.name}",
+        f"{_TITLES[action]} every list of the site {site.name}",
+        "The script locks each list itself: do not use ``withlist -l``. It says what"
+        " became of each list; the exit status says nothing.",
+        as_mailman(installation, site, "withlist", "-q", "-a", "-r", _FUNCTIONS[action], address),
+        f"{{LIST:{site.name}-announce}}: {past}\n{MORE}",
+    )
+
+
+def _ask(installation: Installation, site: Site, address: str) -> str:
+    return as_mailman(installation, site, "withlist", "-q", "-a", "-r", "ban.banned", address)
+
+
+#: What a terminal shows of ``runbook ban`` and ``runbook unban`` on the installation of the docs.
+_SHOWS = """\
+{{ANY:lists}} · Mailman {{VERSION:2.1.39}} · 2 sites, {{NUMBER:7}} lists
+  openstack  {{NUMBER:4}} lists  {{NUMBER:4}} to {infinitive}
+  zuul       {{NUMBER:3}} lists  {{NUMBER:3}} to {infinitive}
+{verb} {entry} from {{NUMBER:7}} lists? [y/N] {{ANSWER:y}}
+{{BAR:━━━━━━━━━━━━━━━━━━━━}} {{NUMBER:7}}/{{NUMBER:7}} {{TIME:0:00:01}}
+{{NUMBER:7}} lists {past} and read back
+"""
 
 
 PROCEDURE = Procedure(
@@ -369,6 +403,7 @@ PROCEDURE = Procedure(
     ),
     steps=steps,
     command=lambda arguments: ("ban", arguments["address"]),
+    shows=_SHOWS.format(verb="Ban", infinitive="ban", past="banned", entry="target@example.com"),
     troubles=(
         Trouble(
             "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
@@ -390,6 +425,99 @@ PROCEDURE = Procedure(
             "The address is still subscribed",
             "A ban keeps an address out; it does not put it out. ``remove_members`` does.",
         ),
+        Trouble(
+            "A list was created after the ban",
+            "It does not have it. Repeat the ban: lists that refuse the address already are"
+            " left alone.",
+        ),
     ),
     example={"address": "target@example.com", "list": "openstack-discuss"},
+)
+
+UNBAN = Procedure(
+    name="unban",
+    title="Lifting a Ban",
+    when="The abuse is over, or the ban was a mistake.",
+    steps=steps,
+    command=lambda arguments: ("unban", arguments["address"]),
+    shows=_SHOWS.format(
+        verb="Unban", infinitive="unban", past="unbanned", entry="target@example.com"
+    ),
+    troubles=(
+        Trouble(
+            "A list still refuses the address",
+            "By another entry of its ban list, which is named: a pattern, most likely. Lift"
+            " that one, as it is spelled there, if it is not needed any more.",
+        ),
+    ),
+    after="ban",
+    example={**PROCEDURE.example, "action": "unban"},
+)
+
+
+# -- a pattern ----------------------------------------------------------------------------
+
+
+def pattern_steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
+    """A pattern, by hand.
+
+    `arguments`: ``address``, the pattern; ``matched``, an address that it is meant for;
+    ``stranger``, one that a careless form of it would ban as well.
+    """
+    pattern, matched = arguments["address"], arguments["matched"]
+    first = installation.sites[0]
+    return (
+        _create(installation),
+        *(_everywhere(installation, site, "ban", pattern) for site in installation.sites),
+        Step(
+            "check-matched",
+            f"See that it bans {matched}",
+            "A pattern that Mailman cannot compile is skipped without a word, and bans nobody.",
+            _ask(installation, first, matched),
+            f"{{LIST:{first.name}-announce}}: refuses {matched} (matched {pattern})\n{MORE}",
+        ),
+        Step(
+            "check-stranger",
+            "See that it bans nobody else",
+            "An entry that starts with ``^`` is a regular expression, searched without regard"
+            " to case. A dot that is not escaped matches any character, and without the ``$``"
+            " the address may go on: ``^target.*@example.com`` bans strangers at"
+            " ``examplexcom`` and at ``example.com.evil.org``.",
+            _ask(installation, first, arguments["stranger"]),
+            f"{{LIST:{first.name}-announce}}: accepts {arguments['stranger']}\n{MORE}",
+        ),
+    )
+
+
+_PATTERN = r"^target(\+.*)?@example\.com$"
+
+PATTERN = Procedure(
+    name="ban-pattern",
+    title="Banning an Address with All Its Suffixes",
+    when=(
+        "The address comes back as ``target+1@example.com``, ``target+2@example.com``: mail"
+        " to all of them reaches the same person. One pattern bans the address and every"
+        " suffix of it."
+    ),
+    steps=pattern_steps,
+    command=lambda arguments: ("ban", arguments["address"]),
+    shows=_SHOWS.format(verb="Ban", infinitive="ban", past="banned", entry=_PATTERN),
+    troubles=(
+        Trouble(
+            "Nobody is banned",
+            "The entry has no ``^`` at its start, or a blank before it: then it is compared as"
+            " a whole address, which nobody has. ``.*@example.com``, ``*@example.com`` and"
+            " ``@example.com`` ban nobody; ``^.*@example\\.com$`` bans the domain.",
+        ),
+        Trouble(
+            "Everybody is banned",
+            "``^`` and ``^.*`` match every address. Lift that entry at once (:ref:`unban`),"
+            " spelled as it is in the ban list.",
+        ),
+    ),
+    example={
+        "address": _PATTERN,
+        "matched": "target+1@example.com",
+        "stranger": "target@examplexcom",
+    },
 )

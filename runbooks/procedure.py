@@ -86,6 +86,8 @@ class Procedure:
     #: see `runbooks.expected`
     shows: str = ""
     troubles: tuple[Trouble, ...] = ()
+    #: the name of the procedure that leaves what this one begins with
+    after: str = ""
     #: the arguments that the page uses
     example: Mapping[str, Any] = field(default_factory=dict)
 

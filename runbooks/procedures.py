@@ -5,7 +5,7 @@ from __future__ import annotations
 from runbooks import ban
 from runbooks.procedure import Procedure
 
-PROCEDURES: tuple[Procedure, ...] = (ban.PROCEDURE,)
+PROCEDURES: tuple[Procedure, ...] = (ban.PROCEDURE, ban.UNBAN, ban.PATTERN)
 
 
 def find(name: str) -> Procedure:

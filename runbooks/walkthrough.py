@@ -22,7 +22,7 @@ from runbooks.host import Host
 from runbooks.mailman import Installation, discover
 from runbooks.practice import PracticeSite, create
 from runbooks.procedure import Procedure, paste
-from runbooks.procedures import PROCEDURES
+from runbooks.procedures import PROCEDURES, find
 
 #: (site, list) or (site, "locks"): what is there
 State = dict[tuple[str, str], dict[str, Any]]
@@ -40,7 +40,15 @@ def walk(screen: Screen) -> int:
         screen.say(f"in {folder}, removed at the end; its Mailman is a stand-in, not GNU Mailman")
         different = 0
         for procedure in PROCEDURES:
-            different += not _walk_through(screen, procedure, installation, site, kept)
+            start = kept
+            if procedure.after:
+                start = Path(parent) / "start"
+                _prepare(find(procedure.after), site)
+                _copy(site.folder, start)
+            different += not _walk_through(screen, procedure, installation, site, start)
+            _put_back(kept, site)
+            if start != kept:
+                shutil.rmtree(start)
         screen.say()
         if different:
             screen.say(
@@ -54,9 +62,13 @@ def walk(screen: Screen) -> int:
 
 
 def _walk_through(
-    screen: Screen, procedure: Procedure, installation: Installation, site: PracticeSite, kept: Path
+    screen: Screen,
+    procedure: Procedure,
+    installation: Installation,
+    site: PracticeSite,
+    start: Path,
 ) -> bool:
-    """One procedure both ways; whether they ended in the same state."""
+    """One procedure both ways from `start`, a copy; whether they ended in the same state."""
     screen.say()
     screen.say(procedure.title, style="bold underline")
     screen.say(_plain(procedure.when))
@@ -73,26 +85,38 @@ def _walk_through(
     by_hand = state(site)
     _show_changes(screen, before, by_hand)
 
-    shutil.rmtree(site.folder)
-    _copy(kept, site.folder)
+    _put_back(start, site)
     screen.say("\nby command, on the site as it was", style="bold")
     command = ("runbook", *procedure.command(procedure.example), "--yes")
     screen.say(f"  $ {shlex.join(command)} --host {shlex.quote(site.spec)}", style="cyan")
-    status = _run(
-        screen,
-        shlex.join([sys.executable, "-m", "runbooks", *command[1:], "--host", site.spec]),
-    )
+    status = _run(screen, _command_line(procedure, site))
     if status:
         screen.say(f"    (exit status {status})")
     by_command = state(site)
     _show_changes(screen, before, by_command)
 
-    shutil.rmtree(site.folder)
-    _copy(kept, site.folder)
     if by_hand != by_command:
         screen.say("  The two ways ended in different states:", style="red")
         _show_changes(screen, by_hand, by_command)
     return by_hand == by_command
+
+
+def _prepare(procedure: Procedure, site: PracticeSite) -> None:
+    """Do what the next procedure begins with. Raises RuntimeError when nothing came of it."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", _command_line(procedure, site)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode > 1:  # 1: lists that could not be done; the next procedure names them
+        raise RuntimeError(f"{procedure.title}: {done.stderr.strip()}")
+
+
+def _command_line(procedure: Procedure, site: PracticeSite) -> str:
+    arguments = procedure.command(procedure.example)
+    return shlex.join([sys.executable, "-m", "runbooks", *arguments, "--yes", "--host", site.spec])
 
 
 def _run(screen: Screen, command: str) -> int:
@@ -160,6 +184,11 @@ def _show_changes(screen: Screen, before: State, after: State) -> None:
     screen.say("  changed:" if found else "  nothing changed")
     for line in found:
         screen.say(f"    {line}")
+
+
+def _put_back(start: Path, site: PracticeSite) -> None:
+    shutil.rmtree(site.folder)
+    _copy(start, site.folder)
 
 
 def _copy(source: Path, target: Path) -> None:
