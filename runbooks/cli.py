@@ -89,7 +89,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
     try:
-        status = cli(arguments, prog_name="runbook", standalone_mode=False)
+        # What was typed, for the journal.
+        typed = list(sys.argv[1:] if arguments is None else arguments)
+        status = cli(typed, prog_name="runbook", standalone_mode=False, obj=typed)
         sys.stdout.flush()
     except click.UsageError as e:
         name = e.ctx.command_path if e.ctx else "runbook"

@@ -348,6 +348,7 @@ def _go(
             plan,
             on_result=lambda result: bar.advance(bar.task_ids[0]),
             on_waiting=waiting,
+            arguments=options.typed(),
         )
     _show_report(screen, target, report, past)
     return 0 if report.is_done else 1
@@ -388,6 +389,7 @@ def _show_report(screen: Screen, target: Target, report: Report, past: str) -> N
             f"{report.ended_early}: lists not named here were not begun; the same command completes it",
             style="red",
         )
+    options.recorded(screen, target.installation, report.recorded)
     for result in report.results:
         screen.object(
             host=host.spec,

@@ -13,6 +13,7 @@ from runbooks.errors import BadInputError
 if TYPE_CHECKING:
     from runbooks.ban import Target
     from runbooks.console import Screen
+    from runbooks.journal import Recorded
     from runbooks.mailman import Installation
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -95,6 +96,20 @@ def target(
         jobs=jobs or min(found.processors, MOST_JOBS),
         timeout=timeout,
     )
+
+
+def typed() -> tuple[str, ...]:
+    """The command line, without ``runbook``, for the journal."""
+    return tuple(click.get_current_context().find_root().obj or ())
+
+
+def recorded(screen: Screen, installation: Installation, where: Recorded | None) -> None:
+    """Say where the run is recorded."""
+    if where:
+        from runbooks import journal
+
+        screen.say(journal.describe(where, installation))
+        screen.object(recorded={"run": where.run, "path": where.path})
 
 
 def permission(screen: Screen, question: str, yes: bool) -> None:

@@ -139,12 +139,23 @@ class Banning(object):
             return self.locked(name)
         m = self.unread_list(name, lock=0)
         m._put_off = False
-        edit = self.ban.add if self.action == "ban" else self.ban.remove
+        had = []
+
+        def edit(m, address):
+            had.extend(m.ban_list)
+            return self.ban.add(m, address) if self.action == "ban" else self.ban.remove(m, address)
+
         outcome, detail = self.ban.change(m, edit, self.address, wait or lists.BRIEFLY)
         m.__dict__.clear()
-        if outcome in ("banned", "unbanned", "absent"):
-            return self.read_back(name, outcome)
-        return {"outcome": outcome, "detail": detail}
+        if outcome not in ("banned", "unbanned", "absent"):
+            return {"outcome": outcome, "detail": detail}
+        answer = self.read_back(name, outcome)
+        # For the journal: with it the change can be taken back, to the letter.
+        if outcome == "banned":
+            answer["kept"] = {"added": [self.address]}
+        elif outcome == "unbanned":
+            answer["kept"] = {"removed": [e for e in had if self.ban.same(e, self.address)]}
+        return answer
 
     def locked(self, name):
         """A list that is locked may have nothing to be done to it."""

@@ -1,0 +1,397 @@
+# The journal: what commands changed on this host, one line of JSON after the other.
+#
+# Python 2.7 and 3, standard library alone. Written on the host by the program that makes
+# the change, so that a lost connection or a laptop that goes to sleep still leaves a
+# record. A run has several lines, each {"run": ID, KIND: ...}:
+#
+#   begin   who, when, from where, the arguments, what is to be changed; on the disk
+#           before anything is changed
+#   lists   {"begun": [[SITE, LIST], ...], "done": [[SITE, LIST, OUTCOME, {...}], ...]}:
+#           a list is entered as begun before it is touched, and as done with its outcome
+#   end     when, and how
+#
+# A reader puts the lines of a run together. A run that was killed has no end; lists that
+# were begun and not done are those that it had in hand.
+#
+# Safe under many writers and a kill at any moment: whole lines are appended (O_APPEND)
+# under flock(). A line that a killed writer left torn has no line feed: readers ignore
+# it, and the next writer ends it, so that its own line stands alone.
+#
+# Folder 0700 and file 0600, owner Mailman's user: readable by that user and root alone.
+# No password is written, and no address that was not an argument of the command.
+from __future__ import print_function
+
+import binascii
+import errno
+import fcntl
+import json
+import os
+import pwd
+import re
+import socket
+import stat
+import time
+
+from boot import native, unicoded
+
+NAME = "journal.jsonl"
+# Seconds between two fsync() calls while lists are worked on: they cost milliseconds each.
+SYNC_EVERY = 1.0
+LINE = re.compile(br'\{"run": "([0-9]{8}-[0-9]{6}-[0-9a-f]{6})", "(begin|lists|end)": (.*)\}$')
+ADDRESS = re.compile(r"""[^\s'"<>(),;:]+@[^\s'"<>(),;:]+""")
+
+
+class JournalError(Exception):
+    """The journal cannot be written or read."""
+
+
+# -- writing --------------------------------------------------------------------------------
+
+
+def begin(parameters, emit):
+    """Begin the record of a run, on the disk; emits where. None for a run that leaves no record.
+
+    `parameters`: what `journal.parameters()` built on the other side, or None. Raises
+    JournalError: then nothing may be changed.
+    """
+    if not parameters:
+        return None
+    record = Record(parameters)
+    emit({"event": "recorded", "run": record.run, "path": record.path})
+    return record
+
+
+class Record(object):
+    """One run in the journal, being written.
+
+    `run`: its id. `folder`: the folder of the journal, private to Mailman's user, where the
+    run may keep what it replaces.
+    """
+
+    def __init__(self, parameters):
+        self.run = native(new_run())
+        self.folder = parameters["folder"]
+        self.path = os.path.join(self.folder, NAME)
+        self.arguments = addresses_in(" ".join(parameters["arguments"]))
+        self.counts = {}
+        self.outcomes = {}
+        self.begun, self.finished = [], []
+        try:
+            self.fd = open_journal(self.folder)
+            self.write("begin", dict(parameters["begin"], at=now(), arguments=parameters["arguments"], host=here()))
+            self.sync()
+            sync_folder(self.folder)
+        except EnvironmentError as e:
+            raise JournalError("%s: %s" % (e.filename or self.path, e.strerror or e))
+
+    def begin_list(self, site, name):
+        """Note that a list is about to be changed. `flush` before it is."""
+        self.begun.append([site, name])
+
+    def done(self, site, name, outcome, detail="", **kept):
+        """Note what became of a list. `kept`: what is needed to take it back."""
+        if detail:
+            kept["detail"] = self.without_addresses(detail)
+        entry = [site, name, outcome]
+        self.finished.append(entry + [kept] if kept else entry)
+        self.outcomes[site, name] = outcome
+
+    def flush(self):
+        """Write what was noted. A kill of this process does not lose it any more."""
+        if not self.begun and not self.finished:
+            return
+        body = {}
+        if self.begun:
+            body["begun"] = self.begun
+        if self.finished:
+            body["done"] = self.finished
+        self.begun, self.finished = [], []
+        try:
+            self.write("lists", body)
+            if not 0 <= time.time() - self.synced < SYNC_EVERY:
+                self.sync()
+        except EnvironmentError as e:
+            raise JournalError("%s: %s" % (self.path, e.strerror or e))
+
+    def end(self, state="done"):
+        """End the record. `state`: "done", "interrupted", or what went wrong."""
+        self.flush()
+        counts = {}
+        for outcome in self.outcomes.values():
+            counts[outcome] = counts.get(outcome, 0) + 1
+        try:
+            self.write("end", {"at": now(), "state": state, "counts": counts})
+            self.sync()
+            os.close(self.fd)
+        except EnvironmentError as e:
+            raise JournalError("%s: %s" % (self.path, e.strerror or e))
+
+    def without_addresses(self, text):
+        """`text` with no address in it that was not an argument."""
+        def shown(found):
+            return found.group() if found.group().lower() in self.arguments else "(an address)"
+        return ADDRESS.sub(shown, text)
+
+    def write(self, kind, body):
+        append(self.fd, b'{"run": "%s", "%s": %s}\n' % (
+            self.run.encode("ascii"), kind.encode("ascii"), as_json(body)))
+
+    def sync(self):
+        os.fsync(self.fd)
+        self.synced = time.time()
+
+
+def addresses_in(text):
+    return set(address.lower() for address in ADDRESS.findall(text))
+
+
+def as_json(body):
+    return json.dumps(unicoded(body), ensure_ascii=True, sort_keys=True).encode("ascii")
+
+
+def append(fd, line):
+    """Append a whole line, or nothing."""
+    lock(fd)
+    try:
+        size = os.fstat(fd).st_size
+        if size:
+            os.lseek(fd, size - 1, os.SEEK_SET)
+            if os.read(fd, 1) != b"\n":
+                line = b"\n" + line
+        try:
+            while line:
+                line = line[os.write(fd, line):]
+        except EnvironmentError:
+            os.ftruncate(fd, size)  # a full disk takes a part of a line
+            raise
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def lock(fd):
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            return
+        except EnvironmentError as e:
+            if e.errno != errno.EINTR:  # a signal, on Python 2
+                raise
+
+
+def new_run():
+    """An id that sorts by time, and that no other run has."""
+    return "%s-%s" % (time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
+                      binascii.hexlify(os.urandom(3)).decode("ascii"))
+
+
+def now():
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def private_folder(path):
+    """Make `path` a folder that only its owner, who is this user, and root can read."""
+    try:
+        os.mkdir(path, 0o700)
+    except OSError as e:
+        if e.errno != errno.EEXIST:
+            raise
+    found = os.lstat(path)
+    if not stat.S_ISDIR(found.st_mode):
+        raise JournalError("%s is no folder" % path)
+    if found.st_uid != os.geteuid():
+        raise JournalError("%s belongs to %s and not to %s" % (path, user_name(found.st_uid), user_name(os.geteuid())))
+    # A folder made below one with the set-group-ID bit has it as well.
+    if stat.S_IMODE(found.st_mode) != 0o700:
+        os.chmod(path, 0o700)
+
+
+def open_journal(folder):
+    private_folder(folder)
+    path = os.path.join(folder, NAME)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+    except OSError as e:
+        if e.errno == errno.ELOOP:
+            raise JournalError("%s is a link" % path)
+        raise
+    found = os.fstat(fd)
+    if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        os.close(fd)
+        raise JournalError("%s is not a file of %s" % (path, user_name(os.geteuid())))
+    if stat.S_IMODE(found.st_mode) != 0o600:
+        os.fchmod(fd, 0o600)
+    fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.fcntl(fd, fcntl.F_GETFD) | fcntl.FD_CLOEXEC)
+    return fd
+
+
+def sync_folder(path):
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+# -- who ------------------------------------------------------------------------------------
+
+
+def user_name(uid):
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return "user %d" % uid
+
+
+def here():
+    """This host's own view: who is logged in, from where, and which process works."""
+    login = os.environ.get("SUDO_USER") or login_of_session() or os.environ.get("LOGNAME") or user_name(os.getuid())
+    client = os.environ.get("SSH_CONNECTION", os.environ.get("SSH_CLIENT", "")).split(" ")[0]
+    return {"name": socket.gethostname(), "login": login, "client": client,
+            "process": os.getpid(), "started": started(os.getpid()), "boot": boot_id()}
+
+
+def login_of_session():
+    """Who logged in, as the kernel remembers it through su and sudo; None where it does not."""
+    text = text_of("/proc/self/loginuid")
+    return user_name(int(text)) if text.isdigit() and int(text) != 0xffffffff else None
+
+
+def text_of(path):
+    try:
+        with open(path) as f:
+            return f.read().strip()
+    except EnvironmentError:
+        return ""
+
+
+def started(pid):
+    """When a process began, in ticks after the start of the system; None when there is none such."""
+    # The program's name, in brackets, may itself hold blanks and brackets.
+    fields = text_of("/proc/%d/stat" % pid).rpartition(")")[2].split()
+    return int(fields[19]) if len(fields) > 19 and fields[0] not in "ZX" else None
+
+
+def boot_id():
+    return text_of("/proc/sys/kernel/random/boot_id")
+
+
+# -- reading --------------------------------------------------------------------------------
+
+
+class Run(object):
+    """One run, put together from its lines."""
+
+    def __init__(self, run, path):
+        self.run = run
+        self.path = path
+        self.begin = {}
+        self.end = None
+        self.lines = []
+
+    def state(self):
+        """"done", "interrupted", ..., or for a run without an end "running" or "killed"."""
+        if self.end:
+            return self.end["state"]
+        host = self.begin.get("host", {})
+        alive = (host.get("boot") == boot_id() and host.get("started") is not None
+                 and started(host["process"]) == host["started"])
+        return "running" if alive else "killed"
+
+    def lists(self):
+        """[site, list, outcome, kept] of each list; the outcome of one that was only begun is "begun"."""
+        found = {}
+        for text in self.lines:
+            try:
+                body = native(json.loads(text.decode("ascii")))
+            except ValueError:
+                continue
+            for site, name in body.get("begun", ()):
+                found[site, name] = [site, name, "begun", {}]
+            for entry in body.get("done", ()):
+                found[entry[0], entry[1]] = (entry + [{}])[:4]
+        return [found[key] for key in sorted(found)]
+
+    def counts(self):
+        if self.end:
+            return self.end["counts"]
+        counts = {}
+        for entry in self.lists():
+            counts[entry[2]] = counts.get(entry[2], 0) + 1
+        return counts
+
+    def event(self, undone_by, with_lists):
+        event = {"event": "run", "run": self.run, "path": self.path, "state": self.state(), "counts": self.counts(),
+                 "begin": self.begin, "ended": (self.end or {}).get("at", ""), "undone_by": undone_by}
+        if with_lists:
+            event["lists"] = self.lists()
+        return event
+
+
+def read(folder):
+    """(the runs in a journal, oldest first; the number of lines that are none)."""
+    path = os.path.join(folder, NAME)
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as e:
+        if e.errno in (errno.ENOENT, errno.ENOTDIR):
+            return [], 0
+        raise
+    with os.fdopen(fd, "rb") as f:
+        if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
+            raise JournalError("%s is no file" % path)
+        data = f.read()
+    runs, order, damaged = {}, [], 0
+    # What is behind the last line feed is being written, or was torn.
+    for line in data.split(b"\n")[:-1]:
+        found = LINE.match(line)
+        if not found:
+            damaged += bool(line)
+            continue
+        name, kind, body = found.group(1).decode("ascii"), found.group(2), found.group(3)
+        if name not in runs:
+            runs[name] = Run(native(name), path)
+            order.append(runs[name])
+        if kind == b"lists":
+            runs[name].lines.append(body)
+            continue
+        try:
+            setattr(runs[name], kind.decode("ascii"), native(json.loads(body.decode("ascii"))))
+        except ValueError:
+            damaged += 1
+    return order, damaged
+
+
+def find(runs, wanted):
+    """Those of `runs` that `wanted` may mean: an id, its beginning, or its last part."""
+    exact = [r for r in runs if r.run == wanted]
+    return exact or [r for r in runs if r.run.startswith(wanted) or r.run.endswith("-" + wanted)]
+
+
+def run(parameters, emit):
+    """Show the newest runs of the journals in `folders`, or the run that is `wanted`."""
+    runs = []
+    for folder in parameters["folders"]:
+        try:
+            found, damaged = read(folder)
+        except EnvironmentError as e:
+            emit({"event": "unreadable", "path": os.path.join(folder, NAME), "why": e.strerror or str(e)})
+            continue
+        except JournalError as e:
+            emit({"event": "unreadable", "path": os.path.join(folder, NAME), "why": str(e)})
+            continue
+        if damaged:
+            emit({"event": "damaged", "path": os.path.join(folder, NAME), "lines": damaged})
+        runs += found
+    runs.sort(key=lambda r: r.begin.get("at", ""))  # stable: the order of the file within a second
+    undone = {}
+    for r in runs:
+        if r.begin.get("undoes"):
+            undone.setdefault(r.begin["undoes"], []).append(r.run)
+    wanted = parameters.get("wanted")
+    chosen = find(runs, wanted) if wanted else runs
+    emit({"event": "found", "runs": len(chosen)})
+    if wanted and len(chosen) > 1:
+        emit({"event": "ambiguous", "runs": [r.run for r in chosen[-20:]]})
+        return
+    for r in reversed(chosen[-(parameters.get("limit") or len(chosen)):]):
+        emit(r.event(undone.get(r.run, []), with_lists=bool(wanted)))
