@@ -110,7 +110,8 @@ def _prepare(procedure: Procedure, site: PracticeSite) -> None:
         text=True,
         check=False,
     )
-    if done.returncode > 1:  # 1: lists that could not be done; the next procedure names them
+    # Lists that could not be done end in exit status 1; the next procedure names them.
+    if done.returncode > 1 or "Traceback" in done.stderr:
         raise RuntimeError(f"{procedure.title}: {done.stderr.strip()}")
 
 
