@@ -25,6 +25,9 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def place() -> Iterator[Path]:
     """A folder for an engine. Not tmp_path: the name of a socket may have 107 characters."""
+    # Not asked before now: the run may have installed it.
+    if os.getuid() != 0 or shutil.which("dockerd") is None:
+        pytest.skip("needs root and dockerd")
     with tempfile.TemporaryDirectory(prefix="engine-") as directory:
         yield Path(directory)
 
@@ -36,13 +39,7 @@ def running(process: int) -> bool:
     return False
 
 
-needs_dockerd = pytest.mark.skipif(
-    os.getuid() != 0 or shutil.which("dockerd") is None, reason="needs root and dockerd"
-)
-
-
 @pytest.mark.container
-@needs_dockerd
 def test_an_engine_that_was_started_here_is_ended_here(place: Path) -> None:
     said: list[str] = []
     engine = engines.start(said.append, place)
@@ -65,7 +62,6 @@ def test_an_engine_that_was_started_here_is_ended_here(place: Path) -> None:
 
 
 @pytest.mark.container
-@needs_dockerd
 def test_an_engine_that_does_not_start_says_why(place: Path) -> None:
     (place / "data").write_text("not a folder")
     with pytest.raises(engines.EngineError) as failure:
@@ -77,7 +73,6 @@ def test_an_engine_that_does_not_start_says_why(place: Path) -> None:
 
 
 @pytest.mark.container
-@needs_dockerd
 def test_an_engine_comes_up_where_it_can_have_no_network(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +94,6 @@ def test_an_engine_comes_up_where_it_can_have_no_network(
 
 
 @pytest.mark.container
-@needs_dockerd
 def test_an_engine_ends_with_a_test_run_that_is_killed(place: Path) -> None:
     script = (
         "import sys, time, engine\n"
