@@ -1,4 +1,4 @@
-"""What can end a command early, and the exit status that says so."""
+"""What can end a command early, and the exit status that says so. How a message shows text."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ class LostError(RunbookError):
     """The connection, or the program on the host, ended before its work did."""
 
     exit_status = 1
+
+
+def short(text: str, limit: int = 60) -> str:
+    """`text` quoted for a message: control characters spelled out, and cut when it is long."""
+    shown = repr(text)
+    return shown if len(shown) <= limit else f"{shown[: limit - 2]}…{shown[0]}"

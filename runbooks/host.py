@@ -1,31 +1,24 @@
 """A host as testinfra reaches it: run an on-host program there and hear its events.
 
 testinfra knows how to run a command on a machine of any kind; here that command is
-always the same few lines that read a program from standard input. No address, list
+always the same few lines that read programs from standard input. No address, list
 name or path becomes part of a command line.
 """
 
 from __future__ import annotations
 
-import contextlib
-import json
 import os
+import re
 import shlex
-import signal
-import subprocess
-import threading
-from collections import deque
-from collections.abc import Callable
+import weakref
 from dataclasses import dataclass, field
-from typing import Any, cast
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from runbooks.errors import BadInputError, HostError, LostError
-from runbooks.onhost import LAUNCHER, LAUNCHER_WITHOUT_INPUT, Program, as_argument
-
-Event = dict[str, Any]
-
-_MARK = b"@@runbook "
+from runbooks.errors import BadInputError, HostError, short
+from runbooks.onhost import LAUNCHER, LAUNCHER_WITHOUT_INPUT, Program, server
+from runbooks.session import Event as Event
+from runbooks.session import Heard, Listener, Session, Traffic
 
 #: Connections whose commands have a standard input, and what makes it so.
 _INPUT_FLAG = {
@@ -39,17 +32,14 @@ _INPUT_FLAG = {
     "openshift": (" exec ", " exec -i "),
 }
 
+#: Notices within a minute that the other end has gone.
+_SSH_ARGUMENTS = "-o ServerAliveInterval=15 -o ServerAliveCountMax=3"
+
+#: What no name of a machine has, and a shell on the way there would make something of.
+_NOT_IN_A_NAME = re.compile(r"""[\x00-\x20\x7f'"`$;|&<>(){}\\!#*?]""")
+
 #: Linux takes no argument longer than this, in bytes (MAX_ARG_STRLEN is 128 KiB).
 _LONGEST_ARGUMENT = 120_000
-
-
-@dataclass
-class Traffic:
-    """What was sent to a host: commands, and bytes each way."""
-
-    commands: int = 0
-    sent: int = 0
-    received: int = 0
 
 
 @dataclass
@@ -60,57 +50,66 @@ class Host:
     ``ansible://lists?ansible_inventory=…`` or ``practice:DIR``. A ``mailman=DIR``
     in the query (``ssh://lists?mailman=/opt/mailman/bin``) says where Mailman's
     programs are when they are in none of the usual places.
+
+    Raises BadInputError for what names no host, HostError for a practice site that is
+    not there. Nothing is connected to before the first `run`.
     """
 
     spec: str
+    #: what was sent there so far
     traffic: Traffic = field(default_factory=Traffic)
 
     def __post_init__(self) -> None:
-        if not self.spec or any(ord(c) < 32 for c in self.spec):
-            raise BadInputError(
-                f"the host {self.spec!r} is not a name: try ssh://root@lists.example.org"
-            )
+        self._session: Session | None = None
         self.practice_dir: str | None = None
         if self.spec.startswith("practice:"):
-            self.practice_dir = os.path.abspath(self.spec.removeprefix("practice:"))
-            if not os.path.isfile(os.path.join(self.practice_dir, "bin", "withlist")):
-                raise HostError(
-                    f"{self.practice_dir} is no practice site: make one with"
-                    f" 'runbook practice new {shlex.quote(self.practice_dir)}'"
-                )
-        elif "://" not in self.spec:
-            raise BadInputError(
-                f"the host {self.spec!r} does not say how to reach it: try ssh://{self.spec},"
-                " docker://ID, local:// or practice:DIR"
+            self._use_practice_site(os.path.abspath(self.spec.removeprefix("practice:")))
+            return
+        if "://" not in self.spec:
+            hint = (
+                f"try ssh://{self.spec}, docker://ID" if self.spec.isalnum() else "try ssh://NAME"
             )
-        parts = urlsplit("local://" if self.practice_dir else self.spec)
-        machine = parts.netloc.rpartition("@")[2]
-        if parts.netloc.startswith("-") or machine.startswith("-"):
             raise BadInputError(
-                f"the host {self.spec!r} starts with '-', which ssh would take for an option"
+                f"the host {short(self.spec)} does not say how to reach it: {hint}, local://"
+                " or practice:DIR"
             )
-        if parts.scheme != "local" and not machine:
+        try:
+            parts = urlsplit(self.spec)
+        except ValueError as e:
+            raise BadInputError(f"the host {short(self.spec)} is not well formed: {e}") from None
+        name = _safe_name(self.spec, parts.netloc)
+        if parts.scheme != "local" and not name:
             raise BadInputError(
-                f"the host {self.spec!r} names no machine: try {parts.scheme}://NAME"
+                f"the host {short(self.spec)} names no machine: try {parts.scheme}://NAME"
             )
-        self.name = machine or "local"
+        self.name = name or "local"
         self.mailman_dirs: tuple[str, ...] = tuple(parse_qs(parts.query).get("mailman", ()))
-        if self.practice_dir:
-            self.name = "practice"
-            self.mailman_dirs = (os.path.join(self.practice_dir, "bin"),)
+
+    def _use_practice_site(self, folder: str) -> None:
+        if not os.path.isfile(os.path.join(folder, "bin", "withlist")):
+            raise HostError(
+                f"{short(folder)} is no practice site: make one with"
+                f" 'runbook practice new {shlex.quote(folder)}'"
+            )
+        self.practice_dir = folder
+        self.name = "practice"
+        self.mailman_dirs = (os.path.join(folder, "bin"),)
 
     @property
     def option(self) -> str:
         """What to write after ``runbook`` to mean this host: nothing for this machine."""
         return "" if self.spec == "local://" else f" --host {shlex.quote(self.spec)}"
 
-    # -- running ------------------------------------------------------------------------
+    @property
+    def uses_terminal(self) -> bool:
+        """Whether connecting may ask something on the terminal: a passphrase, a host key."""
+        return self.spec.startswith(("ssh://", "ansible://"))
 
     def run(
         self,
         program: Program,
         interpreter: str,
-        on_event: Callable[[Event], None] | None = None,
+        on_event: Listener | None = None,
         secret: bytes = b"",
     ) -> list[Event]:
         """Run `program` under `interpreter` (a shell word or script that ends in exec).
@@ -120,28 +119,51 @@ class Host:
         has in hand and raises KeyboardInterrupt when it has. `secret` follows the program
         on standard input and appears in no argument.
 
+        The connection stays for the next program, which runs under the same interpreter.
         Raises HostError when nothing answered, LostError when the program began and was
         not heard to end.
         """
         events: list[Event] = []
         listener = on_event or events.append
-        self.traffic.commands += 1
-        piped = self._piped()
-        if piped is None:
-            if secret:
-                raise HostError(
-                    f"{self.spec}: this kind of connection cannot pass a password on; use ssh://"
-                )
-            self._run_at_once(program, interpreter, listener)
+        if self._session is None or not self._session.alive:
+            self._session = self._connect(interpreter)
+        if self._session is not None:
+            self._session.run(program, listener, secret)
+        elif secret:
+            raise HostError(
+                f"{self.spec}: this kind of connection cannot pass a password on; use ssh://"
+            )
         else:
-            self._run_piped(program, interpreter, listener, secret, *piped)
+            self._run_at_once(program, interpreter, listener)
         return events
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _connect(self, interpreter: str) -> Session | None:
+        """A command that takes programs on standard input; None for connections without one."""
+        backend = self._backend()
+        kind = backend.get_connection_type()
+        if kind not in _INPUT_FLAG:
+            return None
+        launch = f"{interpreter} -c {shlex.quote(LAUNCHER)} {len(server())}"
+        command = _local_command(backend, launch, _INPUT_FLAG[kind])
+        session = Session(self.spec, command, self.traffic, terminal=kind == "ssh")
+        weakref.finalize(self, session.close)
+        return session
 
     def _backend(self) -> Any:
         try:
             import testinfra
 
-            backend = testinfra.get_host("local://" if self.practice_dir else self.spec).backend
+            if self.practice_dir or self.spec == "local://":
+                return testinfra.get_host("local://").backend
+            if self.spec.startswith("ssh://"):
+                return testinfra.get_host(self.spec, ssh_extra_args=_SSH_ARGUMENTS).backend
+            backend = testinfra.get_host(self.spec).backend
             if backend.get_connection_type() == "ansible" and not backend.force_ansible:
                 inner = backend.ansible_runner.get_host(
                     backend.host,
@@ -152,138 +174,45 @@ class Host:
                     inner.backend.sudo = inner.backend.sudo or backend.sudo
                     inner.backend.sudo_user = inner.backend.sudo_user or backend.sudo_user
                     return inner.backend
-        except (RuntimeError, ImportError, OSError, KeyError, TypeError, ValueError) as e:
+        # testinfra imports the library of a kind of connection, and raises what that raises.
+        except Exception as e:
             raise HostError(f"{self.spec}: {_one_line(e)}") from e
         return backend
 
-    def _piped(self) -> tuple[Any, tuple[str, str] | None] | None:
-        backend = self._backend()
-        kind = backend.get_connection_type()
-        if kind not in _INPUT_FLAG:
-            return None
-        return backend, _INPUT_FLAG[kind]
-
-    def _run_piped(
-        self,
-        program: Program,
-        interpreter: str,
-        listener: Callable[[Event], None],
-        secret: bytes,
-        backend: Any,
-        flag: tuple[str, str] | None,
-    ) -> None:
-        packed = program.pack(watch_input=True)
-        command = _local_command(
-            backend, f"{interpreter} -c {shlex.quote(LAUNCHER)} {len(packed)}", flag
-        )
-        self.traffic.sent += len(command) + len(packed) + len(secret)
-        # ssh asks for a passphrase on the terminal of this session; the others are
-        # kept out of reach of the Ctrl-C that a terminal sends to everything.
-        ssh = backend.get_connection_type() == "ssh"
-        child = subprocess.Popen(
-            ["/bin/sh", "-c", command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=not ssh,
-            preexec_fn=_ignore_interrupts if ssh else None,
-        )
-        assert child.stdin is not None
-        assert child.stdout is not None
-        complaints: deque[bytes] = deque(maxlen=200)
-        drain = threading.Thread(target=complaints.extend, args=(child.stderr,), daemon=True)
-        drain.start()
-        heard = _Heard(listener)
-        interrupted = False
-        try:
-            try:
-                # A command that ended before it read all of its program explains
-                # itself on its standard error.
-                with contextlib.suppress(BrokenPipeError):
-                    child.stdin.write(packed + secret)
-                    child.stdin.flush()
-                self._listen(child.stdout, heard)
-            except KeyboardInterrupt:
-                interrupted = True
-                # The program stops when its input ends; what it says until then counts.
-                child.stdin.close()
-                self._listen(child.stdout, heard)
-        except BaseException:
-            child.kill()
-            raise
-        finally:
-            with contextlib.suppress(OSError):
-                child.stdin.close()
-            child.wait()
-            drain.join(timeout=5)
-            child.stdout.close()
-        if interrupted:
-            raise KeyboardInterrupt
-        heard.check(self, child.returncode, b"".join(complaints).decode("utf-8", "replace"))
-
-    def _listen(self, lines: Any, heard: _Heard) -> None:
-        for line in lines:
-            self.traffic.received += len(line)
-            heard(line)
-
-    def _run_at_once(
-        self, program: Program, interpreter: str, listener: Callable[[Event], None]
-    ) -> None:
-        argument = as_argument(program.pack(watch_input=False))
+    def _run_at_once(self, program: Program, interpreter: str, listener: Listener) -> None:
+        """Where there is no standard input: the program is an argument, and cannot be stopped."""
+        argument = program.argument()
         if len(argument) > _LONGEST_ARGUMENT:
             raise HostError(f"{self.spec}: too much to say for this kind of connection; use ssh://")
         command = f"{interpreter} -c {shlex.quote(LAUNCHER_WITHOUT_INPUT)} {argument}"
+        self.traffic.commands += 1
         self.traffic.sent += len(command)
         try:
             result = self._backend().run(command)
-        # testinfra's backends raise what their libraries raise: anything.
+        # As above.
         except Exception as e:
             raise HostError(f"{self.spec}: {_one_line(e)}") from e
         self.traffic.received += len(result.stdout_bytes)
-        heard = _Heard(listener)
-        for line in result.stdout_bytes.splitlines():
+        heard = Heard(listener)
+        for line in result.stdout_bytes.split(b"\n"):
             heard(line)
-        heard.check(self, result.rc, result.stderr)
+        heard.check(self.spec, lambda: (result.stderr.strip().splitlines() or [""])[-1])
 
 
-class _Heard:
-    """Sorts the lines that came back: events from noise, and whether the end was among them."""
+def _safe_name(spec: str, machine: str) -> str:
+    """The name of the machine. Raises BadInputError when ssh or a shell would misread it.
 
-    def __init__(self, listener: Callable[[Event], None]) -> None:
-        self.listener = listener
-        self.noise: deque[str] = deque(maxlen=20)
-        self.any = False
-        self.ended = False
-        self.failed: Event | None = None
-
-    def __call__(self, line: bytes) -> None:
-        before, mark, text = line.partition(_MARK)
-        if not mark or before.strip():
-            self.noise.append(line.decode("utf-8", "replace").rstrip())
-            return
-        event = cast(Event, json.loads(text))
-        self.any = True
-        if event.get("event") == "end":
-            self.ended = True
-        elif event.get("event") == "failed":
-            self.failed = event
-        else:
-            self.listener(event)
-
-    def check(self, host: Host, status: int, complaints: str) -> None:
-        """Raise unless the program was heard to end well."""
-        if self.failed:
-            raise LostError(f"{host.name}: the program on the host failed: {self.failed['error']}")
-        if self.ended:
-            return
-        said = [line.strip() for line in complaints.splitlines() if line.strip()] or [*self.noise]
-        why = said[-1] if said else f"exit status {status}"
-        if self.any:
-            raise LostError(
-                f"{host.name}: the connection was lost before the work was done ({why});"
-                " the same command run again completes it"
-            )
-        raise HostError(f"{host.spec}: {why}")
+    testinfra decodes ``%2d``, splits at an ``@`` and takes off a ``[``; whatever then starts
+    with ``-`` would be an option of ssh or docker.
+    """
+    decoded = unquote(machine)
+    if any(part.lstrip("[").startswith("-") for part in decoded.split("@")):
+        raise BadInputError(
+            f"the host {short(spec)} has a name that starts with '-', which is an option"
+        )
+    if _NOT_IN_A_NAME.search(decoded) or not decoded.isascii():
+        raise BadInputError(f"the host {short(spec)} has a character in it that no name has")
+    return decoded.rpartition("@")[2]
 
 
 def _local_command(backend: Any, command: str, flag: tuple[str, str] | None) -> str:
@@ -307,10 +236,6 @@ def _local_command(backend: Any, command: str, flag: tuple[str, str] | None) -> 
     finally:
         backend.run_local = kept
     return taken[0]
-
-
-def _ignore_interrupts() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _one_line(error: BaseException) -> str:

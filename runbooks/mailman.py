@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import shlex
+from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from runbooks.errors import BadInputError, HostError
+from runbooks.errors import short as short
 from runbooks.host import Host
 from runbooks.onhost import Program
 
@@ -44,10 +45,14 @@ for d in "$@"; do
   if [ -z "$found" ]; then found=$d; elif [ "$d" != "$found" ]; then others="$others$d
 "; fi
 done
-say() { printf '@@runbook {"event":"absent","why":"%s","detail":"%s"}\n@@runbook {"event":"end"}\n' "$1" "$2"; exit 0; }
+say() {
+  printf '@@runbook {"event":"absent","why":"%s","detail":"%s"}\n@@runbook {"event":"end"}\n' \
+    "$1" "$(printf %s "$2" | LC_ALL=C tr -dc 'A-Za-z0-9 ./_+:@=-')"
+  exit 0
+}
 if [ -z "$found" ]; then
   if command -v mailman3 >/dev/null 2>&1 || [ -d /etc/mailman3 ]; then say mailman3 ''; fi
-  v=$(mailman --version 2>/dev/null | tr -dc 'A-Za-z0-9. ')
+  v=$(mailman --version 2>/dev/null </dev/null)
   case $v in *ailman\ 3*) say mailman3 "$v";; esac
   say none ''
 fi
@@ -82,7 +87,9 @@ class Site:
     #: Mailman's user by number; None when the host has no such user
     uid: int | None
     site_list: str
+    #: how many lists it has, and the first of them for an example ("" when it has none)
     lists: int
+    first_list: str = ""
     problems: tuple[str, ...] = ()
 
     def on_host(self, installation: Installation, only: list[str] | None) -> dict[str, object]:
@@ -93,6 +100,7 @@ class Site:
             "bin": installation.bin,
             "list_dir": self.list_dir,
             "lock_dir": self.lock_dir,
+            "lock_lifetime": self.lock_lifetime,
             "only": only,
             "site_addresses": [
                 f"{self.site_list}{suffix}@{self.mail_domain}" for suffix in ("", "-owner")
@@ -136,7 +144,10 @@ class Installation:
         return f"{self.hostname} · Mailman {self.version}{note} · {sites}, {lists}"
 
     def choose_sites(self, names: Iterable[str]) -> tuple[Site, ...]:
-        """The sites called `names`; all when there are none. Raises BadInputError for an unknown one."""
+        """The sites called `names`, or all when there are none.
+
+        Raises BadInputError for a name that no site has.
+        """
         wanted = list(names)
         known = {site.name: site for site in self.sites}
         for name in wanted:
@@ -206,16 +217,13 @@ def _installation(host: Host, event: dict[str, Any]) -> Installation:
     if not event["sites"]:
         said = "; ".join(dict.fromkeys(refusal["said"] for refusal in event["refusals"]))
         raise HostError(f"{host.spec}: Mailman in {event['bin']} does not start: {said}")
-    sites = tuple(_site(answer) for answer in event["sites"])
+    sites = _told_apart([_site(answer) for answer in event["sites"]])
     problems = [f"another Mailman is in {other}; it was left alone" for other in event["others"]]
     problems += [
         f"the site {refusal['site_dir']} does not answer: {refusal['said']}"
         for refusal in event["refusals"]
         if refusal["site_dir"] is not None
     ]
-    repeated = {s.name for s in sites if [t.name for t in sites].count(s.name) > 1}
-    if repeated:
-        problems.append(f"several sites are called {', '.join(sorted(repeated))}")
     first = event["sites"][0]
     return Installation(
         host=host,
@@ -229,6 +237,14 @@ def _installation(host: Host, event: dict[str, Any]) -> Installation:
         uid=event["uid"],
         sites=sites,
         problems=tuple(problems),
+    )
+
+
+def _told_apart(sites: list[Site]) -> tuple[Site, ...]:
+    """The sites; those of the same name are called by their whole path."""
+    names = Counter(site.name for site in sites)
+    return tuple(
+        site if names[site.name] == 1 else replace(site, name=site.prefix) for site in sites
     )
 
 
@@ -248,6 +264,7 @@ def _site(answer: dict[str, Any]) -> Site:
         uid=answer["uid"],
         site_list=answer["MAILMAN_SITE_LIST"],
         lists=answer["lists"],
+        first_list=answer["first_list"],
         problems=tuple(answer["problems"]),
     )
 
@@ -268,12 +285,8 @@ def list_name(text: str) -> str:
 
 def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
     """The error for a list that no chosen site has, with the name that was perhaps meant."""
+    import difflib
+
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f"; did you mean {near[0]}?" if near else "; 'runbook sites' shows what is there"
     return BadInputError(f"there is no list {name!r}{hint}")
-
-
-def short(text: str, limit: int = 60) -> str:
-    """`text` quoted for a message: control characters spelled out, and cut when it is long."""
-    shown = repr(text)
-    return shown if len(shown) <= limit else f"{shown[: limit - 2]}…{shown[0]}"

@@ -16,22 +16,22 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 
-#: What the interpreter on the host is started with: reads the program, whose size
-#: is its argument, from standard input and runs it. Bytes are read one system call
-#: at a time, so that whatever follows the program stays in the pipe.
+#: What the interpreter on the host is started with: reads code, whose size is its
+#: argument, from standard input and runs it. Bytes are read one system call at a
+#: time, so that whatever follows the code stays in the pipe.
 LAUNCHER = """\
 import os, sys, zlib
-def read(size, data=b""):
+def take(size, data=b""):
     while len(data) < size:
         more = os.read(0, size - len(data))
         if not more:
             sys.exit(75)
         data += more
     return data
-exec(zlib.decompress(read(int(sys.argv[1]))))
+exec(zlib.decompress(take(int(sys.argv[1]))))
 """
 
-#: The same where a connection has no standard input: the program is the argument.
+#: The same where a connection has no standard input: the code is the argument.
 LAUNCHER_WITHOUT_INPUT = """\
 import base64, sys, zlib
 exec(zlib.decompress(base64.b64decode(sys.argv[1])))
@@ -44,6 +44,12 @@ def source(name: str) -> str:
     return files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
 
 
+@cache
+def server() -> bytes:
+    """Code for `LAUNCHER`: runs one program after the other from standard input."""
+    return _packed(source("boot") + "\nserve()\n")
+
+
 @dataclass(frozen=True)
 class Program:
     """One conversation with a host: modules, the parameters, and how to run them.
@@ -51,6 +57,9 @@ class Program:
     The last of `modules` is the one whose ``run(parameters, emit)`` is called; those
     before it are what it imports. Nothing of `parameters` ever meets a shell: they
     travel as JSON over standard input.
+
+    The program stops after the list in hand when its standard input ends, which is how
+    it learns of Ctrl-C here or of a lost connection.
     """
 
     modules: tuple[str, ...]
@@ -59,25 +68,30 @@ class Program:
     run_as: tuple[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
 
-    def pack(self, *, watch_input: bool) -> bytes:
-        """The program as the launcher wants it.
+    def pack(self) -> bytes:
+        """The program as the server wants it."""
+        return _packed(
+            json.dumps(
+                {
+                    "modules": [[name, source(name)] for name in self.modules],
+                    "parameters": self.parameters,
+                    "run_as": self.run_as,
+                    "environment": dict(self.environment),
+                }
+            )
+        )
 
-        `watch_input`: the program stops after the list in hand when its standard
-        input ends, which is how it learns of Ctrl-C here or of a lost connection.
-        """
-        payload = {
-            "modules": [[name, source(name)] for name in self.modules],
-            "parameters": self.parameters,
-            "run_as": self.run_as,
-            "environment": dict(self.environment),
-            "watch_input": watch_input,
-        }
-        # repr() of ASCII JSON is a string literal in Python 2 and 3 alike.
-        text = source("boot") + f"\nmain({json.dumps(payload)!r})\n"
-        return zlib.compress(text.encode("utf-8"), 9)
+    def frame(self) -> bytes:
+        """The program as it follows the server on standard input, behind its size in 8 digits."""
+        packed = self.pack()
+        return b"%08d%s" % (len(packed), packed)
+
+    def argument(self) -> str:
+        """Code for `LAUNCHER_WITHOUT_INPUT` that runs this program alone: text without a quote."""
+        packed = base64.b64encode(self.pack()).decode("ascii")
+        code = f"{source('boot')}\nimport base64\nonce(base64.b64decode({packed!r}))\n"
+        return base64.b64encode(_packed(code)).decode("ascii")
 
 
-def as_argument(packed: bytes) -> str:
-    """The packed program as text without a blank or a quote."""
-    return base64.b64encode(packed).decode("ascii")
-
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode("utf-8"))

@@ -1,11 +1,13 @@
-# Runs an on-host program that came over standard input, and sends its events back.
+# Runs on-host programs that come over standard input, and sends their events back.
 #
-# Python 2.7 and 3, standard library alone. Events are lines on standard output:
-# the mark below and one JSON object. What anything else prints on standard output
-# (a chatty mm_cfg.py, a script) goes to standard error, so that it cannot be taken
-# for an event.
+# Python 2.7 and 3, standard library alone. Each program runs in a process of its own,
+# which may become another user, one program after the other, until the input ends.
+# Events are lines on standard output: the mark below and one JSON object. What anything
+# else prints on standard output (a chatty mm_cfg.py, a script) goes to standard error,
+# so that it cannot be taken for an event.
 from __future__ import print_function
 
+import errno
 import grp
 import json
 import linecache
@@ -15,9 +17,25 @@ import select
 import sys
 import traceback
 import types
+import zlib
 
 MARK = b"@@runbook "
 PYTHON2 = sys.version_info[0] == 2
+
+
+def retried(call, *arguments):
+    """A system call that a signal may interrupt: Python 2 does not go on by itself."""
+    while True:
+        try:
+            return call(*arguments)
+        except (EnvironmentError, select.error) as e:
+            if e.args[0] != errno.EINTR:
+                raise
+
+
+def write_all(fd, data):
+    while data:
+        data = data[retried(os.write, fd, data):]
 
 
 class Emit(object):
@@ -29,10 +47,12 @@ class Emit(object):
         self.ended = False
 
     def __call__(self, event):
-        data = MARK + json.dumps(unicoded(event), ensure_ascii=True).encode("ascii") + b"\n"
+        self.line(as_json(event))
+
+    def line(self, text):
+        """Send an event that is JSON, in bytes, already."""
         try:
-            while data:
-                data = data[os.write(self.fd, data):]
+            write_all(self.fd, MARK + text + b"\n")
         except OSError:
             # Nobody listens any more. The list in hand is finished all the same.
             self.ended = True
@@ -40,14 +60,19 @@ class Emit(object):
     def stopping(self):
         """True when the other end has gone or has asked to stop."""
         if self.watch_input and not self.ended:
-            ready = select.select([0], [], [], 0)[0]
-            if ready and not os.read(0, 1):
+            ready = retried(select.select, [0], [], [], 0)[0]
+            if ready and not retried(os.read, 0, 1):
                 self.ended = True
         return self.ended
 
 
+def as_json(value):
+    """`value` as ASCII bytes."""
+    return json.dumps(unicoded(value), ensure_ascii=True).encode("ascii")
+
+
 def unicoded(value):
-    """`value` fit for JSON. Bytes that are not UTF-8 become lone surrogates, as Python 3 reads them."""
+    """`value` fit for JSON. Bytes that are not UTF-8 become lone surrogates, as on Python 3."""
     if isinstance(value, dict):
         return dict((unicoded(k), unicoded(v)) for k, v in value.items())
     if isinstance(value, (list, tuple)):
@@ -58,7 +83,8 @@ def unicoded(value):
         try:
             return value.decode("utf-8")
         except UnicodeDecodeError:
-            return u"".join(unichr(ord(c) if ord(c) < 128 else 0xdc00 + ord(c)) for c in value)  # noqa: F821
+            return u"".join(unichr(b if b < 128 else 0xdc00 + b)  # noqa: F821  Python 2 alone
+                            for b in bytearray(value))
     return value
 
 
@@ -118,21 +144,83 @@ class Finder(object):
         exec(compile(text, filename, "exec", 0, True), module.__dict__)
 
 
-def main(payload):
-    payload = native(json.loads(payload))
+def begin():
+    """Keep standard output for events; where they go."""
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.modules["boot"] = sys.modules["__main__"]
     events = os.dup(1)
     os.dup2(2, 1)
-    emit = Emit(events, payload["watch_input"])
+    return events
+
+
+def run(packed, emit):
+    """Run one program, in this process."""
     try:
+        payload = native(json.loads(zlib.decompress(packed).decode("ascii")))
         os.chdir("/")
         os.environ.update(payload["environment"])
         if payload["run_as"]:
             become(*payload["run_as"])
-        sys.modules["boot"] = sys.modules["__main__"]
         sys.meta_path.insert(0, Finder(dict(payload["modules"])))
         __import__(payload["modules"][-1][0]).run(payload["parameters"], emit)
     except Exception as e:
-        emit({"event": "failed", "error": "%s: %s" % (type(e).__name__, e), "traceback": traceback.format_exc()})
+        emit({"event": "failed", "error": "%s: %s" % (type(e).__name__, e),
+              "traceback": traceback.format_exc()})
+
+
+def run_apart(packed, emit):
+    """Run one program in a process of its own, and say so when it did not get to its end."""
+    pid = os.fork()
+    if pid == 0:
+        status = 70
+        try:
+            run(packed, emit)
+            status = 0
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+            os._exit(status)
+    status = retried(os.waitpid, pid, 0)[1]
+    if status:
+        emit({"event": "failed", "error": "it was %s" % ended_how(status)})
+
+
+def ended_how(status):
+    """What waitpid() says of a process that did not end well."""
+    if os.WIFSIGNALED(status):
+        return "killed by signal %d" % os.WTERMSIG(status)
+    return "ended with status %d" % os.WEXITSTATUS(status)
+
+
+def read(size):
+    """That many bytes of the input, or None when it ends before."""
+    data = b""
+    while len(data) < size:
+        more = retried(os.read, 0, size - len(data))
+        if not more:
+            return None
+        data += more
+    return data
+
+
+def serve():
+    """Programs from standard input, each with its size in eight digits before it."""
+    events = begin()
+    while True:
+        size = read(8)
+        if size is None or not size.isdigit():
+            return
+        packed = read(int(size))
+        if packed is None:
+            return
+        emit = Emit(events, True)
+        run_apart(packed, emit)
+        emit({"event": "end"})
+
+
+def once(packed):
+    """One program, where there is no standard input."""
+    emit = Emit(begin(), False)
+    run(packed, emit)
     emit({"event": "end"})

@@ -7,7 +7,6 @@ from __future__ import print_function
 
 import grp
 import json
-import multiprocessing
 import os
 import pwd
 import socket
@@ -15,11 +14,12 @@ import sys
 import tempfile
 import traceback
 
-from boot import unicoded
+from boot import as_json, retried, write_all
 
 SETTINGS = (
     "VAR_PREFIX", "PREFIX", "LIST_DATA_DIR", "LOCK_DIR", "LOG_DIR", "LIST_LOCK_LIFETIME",
     "MAILMAN_USER", "MAILMAN_GROUP", "MAILMAN_SITE_LIST", "DEFAULT_EMAIL_HOST", "DEFAULT_URL_HOST")
+
 
 def last_line(text):
     lines = [line for line in text.decode("utf-8", "replace").splitlines() if line.strip()]
@@ -35,11 +35,15 @@ def describe(bin_dir):
     answer["LIST_LOCK_LIFETIME"] = int(answer["LIST_LOCK_LIFETIME"])
     answer["version"] = Version.VERSION
     answer["note"] = "stand-in" if getattr(Version, "STANDIN", "") else ""
+    answer["lists"], answer["first_list"] = 0, ""
     try:
-        answer["lists"] = len(list(Utils.list_names()))
+        names = list(Utils.list_names())
     except OSError as e:
-        answer["lists"] = 0
         answer["trouble"] = str(e)
+    else:
+        answer["lists"] = len(names)
+        others = [name for name in names if name != mm_cfg.MAILMAN_SITE_LIST]
+        answer["first_list"] = min(others or names or [""])
     return answer
 
 
@@ -57,9 +61,7 @@ class Question(object):
                 os.environ.pop("MAILMAN_SITE_DIR", None)
                 if site_dir is not None:
                     os.environ["MAILMAN_SITE_DIR"] = site_dir
-                answer = json.dumps(unicoded(describe(bin_dir))).encode("ascii")
-                while answer:
-                    answer = answer[os.write(child_end, answer):]
+                write_all(child_end, as_json(describe(bin_dir)))
             except SystemExit:
                 pass
             except BaseException:
@@ -74,12 +76,12 @@ class Question(object):
         """(what mm_cfg.py says or None, what it printed instead)"""
         data = b""
         while True:
-            more = os.read(self.answer_end, 65536)
+            more = retried(os.read, self.answer_end, 65536)
             if not more:
                 break
             data += more
         os.close(self.answer_end)
-        os.waitpid(self.pid, 0)
+        retried(os.waitpid, self.pid, 0)
         if data:
             return json.loads(data.decode("ascii")), ""
         self.output.seek(0)
@@ -87,7 +89,7 @@ class Question(object):
 
 
 def listed_sites(sites_file):
-    """The folders that the sites file names, in its order, each once; and the mail domain of each."""
+    """The folders that the sites file names, in its order, each once, with its mail domain."""
     found = []
     try:
         with open(sites_file) as f:
@@ -155,7 +157,8 @@ def run(parameters, emit):
         place = os.path.realpath(answer["LIST_DATA_DIR"])
         if place in [os.path.realpath(site["LIST_DATA_DIR"]) for site in sites]:
             continue
-        answer.update(site_dir=folder, domain=domain, problems=troubles(answer), uid=user_id(answer["MAILMAN_USER"]))
+        answer.update(site_dir=folder, domain=domain, problems=troubles(answer),
+                      uid=user_id(answer["MAILMAN_USER"]))
         sites.append(answer)
     emit({
         "event": "installation",
@@ -164,7 +167,7 @@ def run(parameters, emit):
         "interpreter": sys.executable,
         "python": ".".join(str(n) for n in sys.version_info[:3]),
         "hostname": socket.gethostname(),
-        "processors": multiprocessing.cpu_count(),
+        "processors": max(1, os.sysconf("SC_NPROCESSORS_ONLN")),
         "uid": os.geteuid(),
         "sites": sites,
         "refusals": refusals,

@@ -6,8 +6,10 @@
 # a stale lock costs the run its time-out once, not once a list.
 #
 # Nothing is left half done: when the other end goes away (or on SIGTERM, SIGHUP), no
-# new list is begun and the lists in hand are finished. A worker that dies takes only
-# its list with it, which is reported.
+# new list is handed out and the lists in hand are finished. A worker that dies takes
+# only its list with it, which is reported.
+#
+# A run whose parameters have a "journal" leaves a record of what became of each list.
 from __future__ import print_function
 
 import collections
@@ -20,10 +22,16 @@ import sys
 import time
 import traceback
 
-from boot import native, unicoded
+import locks
+from boot import as_json, ended_how, native, retried, write_all
 
+# Lists that a worker has at a time: the one it works on, and the next, so that it need
+# not wait for it.
+AT_HAND = 2
 # Workers that wait for locks at the same time. They sleep; they need no processor.
 WAITING = 32
+# Seconds for which a worker waits for one lock before it is told whether to go on.
+SLICE = 2.0
 # Seconds for a lock that appears while a list is taken up for the first time, or that
 # is tried after the time for waiting is over.
 BRIEFLY = 0.5
@@ -34,72 +42,68 @@ class Worker(object):
 
     def __init__(self, site, task, parameters, others):
         self.site = site
-        self.task = None
+        self.orders = collections.deque()  # given and not answered
         self.buffer = b""
-        task_end, self.tasks = os.pipe()
-        self.results, result_end = os.pipe()
+        orders_end, self.input = os.pipe()
+        self.output, answers_end = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             status = 70
             try:
                 # A pipe that a sibling keeps open would hide the end of its input.
-                for fd in [self.tasks, self.results] + [fd for w in others for fd in (w.tasks, w.results)]:
+                for fd in [fd for w in others + [self] for fd in (w.input, w.output)]:
                     os.close(fd)
-                serve(site, task, parameters, task_end, result_end)
+                serve(site, task, parameters, orders_end, answers_end)
                 status = 0
             finally:
                 os._exit(status)
-        os.close(task_end)
-        os.close(result_end)
+        os.close(orders_end)
+        os.close(answers_end)
 
-    def give(self, task):
-        self.task = task
+    def give(self, order):
+        self.orders.append(order)
         try:
-            write_all(self.tasks, json.dumps(task).encode("ascii") + b"\n")
+            write_all(self.input, json.dumps(order).encode("ascii") + b"\n")
         except OSError:
-            pass  # it died: its results end, and the list is reported then
+            pass  # it died: its answers end, and what it had is reported then
 
     def take(self):
-        """Its answer, or None when it has not finished one; raises EOFError when it died."""
-        more = os.read(self.results, 65536)
+        """Its answers since the last time, each with its order. Raises EOFError when it died."""
+        more = retried(os.read, self.output, 65536)
         if not more:
             raise EOFError
-        self.buffer += more
-        if not self.buffer.endswith(b"\n"):
-            return None
-        answer, self.buffer = json.loads(self.buffer.decode("ascii")), b""
-        self.task = None
-        return answer
+        lines = (self.buffer + more).split(b"\n")
+        self.buffer = lines.pop()
+        return [(self.orders.popleft(), json.loads(line.decode("ascii"))) for line in lines]
 
     def end(self):
-        for fd in (self.tasks, self.results):
-            try:
-                os.close(fd)
-            except OSError:
-                pass
-        _, status = os.waitpid(self.pid, 0)
-        return status
+        """Let it end. What waitpid() says of it."""
+        for fd in (self.input, self.output):
+            os.close(fd)
+        return retried(os.waitpid, self.pid, 0)[1]
 
 
-def write_all(fd, data):
-    while data:
-        data = data[os.write(fd, data):]
-
-
-def read_line(fd):
-    line = b""
-    while not line.endswith(b"\n"):
-        more = os.read(fd, 65536)
-        if not more:
-            return None
-        line += more
-    return line
-
-
-def serve(site, task, parameters, tasks, results):
+def serve(site, task, parameters, orders, answers):
     """The life of a worker."""
     for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(name, signal.SIG_IGN)
+    # Standard input is the other end's: what runs here must not read from it.
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    work, failure = None, None
+    try:
+        work = begin(site, task, parameters)
+    except BaseException as e:
+        failure = trouble(e, "Mailman does not start for this site: ")
+    for line in iter(os.fdopen(orders, "rb").readline, b""):
+        try:
+            answer = failure or work(native(json.loads(line.decode("ascii"))))
+        except BaseException as e:
+            answer = trouble(e)
+        write_all(answers, as_json(answer) + b"\n")
+
+
+def begin(site, task, parameters):
+    """What answers an order, on this site, with Mailman at hand."""
     if site["site_dir"] is not None:
         os.environ["MAILMAN_SITE_DIR"] = site["site_dir"]
     sys.path.insert(0, site["bin"])
@@ -109,21 +113,19 @@ def serve(site, task, parameters, tasks, results):
     # whoever is done with a list empties it. Collecting would take a third of the time.
     gc.disable()
     state = module.prepare(site, parameters)
-    while True:
-        line = read_line(tasks)
-        if line is None:
-            return
-        order = native(json.loads(line.decode("ascii")))
-        try:
-            if order.get("names"):
-                from Mailman import Utils
-                answer = {"names": sorted(Utils.list_names())}
-            else:
-                answer = module.do(state, order["list"], order["wait"])
-        except BaseException as e:
-            answer = {"outcome": "error", "detail": "%s: %s" % (type(e).__name__, e),
-                      "traceback": traceback.format_exc()}
-        write_all(results, json.dumps(unicoded(answer)).encode("ascii") + b"\n")
+
+    def work(order):
+        if "names" in order:
+            from Mailman import Utils
+            return {"names": sorted(Utils.list_names())}
+        return module.do(state, order["list"], order["wait"])
+
+    return work
+
+
+def trouble(e, where=""):
+    return {"outcome": "error", "detail": "%s%s: %s" % (where, type(e).__name__, e),
+            "traceback": traceback.format_exc()}
 
 
 class Run(object):
@@ -136,9 +138,11 @@ class Run(object):
         self.jobs = parameters["jobs"]
         self.queues = collections.OrderedDict(
             (site["name"], (site, collections.deque())) for site in parameters["sites"])
-        self.late = []
+        self.late = collections.OrderedDict()  # (site name, list): site
+        self.locked_sites = set()
         self.workers = []
         self.stopped = False
+        self.record = None
 
     def stopping(self):
         self.stopped = self.stopped or self.emit.stopping()
@@ -153,122 +157,204 @@ class Run(object):
         self.workers.remove(worker)
         return worker.end()
 
+    # -- which lists there are ----------------------------------------------------------
+
     def names(self):
         """Fill the queues: the lists of each site, or those asked for."""
         for site, queue in self.queues.values():
             if site["only"] is not None:
                 queue.extend(site["only"])
-                continue
-            worker = self.start(site)
-            worker.give({"names": True})
-            answer = self.answer(worker)
-            if answer is None or "names" not in answer:
-                why = (answer or {}).get("detail", "the process that asked for its lists died")
-                self.emit({"event": "site", "site": site["name"], "error": why})
-            else:
-                queue.extend(answer["names"])
-            if len(self.workers) > self.jobs or not queue:
-                self.retire(worker)
-            self.emit({"event": "site", "site": site["name"], "lists": len(queue)})
+        unknown = [site for site, _ in self.queues.values() if site["only"] is None]
+        while unknown:
+            together, unknown = unknown[:self.jobs], unknown[self.jobs:]
+            asked = [self.start(site) for site in together]
+            for worker in asked:
+                worker.give({"names": True})
+            for worker in asked:
+                self.names_of(worker)
 
-    def answer(self, worker):
-        while True:
-            try:
-                answer = worker.take()
-            except EOFError:
-                return None
-            if answer is not None:
-                return answer
+    def names_of(self, worker):
+        site, queue = self.queues[worker.site["name"]]
+        answers = []
+        try:
+            while not answers:
+                answers = worker.take()
+            answer = answers[0][1]
+        except EOFError:
+            answer = {"detail": "the process that asked for its lists died"}
+        if "names" in answer:
+            queue.extend(answer["names"])
+            self.emit({"event": "site", "site": site["name"], "lists": len(queue)})
+        else:
+            self.note(site, "*", dict(answer, outcome="error"))
+            self.emit({"event": "site", "site": site["name"], "error": answer["detail"]})
+        if not queue or len(self.workers) > self.jobs:
+            self.retire(worker)
+
+    # -- the record ---------------------------------------------------------------------
+
+    def begin_record(self):
+        """Begin the record of the run, if it is to leave one; whether the run may go on."""
+        if not self.parameters.get("journal"):
+            return True
+        import journal
+        try:
+            self.record = journal.begin(self.parameters["journal"], self.emit)
+        except journal.JournalError as e:
+            self.emit({"event": "unrecorded", "why": str(e), "begun": False})
+            return False
+        self.parameters["run"] = self.record.run
+        return True
+
+    def recorded(self, step, *arguments):
+        """Have the record take a step; whether it did. Without a record nothing more is begun."""
+        if self.record is None:
+            return not self.parameters.get("journal")
+        try:
+            getattr(self.record, step)(*arguments)
+            return True
+        except Exception as e:
+            self.record, self.stopped = None, True
+            self.emit({"event": "unrecorded", "why": str(e), "begun": True})
+            return False
+
+    def note(self, site, name, answer):
+        """Put on record what became of a list. What only the record needs goes no further."""
+        kept = answer.pop("kept", {})
+        if self.record:
+            detail = answer.get("detail", "") if "noted" not in answer else answer.pop("noted")
+            self.record.done(site["name"], name, answer["outcome"], detail, **kept)
+
+    # -- the work -----------------------------------------------------------------------
 
     def report(self, site, name, answer):
+        self.note(site, name, answer)
         answer.update(event="list", site=site["name"], list=name)
         self.emit(answer)
 
     def died(self, worker):
-        """A worker is gone: say so for the list it had in hand."""
-        task, site = worker.task, worker.site
-        status = self.retire(worker)
-        if task:
-            how = "killed by signal %d" % os.WTERMSIG(status) if os.WIFSIGNALED(status) else "ended"
-            self.report(site, task["list"], {
-                "outcome": "error", "detail": "the process that worked on it was %s; it may have left a lock" % how})
+        """A worker is gone: say so for the list it had in hand. The next one is for others."""
+        site, orders = worker.site, worker.orders
+        how = ended_how(self.retire(worker))
+        if orders:
+            self.report(site, orders.popleft()["list"], {
+                "outcome": "error", "left_lock": True,
+                "detail": "the process that worked on it was %s; it may have left a lock" % how})
+        self.queues[site["name"]][1].extendleft(reversed([order["list"] for order in orders]))
 
-    def pump(self, limit, order):
-        """Keep up to `limit` workers busy with what `order(site name or None)` gives, until there is no more."""
+    def hand_out(self, limit, at_hand, wait):
+        """Give what there is to up to `limit` workers, once it is on record that it is begun."""
+        orders = []
+
+        def fill(worker):
+            queue = self.queues[worker.site["name"]][1]
+            given = []
+            while queue and len(worker.orders) + len(given) < at_hand:
+                given.append((worker, {"list": queue.popleft(), "wait": wait()}))
+            orders.extend(given)
+            return given
+
+        for worker in list(self.workers):
+            if not fill(worker) and not worker.orders:
+                self.retire(worker)
+        while len(self.workers) < limit:
+            site = next((site for site, queue in self.queues.values() if queue), None)
+            if site is None:
+                break
+            fill(self.start(site))
+        for worker, order in orders:
+            self.recorded("begin_list", worker.site["name"], order["list"])
+        if self.recorded("flush"):
+            for worker, order in orders:
+                worker.give(order)
+
+    def pump(self, limit, at_hand, wait, put_off):
+        """Keep up to `limit` workers busy until the queues are empty.
+
+        `wait()`: seconds for the lock of a list. `put_off(site, name)`: whether a list that was
+        locked is for later.
+        """
         while True:
             if not self.stopping():
-                for worker in [w for w in self.workers if w.task is None]:
-                    task = order(worker.site)
-                    if task is None:
-                        self.retire(worker)
-                    else:
-                        worker.give(task)
-                while len(self.workers) < limit:
-                    site = next((s for s, queue in self.queues.values() if queue), None)
-                    if site is None:
-                        break
-                    self.start(site).give(order(site))
-            busy = [w for w in self.workers if w.task is not None]
+                self.hand_out(limit, at_hand, wait)
+            busy = [worker for worker in self.workers if worker.orders]
             if not busy:
                 break
             try:
-                ready = select.select([w.results for w in busy], [], [], 0.5)[0]
+                ready = select.select([worker.output for worker in busy], [], [], 0.5)[0]
             except (OSError, select.error):  # a signal, on Python 2
                 continue
-            for worker in [w for w in busy if w.results in ready]:
-                task = worker.task
+            for worker in [worker for worker in busy if worker.output in ready]:
                 try:
-                    answer = worker.take()
+                    answers = worker.take()
                 except EOFError:
                     self.died(worker)
                     continue
-                if answer is None:
-                    continue
-                if answer["outcome"] == "locked" and not task["wait"]:
-                    self.late.append((worker.site, task["list"]))
-                else:
-                    self.report(worker.site, task["list"], answer)
+                for order, answer in answers:
+                    self.settle(worker.site, order["list"], answer, put_off)
+            self.recorded("flush")
         for worker in list(self.workers):
             self.retire(worker)
+
+    def settle(self, site, name, answer, put_off):
+        if answer.get("locked") or answer["outcome"] == "locked":
+            self.locked_sites.add(site["name"])
+        if answer["outcome"] != "locked" or not put_off(site, name):
+            self.late.pop((site["name"], name), None)
+            self.report(site, name, answer)
 
     def all(self):
         self.names()
 
-        def first(site):
-            queue = self.queues[site["name"]][1]
-            return {"list": queue.popleft(), "wait": 0} if queue else None
+        def later(site, name):
+            self.late[site["name"], name] = site
+            self.note(site, name, {"outcome": "locked"})
+            return True
 
-        self.pump(self.jobs, first)
-        if not self.late or self.stopping():
-            for site, name in self.late:
-                self.report(site, name, {"outcome": "locked", "detail": "not waited for: the run was interrupted"})
-            self.locks()
-            return
-        for site, name in self.late:
-            self.queues[site["name"]][1].append(name)
-        self.emit({"event": "waiting", "lists": len(self.late), "seconds": self.parameters["timeout"]})
-        deadline = time.time() + self.parameters["timeout"]
-
-        def second(site):
-            task = first(site)
-            if task:
-                task["wait"] = max(deadline - time.time(), BRIEFLY)
-            return task
-
-        self.pump(max(self.jobs, min(len(self.late), WAITING)), second)
+        self.pump(self.jobs, AT_HAND, lambda: 0, later)
+        if self.late and not self.stopping():
+            self.wait_for_locks()
+        for (_, name), site in sorted(self.late.items()):
+            self.report(site, name, {
+                "outcome": "locked", "detail": "not waited for: the run was interrupted"})
         self.locks()
 
+    def wait_for_locks(self):
+        """Take up the lists that were locked, many at once, for as long as there is time."""
+        patience = self.parameters["timeout"]
+        self.emit({"event": "waiting", "lists": len(self.late), "seconds": patience})
+        deadline = time.time() + patience
+        for (_, name), site in self.late.items():
+            self.queues[site["name"]][1].append(name)
+
+        def wait():
+            return min(SLICE, max(deadline - time.time(), BRIEFLY))
+
+        def again(site, name):
+            if time.time() >= deadline:
+                return False
+            self.queues[site["name"]][1].append(name)
+            return True
+
+        self.pump(max(self.jobs, min(len(self.late), WAITING)), 1, wait, again)
+
     def locks(self):
-        """What the lock folders of the sites with locked lists hold: the evidence for why they were."""
-        observe = getattr(sys.modules.get("locks"), "observe", None)
-        for name in sorted(set(site["name"] for site, _ in self.late)):
-            if observe:
-                site = self.queues[name][0]
-                self.emit({"event": "locks", "site": name, "observation": observe(site["lock_dir"])})
+        """Report what the lock folders of sites with locked lists hold: who has the locks."""
+        for name in sorted(self.locked_sites):
+            site = self.queues[name][0]
+            self.emit({"event": "locks", "site": name,
+                       "observation": locks.observe(site["lock_dir"], site["lock_lifetime"])})
 
 
 def run_each(task, parameters, emit):
-    """Run module `task` (``prepare(site, parameters)`` and ``do(state, list, wait)``) over the lists."""
+    """Run module `task` over the lists.
+
+    It has ``prepare(site, parameters)``, whose result is the state of a worker, and
+    ``do(state, list, wait)``, which returns {"outcome", "detail", ...}. `wait` is the number
+    of seconds for which a lock may be waited for; 0 is for a first try, after which
+    the outcome "locked" means that the list is for later. "locked": True in an answer asks
+    for the locks of its site, which come last.
+    """
     work = Run(task, parameters, emit)
 
     def stop(signum, frame):
@@ -276,6 +362,9 @@ def run_each(task, parameters, emit):
 
     for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(name, stop)
+    if not work.begin_record():
+        return
     work.all()
+    work.recorded("end", "interrupted" if work.stopped else "done")
     if work.stopped:
         emit({"event": "stopped"})
