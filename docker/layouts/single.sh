@@ -22,7 +22,7 @@ EOF
 chmod 644 /etc/mailman/mm_cfg.py
 
 site=/var/lib/mailman
-for folder in archives archives/private archives/public data lists locks logs qfiles; do
+for folder in . archives archives/private archives/public data lists locks logs qfiles; do
     # locks and logs may be links, and /var/lock is emptied when a machine starts.
     folder=$(readlink -m "$site/$folder")
     mkdir -p "$folder"
