@@ -37,7 +37,7 @@ from boot import native, unicoded
 NAME = "journal.jsonl"
 # Seconds between two fsync() calls while lists are worked on: they cost milliseconds each.
 SYNC_EVERY = 1.0
-LINE = re.compile(br'\{"run": "([0-9]{8}-[0-9]{6}-[0-9a-f]{6})", "(begin|lists|end)": (.*)\}$')
+LINE = re.compile(br'\{"run": "([0-9]{8}-[0-9]{6}-[0-9a-f]{6})", "(begin|lists|end)": (\{.*\})\}$')
 ADDRESS = re.compile(r"""[^\s'"<>(),;:]+@[^\s'"<>(),;:]+""")
 
 
@@ -302,7 +302,7 @@ class Run(object):
         found = {}
         for text in self.lines:
             try:
-                body = native(json.loads(text.decode("ascii")))
+                body = native(json.loads(text))
             except ValueError:
                 continue
             for site, name in body.get("begun", ()):
@@ -347,17 +347,20 @@ def read(folder):
         if not found:
             damaged += bool(line)
             continue
-        name, kind, body = found.group(1).decode("ascii"), found.group(2), found.group(3)
-        if name not in runs:
-            runs[name] = Run(native(name), path)
-            order.append(runs[name])
-        if kind == b"lists":
-            runs[name].lines.append(body)
-            continue
         try:
-            setattr(runs[name], kind.decode("ascii"), native(json.loads(body.decode("ascii"))))
+            name, kind, body = [native(part.decode("ascii")) for part in found.groups()]
+            if kind != "lists":  # those are many, and seldom asked for
+                body = native(json.loads(body))
         except ValueError:
             damaged += 1
+            continue
+        if name not in runs:
+            runs[name] = Run(name, path)
+            order.append(runs[name])
+        if kind == "lists":
+            runs[name].lines.append(body)
+        else:
+            setattr(runs[name], kind, body)
     return order, damaged
 
 
