@@ -62,7 +62,7 @@ class Note:
 class Block:
     """What is inside a pair of brackets, or the whole file.
 
-    `kind` is file, class, node, define, code, case or data; `header` is where the keyword that
+    `kind` is file, class, node, define, code or data; `header` is where the keyword that
     belongs to it begins, `start` and `end` are what is between the brackets, in characters.
     """
 
@@ -343,14 +343,12 @@ class _Reader:
                 kind = keyword.text
                 if kind == "class" and block.kind == "class":
                     name = f"{block.name}::{name}"
-                if kind not in ("class", "node", "define", "case"):
+                if kind not in ("class", "node", "define"):
                     kind = "code"
                 return _Frame(index, kind, name, block, header)
             if not before.is_operator("|"):
                 return data
         if before.is_operator("|"):
-            return _Frame(index, "code", "", block, index)
-        if before.is_operator(":") and frame.kind == "case":
             return _Frame(index, "code", "", block, index)
         if before.kind is Kind.NAME:
             kind = before.text.removeprefix("::")

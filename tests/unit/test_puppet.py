@@ -368,6 +368,27 @@ def test_a_list_that_may_be_there(declaration: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("declaration", "conditional"),
+    [
+        ("maillist { 'a': }", False),
+        ("class b { class c { maillist { 'a': } } }", False),
+        ("node 'x', /y/ { maillist { 'a': } }", False),
+        ("if $x { } elsif $y { maillist { 'a': } } else { }", True),
+        ("if $x.any |$y| { $y } { maillist { 'a': } }", True),
+        ("case $x { default: { maillist { 'a': } } }", True),
+        ("$x.each |$y| { maillist { 'a': } }", True),
+        ("define d { class c { maillist { 'a': } } }", True),
+        ("function f() >> Any { maillist { 'a': } }", True),
+        ("@maillist { 'a': }", True),
+        ("@@maillist { 'a': }", True),
+    ],
+)
+def test_what_is_conditional(declaration: str, conditional: bool) -> None:
+    (entry,) = read(declaration).lists
+    assert entry.conditional == conditional
+
+
+@pytest.mark.parametrize(
     ("statement", "note"),
     [
         ("maillist { $x: }", "a maillist whose title is computed: $x"),
@@ -395,6 +416,24 @@ def test_what_is_noted(statement: str, note: str) -> None:
 )
 def test_what_is_not_noted(statement: str) -> None:
     assert read(PAGE + statement).notes == ()
+
+
+def test_empty_lines_around_the_new_list() -> None:
+    text = "class c($p) {\n" + one("a") + "\n" + one("b") + "  notify { 'x': }\n}\n"
+    assert "'b': " in text
+    new = add(text, "c")
+    assert "}\n\n  maillist { 'c': " in new
+    assert "Foo' }\n\n  notify" in new
+    assert "Foo' }\n}" in add(text.replace("  notify { 'x': }\n", ""), "c")
+
+
+def test_the_result_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runbooks.puppet.quote", lambda value, mark="'": f"{mark}{value}{mark}")
+    add(PAGE)
+    with pytest.raises(NotUnderstood, match=r"line 17: .* does not read as it should"):
+        add(PAGE, description="a', description2 => 'b")
+    with pytest.raises(NotUnderstood):
+        add(PAGE, description="it's")
 
 
 def test_never_between_arrows() -> None:
