@@ -260,20 +260,20 @@ def start_daemon(options: list[str], directory: Path | None) -> tuple[Engine | N
                             version=version,
                             compose=[],
                             environment=environment,
-                            end=lambda: end_daemon(process),
+                            end=lambda: end_daemon(process, directory),
                         ),
                         "",
                     )
                 time.sleep(0.2)
         except BaseException:
-            end_daemon(process)
+            end_daemon(process, directory)
             raise
-        end_daemon(process)
+        end_daemon(process, directory)
         log.seek(0)
         return None, last_line(log.read())
 
 
-def end_daemon(process: subprocess.Popen[bytes]) -> None:
+def end_daemon(process: subprocess.Popen[bytes], directory: Path | None) -> None:
     """Ask `dockerd` to end its containers and itself; insist if it does not."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -282,6 +282,10 @@ def end_daemon(process: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+    # Where mounts are private, dockerd mounts its folder on itself, and may leave it so.
+    if directory is not None:
+        umount = ["umount", "--lazy", str(directory / "data")]
+        subprocess.run(umount, capture_output=True, check=False)
 
 
 def start_service(say: Callable[[str], None]) -> Engine:

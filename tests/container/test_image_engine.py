@@ -39,6 +39,17 @@ def running(process: int) -> bool:
     return False
 
 
+def commands_with(word: str) -> list[str]:
+    """The command lines of all processes that have a word in them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            command = path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+            if word in command:
+                found.append(command)
+    return found
+
+
 @pytest.mark.container
 def test_an_engine_that_was_started_here_is_ended_here(place: Path) -> None:
     said: list[str] = []
@@ -55,8 +66,7 @@ def test_an_engine_that_was_started_here_is_ended_here(place: Path) -> None:
     assert not running(process)
     assert engines.answer(engine.environment) is None
     # Its containerd as well.
-    left = subprocess.run(["pgrep", "-f", str(place)], capture_output=True, check=False)
-    assert left.stdout == b""
+    assert commands_with(str(place)) == []
     assert not engine.started
     engine.stop()
 
@@ -80,7 +90,7 @@ def test_an_engine_comes_up_where_it_can_have_no_network(
     tools.mkdir()
     for folder in os.environ["PATH"].split(os.pathsep):
         for program in Path(folder).glob("*"):
-            if re.match("docker|containerd|runc$|unshare$", program.name):
+            if re.match("docker|containerd|runc$|umount$|unshare$", program.name):
                 with contextlib.suppress(FileExistsError):
                     (tools / program.name).symlink_to(program)
     monkeypatch.setenv("PATH", str(tools))  # there is no iptables
@@ -119,9 +129,11 @@ def test_an_engine_ends_with_a_test_run_that_is_killed(place: Path) -> None:
         parent.wait()
         parent.stdout.close()
     deadline = time.monotonic() + 20
-    while running(process) and time.monotonic() < deadline:
+    while commands_with(str(place)) and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert not running(process)
+    assert commands_with(str(place)) == []
+    # Nobody was left to do it.
+    subprocess.run(["umount", "--lazy", str(place / "data")], capture_output=True, check=False)
 
 
 def containers(project: str) -> list[str]:
