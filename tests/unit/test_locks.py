@@ -320,6 +320,14 @@ def test_expired_is_removed_only_when_stale_as_well() -> None:
             [*lock("alpha.lock", "alpha.lock.lists.83.0"), entry("x.lock", 7, 2, "")],
             "has 3 names instead of 2",
         ),
+        (
+            [
+                entry("alpha.lock", 1, 2, "alpha.lock.lists.83.0"),
+                entry("alpha.lock.lists.84.0", 1, 2, "alpha.lock.lists.83.0"),
+                entry("alpha.lock.lists.83.0", 2, 1, "alpha.lock.lists.83.0"),
+            ],
+            "its claim alpha.lock.lists.83.0 is another file",
+        ),
     ],
 )
 def test_malformed_locks_are_shown_and_never_removed(
@@ -412,6 +420,12 @@ def test_contents_of_claims_without_a_lock(content: str, verdict: Verdict) -> No
     assert found.verdict is verdict
     if content.endswith("84.0") and verdict is Verdict.DEBRIS:
         assert found.order()["processes"] == [[83, None], [84, None]]
+
+
+def test_a_claim_whose_file_has_a_name_that_is_not_seen_is_left_alone() -> None:
+    found = only(seen(waiting("alpha.lock.lists.83.0", nlink=2), processes={83: GONE}))
+    assert found.verdict is Verdict.MALFORMED
+    assert found.reason == "its file has 2 names"
 
 
 def test_what_an_interrupted_removal_leaves_is_one_piece_of_debris() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -159,7 +160,7 @@ def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.time() + seconds
     while not condition():
         assert time.time() < deadline, "it did not come to pass"
@@ -287,6 +288,38 @@ def test_without_proc_a_process_that_exists_counts_as_the_holder(
     assert "cannot be told" in alpha.reason
 
 
+def test_a_process_of_another_user_in_a_proc_that_hides_it_counts_as_the_holder(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pid = dead_pid()
+    take(folder, "alpha.lock", pid)
+
+    def refuse(asked: int, number: int) -> None:
+        assert (asked, number) == (pid, 0)
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", refuse)
+    [lock] = look(folder)
+    assert lock.verdict is Verdict.HELD
+
+
+def test_a_start_of_the_system_that_would_put_our_own_in_the_future_is_not_believed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # As some containers tell it: their own start, while processes count from the host's.
+    real = onhost.read
+    monkeypatch.setattr(
+        onhost,
+        "read",
+        lambda path, *limit: (
+            b"cpu 1\nbtime %d\n" % (time.time() - 5) if path == "/proc/stat" else real(path, *limit)
+        ),
+    )
+    seen = onhost.clock()
+    start = onhost.process(os.getpid())["start_ticks"] * 10**9 // seen["ticks_per_second"]
+    assert seen["boot_ns"] + start <= seen["now_ns"]
+
+
 def test_an_id_that_was_given_to_a_later_process(
     folder: Path, monkeypatch: pytest.MonkeyPatch, start: Any
 ) -> None:
@@ -318,28 +351,28 @@ def test_an_id_that_was_given_to_a_later_process(
 
 
 def test_ten_thousand_files_take_less_than_a_second(folder: Path) -> None:
-    for number in range(5000):
+    for number in range(2500):
         claim(folder, f"list-{number}.lock", 4_000_000 + number)
-        take(folder, f"other-{number}.lock", os.getpid(), seq=number)
-        if number >= 2500:
-            (folder / f"other-{number}.lock").unlink()
-    assert len(names(folder)) == 12_500
+        claim(folder, f"list-{number}.lock", os.getpid(), seq=number)
+        take(folder, f"other-{number}.lock", 4_100_000 + number)
+    assert len(names(folder)) == 10_000
     seconds = []
     for _ in range(5):
-        before = time.perf_counter()
+        # Its own work, whatever else this machine has to do meanwhile.
+        before = time.process_time()
         seen = onhost.observe(str(folder), 18000)
-        seconds.append(time.perf_counter() - before)
-    assert len(seen["entries"]) == 12_500
+        seconds.append(time.process_time() - before)
+    assert len(seen["entries"]) == 10_000
     assert min(seconds) < 1
 
 
 def test_a_holder_in_a_container_is_seen_from_the_host(folder: Path, start: Any) -> None:
     script = textwrap.dedent(
         """
-        echo 30000 > /proc/sys/kernel/ns_last_pid || exit 9
+        echo LAST > /proc/sys/kernel/ns_last_pid || exit 9
         sleep 600 & echo $!; wait
         """
-    )
+    ).replace("LAST", str(random.randrange(20_000, 32_000)))
     container = start(
         "unshare", "--pid", "--fork", "--mount-proc", "sh", "-c", script, stdout=subprocess.PIPE
     )
@@ -531,6 +564,7 @@ def test_a_holder_that_releases_and_takes_again_keeps_its_lock(folder: Path, sta
         ({"processes": []}, "refused"),
         ({"files": []}, "refused"),
         ({"files": ["../secret"]}, "refused"),
+        ({"files": ["alpha.lock.d/../../secret"]}, "refused"),
         ({"files": ["beta.lock"]}, "refused"),
         ({"files": ["alpha.lock.*"]}, "gone"),
         ({"files": ["alpha.lock"]}, "changed"),
@@ -548,6 +582,7 @@ def test_wrong_evidence_removes_nothing(
     take(folder, "alpha.lock", pid)
     take(folder, "beta.lock", pid)
     (folder.parent / "secret").write_text("")
+    (folder / "alpha.lock.d").mkdir()
     before = names(folder)
     [answer] = remove(folder, [forged(folder, "alpha.lock", pid, **change)])
     assert answer["result"] == result
