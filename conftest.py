@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -240,25 +241,33 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     run = config.stash.get(RUN, None)
     if run is None or run.engine is None:
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupted = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)
     try:
         remove_project(run.project)
+        if interrupted:
+            # Compose may have been starting a container, and the engine may have gone on.
+            time.sleep(1)
+            remove_project(run.project)
     finally:
         run.engine.stop()
-        signal.signal(signal.SIGINT, before)
 
 
 def remove_project(project: str) -> None:
-    """Remove the containers that Compose did not: those of a start that was interrupted."""
+    """Remove the containers of this run, whatever became of the command that started them."""
     label = f"label=com.docker.compose.project={project}"
-    listed = subprocess.run(
-        ["docker", "ps", "--all", "--quiet", "--filter", label],
-        capture_output=True,
-        text=True,
-        check=False,
-    ).stdout.split()
+    listed = docker("ps", "--all", "--quiet", "--filter", label).stdout.split()
     if listed:
-        subprocess.run(["docker", "rm", "--force", *listed], capture_output=True, check=False)
+        docker("rm", "--force", "--volumes", *listed)
+
+
+def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    # In a session of its own: the client ends when the keyboard interrupts the tests, even where
+    # the signal is ignored here.
+    return subprocess.run(
+        ["docker", *arguments], capture_output=True, text=True, start_new_session=True, check=False
+    )
 
 
 # Containers, through pytest-docker
@@ -292,7 +301,8 @@ def docker_setup(pytestconfig: pytest.Config) -> list[str]:
 
 @pytest.fixture(scope="session")
 def docker_cleanup() -> list[str]:
-    return ["down -v -t 0"]
+    # In pytest_unconfigure, which comes also when a start was interrupted.
+    return []
 
 
 @pytest.fixture(scope="session")
@@ -310,14 +320,9 @@ def boxes(
             if hasattr(pytestconfig, "workerinput"):
                 docker_services._docker_compose.execute(f"up -d {slot.service}")
             label = "--filter=label=com.docker.compose"
-            container = subprocess.run(
-                [
-                    *("docker", "ps", "--no-trunc", "--quiet"),
-                    *(f"{label}.project={run.project}", f"{label}.service={slot.service}"),
-                ],
-                capture_output=True,
-                text=True,
-                check=True,
+            container = docker(
+                *("ps", "--no-trunc", "--quiet"),
+                *(f"{label}.project={run.project}", f"{label}.service={slot.service}"),
             ).stdout.split()
             if len(container) != 1:
                 raise BoxError(f"no container {slot.service}: {container}")
