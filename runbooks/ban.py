@@ -5,52 +5,25 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runbooks import journal
 from runbooks.addresses import Entry
-from runbooks.errors import BadInputError
+from runbooks.errors import BadInputError, LostError
 from runbooks.expected import MORE
 from runbooks.journal import Recorded
 from runbooks.mailman import Installation, Site, unknown_list
+from runbooks.mailman import as_mailman as as_mailman
 from runbooks.onhost import source
 from runbooks.procedure import File, Outcome, Procedure, Step, Trouble
-
-#: Seconds for which a list's lock is waited for, unless told otherwise.
-TIMEOUT = 10.0
-
-#: Most processes that work on the host at a time, unless told otherwise.
-MOST_JOBS = 4
+from runbooks.target import TIMEOUT, LockEvidence
+from runbooks.target import Target as Target
 
 _MODULES = ("journal", "lists", "locks", "ban", "banning")
 
 
 # -- by command ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Target:
-    """Which lists of an installation a command is about."""
-
-    installation: Installation
-    sites: tuple[Site, ...]
-    #: names of lists, as Mailman spells them; all lists when empty
-    names: tuple[str, ...] = ()
-    jobs: int = 1
-    #: seconds
-    timeout: float = TIMEOUT
-
-    def parameters(self, lists: dict[str, list[str]] | None = None) -> dict[str, object]:
-        """For an on-host program. `lists`: the lists of each site, where not all are meant."""
-        return {
-            "sites": [
-                site.on_host(self.installation, None if lists is None else lists[site.name])
-                for site in self.sites
-            ],
-            "jobs": self.jobs,
-            "timeout": self.timeout,
-        }
 
 
 @dataclass(frozen=True)
@@ -63,6 +36,7 @@ class Look:
     refused_by: str | None = None
     #: entries that are the very address, as they are spelled there
     entries: tuple[str, ...] = ()
+    #: there was a lock; what it means is for `Plan.evidence` to say
     locked: bool = False
     #: present members whom the new entry would match, and the first of them
     members: int = 0
@@ -70,7 +44,7 @@ class Look:
     of_members: int = 0
     #: owners, moderators and addresses of the site whom it would match
     people: tuple[str, ...] = ()
-    #: LOOKED lists have None
+    #: what stood in the way of looking
     trouble: Outcome | None = None
     detail: str = ""
 
@@ -82,6 +56,7 @@ class Plan:
     looks: list[Look] = field(default_factory=list)
     #: sites whose lists could not be named, and why
     sites_failed: dict[str, str] = field(default_factory=dict)
+    evidence: LockEvidence = field(default_factory=LockEvidence)
 
     def of(self, site: Site) -> list[Look]:
         return [look for look in self.looks if look.site == site.name]
@@ -151,6 +126,8 @@ def look(target: Target, entry: Entry, *, people: bool = True) -> Plan:
                 raise BadInputError(f"{entry.text!r} would ban nobody: {event['why']}")
             case "site" if "error" in event:
                 plan.sites_failed[event["site"]] = event["error"]
+            case "locks":
+                plan.evidence.hear(event)
             case "list" if event["outcome"] == "looked":
                 plan.looks.append(_look(event))
             case "list" if not event.get("unknown"):
@@ -202,7 +179,7 @@ def _all_names(target: Target) -> list[str]:
 
 def nothing_to_do(plan: Plan, action: str) -> Report:
     """The report of a run that found every list as asked (or past helping) when it looked."""
-    done = {"ban": Outcome.ALREADY, "unban": Outcome.ABSENT}[action]
+    done = _DONE_ALREADY[action]
     results = []
     for look in plan.looks:
         if look.trouble:
@@ -240,8 +217,7 @@ def change(
     written; then nothing was changed.
     """
     report = Report()
-    locked: list[Result] = []
-    observations: dict[str, dict[str, Any]] = {}
+    evidence = LockEvidence()
     names: dict[str, list[str]] | None = None
     if target.names:
         names = {site.name: [one.list for one in plan.of(site)] for site in target.sites}
@@ -262,123 +238,200 @@ def change(
             case "waiting":
                 on_waiting(event["lists"], event["seconds"])
             case "locks":
-                observations[event["site"]] = event["observation"]
+                evidence.hear(event)
             case "recorded" | "unrecorded":
                 report.recorded = journal.heard(event) or report.recorded
                 report.ended_early = journal.stopped_why(event) or report.ended_early
             case "stopped":
-                report.ended_early = report.ended_early or "interrupted"
+                report.ended_early = report.ended_early or INTERRUPTED
             case "list":
-                result = _result(event)
-                if result.outcome is Outcome.LOCKED:
-                    locked.append(result)
-                else:
-                    report.results.append(result)
+                result = _result(event, (action, entry.text))
+                report.results.append(result)
                 on_result(result)
 
     try:
         target.installation.call(_MODULES, parameters, hear)
     except KeyboardInterrupt:
-        report.ended_early = report.ended_early or "interrupted"
-    report.results += [_explained(target, result, observations) for result in locked]
-    report.results.sort(key=lambda result: (result.site, result.list))
+        report.ended_early = report.ended_early or INTERRUPTED
+    except LostError as e:
+        # What was heard until then is worth telling; the host finishes what it had in hand.
+        report.ended_early = str(e)
+    report.results = [
+        _explained(result, evidence) if result.outcome is Outcome.LOCKED else result
+        for result in sorted(report.results, key=lambda result: (result.site, result.list))
+    ]
     return report
 
 
-def _result(event: dict[str, Any]) -> Result:
+#: Why a run ended before its last list.
+INTERRUPTED = (
+    "interrupted: the lists in hand were finished, and no other was begun;"
+    " the same command run again completes it"
+)
+
+
+def _result(event: dict[str, Any], command: tuple[str, ...]) -> Result:
+    """What became of a list. `command`: what was done to it, as arguments of ``runbook``."""
+    site, name, outcome = event["site"], event["list"], Outcome(event["outcome"])
     if event.get("refused_by"):
-        return _still_refused(event["site"], event["list"], event["refused_by"])
-    return Result(event["site"], event["list"], Outcome(event["outcome"]), event["detail"])
+        return _still_refused(site, name, event["refused_by"])
+    help: tuple[str, ...] = ()
+    if event.get("left_lock"):
+        help = ("clear-lock", name)
+    elif outcome in (Outcome.LOCKED, Outcome.ERROR):
+        help = (*command, "--list", name)
+    return Result(site, name, outcome, event["detail"], help)
 
 
-def _explained(target: Target, result: Result, observations: dict[str, dict[str, Any]]) -> Result:
-    """A list that was locked, with who holds the lock and what to do about it."""
-    return result
+def _explained(result: Result, evidence: LockEvidence) -> Result:
+    """A list that was locked, with who has the lock and what to do about it."""
+    return replace(
+        result,
+        detail=evidence.describe(result.site, result.list),
+        help=evidence.help(result.site, result.list, again=result.help),
+    )
 
 
 # -- by hand ------------------------------------------------------------------------------
 
 
-def as_mailman(installation: Installation, site: Site, program: str, *arguments: str) -> str:
-    """The command line that runs one of Mailman's programs as Mailman's user, for a shell.
-
-    sudo drops MAILMAN_SITE_DIR unless it is given on sudo's own command line; then the
-    program says so, exits 0, and has done nothing (recording `several_sites`).
-    """
-    words = [f"MAILMAN_SITE_DIR={site.site_dir}"] if site.site_dir is not None else []
-    if installation.uid != site.uid:
-        words = ["sudo", "-u", site.user, *words]
-    elif words:
-        words = ["env", *words]
-    return shlex.join([*words, f"{installation.bin}/{program}", *arguments])
-
-
 def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
     """The procedure by hand.
 
-    `arguments`: ``address``; ``list`` for the single-list form, of the first site;
-    ``sites``, all when missing; ``action``, ``ban`` when missing, or ``unban``.
+    `arguments`: ``address``; ``list``, one of the first site, for the single-list form
+    (left out when it is ""); and where they are there ``action``, ``ban`` or ``unban``;
+    ``sites``, all of them; ``lists``, by the name of the site, where not all lists are meant;
+    ``timeout``, in seconds.
     """
-    address, name = arguments["address"], arguments["list"]
+    hand = _ByHand(
+        installation,
+        arguments.get("action", "ban"),
+        arguments["address"],
+        arguments.get("timeout", TIMEOUT),
+    )
     sites: Sequence[Site] = arguments.get("sites") or installation.sites
-    action = arguments.get("action", "ban")
-    again, verb = {"ban": ("already", "refuses"), "unban": ("absent", "accepts")}[action]
-    asked = f"{address} (matched {address})" if action == "ban" else address
+    narrowed: Mapping[str, Sequence[str]] | None = arguments.get("lists")
+    if narrowed is not None:
+        chosen = [(site, name) for site in sites for name in narrowed[site.name]]
+        return (
+            hand.create(),
+            *(hand.one(site, name) for site, name in chosen),
+            *(hand.check_one(site, name) for site, name in chosen),
+        )
+    again = (hand.again(sites[0], arguments["list"]),) if arguments["list"] else ()
     return (
-        _create(installation),
-        *(_everywhere(installation, site, action, address) for site in sites),
-        Step(
-            f"{action}-one",
+        hand.create(),
+        *(hand.everywhere(site) for site in sites),
+        *again,
+        *(hand.check(site) for site in sites),
+    )
+
+
+@dataclass(frozen=True)
+class _ByHand:
+    """The steps by hand, for one address."""
+
+    installation: Installation
+    action: str
+    address: str
+    timeout: float = TIMEOUT
+
+    @property
+    def change(self) -> tuple[str, ...]:
+        """The arguments of the function: the address, and seconds where they are not the usual."""
+        return (self.address,) if self.timeout == TIMEOUT else (self.address, f"{self.timeout:g}")
+
+    @property
+    def past(self) -> str:
+        return {"ban": "banned", "unban": "unbanned"}[self.action]
+
+    @property
+    def verb(self) -> str:
+        return {"ban": "refuses", "unban": "accepts"}[self.action]
+
+    @property
+    def asked(self) -> str:
+        """What ``ban.banned`` says of a list, behind its name."""
+        matched = f" (matched {self.address})" if self.action == "ban" else ""
+        return f"{self.verb} {self.address}{matched}"
+
+    def create(self) -> Step:
+        path = f"{self.installation.bin}/ban.py"
+        return Step(
+            "create-ban-py",
+            "Create ban.py beside Mailman's programs",
+            f"``withlist`` looks for it there. It needs root: ``{self.installation.bin}`` is not"
+            " Mailman's to write.",
+            f"tee {shlex.quote(path)} > /dev/null",
+            creates=File(path, source("ban")),
+        )
+
+    def everywhere(self, site: Site) -> Step:
+        title = {"ban": "Ban the address from", "unban": "Lift the ban from"}[self.action]
+        return Step(
+            f"{self.action}-{site.name}",
+            f"{title} every list of the site {site.name}",
+            "The script locks each list itself: do not use ``withlist -l``. It says what"
+            " became of each list; the exit status says nothing.",
+            self.with_all(site, _FUNCTIONS[self.action], *self.change),
+            f"{{LIST:{site.name}-announce}}: {self.past}\n{MORE}",
+        )
+
+    def again(self, site: Site, name: str) -> Step:
+        """The single-list form, on a list that has been done."""
+        return Step(
+            f"{self.action}-one",
             "The same for a single list",
             "For a list that was locked the first time, or one that was created since.",
-            as_mailman(
-                installation, sites[0], "withlist", "-q", "-r", _FUNCTIONS[action], name, address
-            ),
-            f"{name}: {again}",
-        ),
-        *(
-            Step(
-                f"check-{site.name}",
-                f"See that every list of the site {site.name} {verb} the address",
-                "Each list is loaded again and asked, with Mailman's own matching.",
-                _ask(installation, site, address),
-                f"{{LIST:{site.name}-announce}}: {verb} {asked}\n{MORE}",
-            )
-            for site in sites
-        ),
-    )
+            self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
+            f"{name}: {_DONE_ALREADY[self.action].value}",
+        )
+
+    def one(self, site: Site, name: str) -> Step:
+        title = {"ban": "Ban the address from", "unban": "Lift the ban from"}[self.action]
+        return Step(
+            f"{self.action}-{site.name}-{name}",
+            f"{title} the list {name} of the site {site.name}",
+            "The script locks the list itself: do not use ``withlist -l``.",
+            self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
+            f"{name}: {self.past}",
+        )
+
+    def check(self, site: Site) -> Step:
+        return Step(
+            f"check-{site.name}",
+            f"See that every list of the site {site.name} {self.verb} the address",
+            "Each list is loaded again and asked, with Mailman's own matching.",
+            self.ask(site, self.address),
+            f"{{LIST:{site.name}-announce}}: {self.asked}\n{MORE}",
+        )
+
+    def check_one(self, site: Site, name: str) -> Step:
+        return Step(
+            f"check-{site.name}-{name}",
+            f"See that the list {name} of the site {site.name} {self.verb} the address",
+            "It is loaded again and asked, with Mailman's own matching.",
+            self.with_one(site, "ban.banned", name, self.address),
+            f"{name}: {self.asked}",
+        )
+
+    def ask(self, site: Site, address: str) -> str:
+        return self.with_all(site, "ban.banned", address)
+
+    def with_all(self, site: Site, function: str, *arguments: str) -> str:
+        # withlist would take what starts with - for one of its options.
+        end = ("--",) if arguments[0].startswith("-") else ()
+        words = ("-q", "-a", "-r", function, *end, *arguments)
+        return as_mailman(self.installation, site, "withlist", *words)
+
+    def with_one(self, site: Site, function: str, name: str, *arguments: str) -> str:
+        end = ("--",) if name.startswith("-") else ()
+        words = ("-q", "-r", function, *end, name, *arguments)
+        return as_mailman(self.installation, site, "withlist", *words)
 
 
 _FUNCTIONS = {"ban": "ban", "unban": "ban.unban"}
-_TITLES = {"ban": "Ban the address from", "unban": "Lift the ban from"}
-
-
-def _create(installation: Installation) -> Step:
-    path = f"{installation.bin}/ban.py"
-    return Step(
-        "create-ban-py",
-        "Create ban.py beside Mailman's programs",
-        f"``withlist`` looks for it there. It needs root: ``{installation.bin}`` is not"
-        " Mailman's to write.",
-        f"tee {shlex.quote(path)} > /dev/null",
-        creates=File(path, source("ban")),
-    )
-
-
-def _everywhere(installation: Installation, site: Site, action: str, address: str) -> Step:
-    past = {"ban": "banned", "unban": "unbanned"}[action]
-    return Step(
-        f"{action}-{site.name}",
-        f"{_TITLES[action]} every list of the site {site.name}",
-        "The script locks each list itself: do not use ``withlist -l``. It says what"
-        " became of each list; the exit status says nothing.",
-        as_mailman(installation, site, "withlist", "-q", "-a", "-r", _FUNCTIONS[action], address),
-        f"{{LIST:{site.name}-announce}}: {past}\n{MORE}",
-    )
-
-
-def _ask(installation: Installation, site: Site, address: str) -> str:
-    return as_mailman(installation, site, "withlist", "-q", "-a", "-r", "ban.banned", address)
+_DONE_ALREADY = {"ban": Outcome.ALREADY, "unban": Outcome.ABSENT}
 
 
 #: What a terminal shows of ``runbook ban`` and ``runbook unban`` on the installation of the docs.
@@ -389,6 +442,7 @@ _SHOWS = """\
 {verb} {entry} from {{NUMBER:7}} lists? [y/N] {{ANSWER:y}}
 {{BAR:━━━━━━━━━━━━━━━━━━━━}} {{NUMBER:7}}/{{NUMBER:7}} {{TIME:0:00:01}}
 {{NUMBER:7}} lists {past} and read back
+recorded as {{RUN:20261122-052801-4f9a1c}} in lists:/srv/mailman/openstack/runbook/journal.jsonl
 """
 
 
@@ -466,14 +520,15 @@ def pattern_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
     """
     pattern, matched = arguments["address"], arguments["matched"]
     first = installation.sites[0]
+    hand = _ByHand(installation, "ban", pattern)
     return (
-        _create(installation),
-        *(_everywhere(installation, site, "ban", pattern) for site in installation.sites),
+        hand.create(),
+        *(hand.everywhere(site) for site in installation.sites),
         Step(
             "check-matched",
             f"See that it bans {matched}",
             "A pattern that Mailman cannot compile is skipped without a word, and bans nobody.",
-            _ask(installation, first, matched),
+            hand.ask(first, matched),
             f"{{LIST:{first.name}-announce}}: refuses {matched} (matched {pattern})\n{MORE}",
         ),
         Step(
@@ -483,7 +538,7 @@ def pattern_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
             " to case. A dot that is not escaped matches any character, and without the ``$``"
             " the address may go on: ``^target.*@example.com`` bans strangers at"
             " ``examplexcom`` and at ``example.com.evil.org``.",
-            _ask(installation, first, arguments["stranger"]),
+            hand.ask(first, arguments["stranger"]),
             f"{{LIST:{first.name}-announce}}: accepts {arguments['stranger']}\n{MORE}",
         ),
     )

@@ -9,11 +9,13 @@ Subcommands are imported when they are called: ``runbook --help`` loads none of 
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 
 import click
+from click.exceptions import NoArgsIsHelpError
 
 from runbooks.errors import RunbookError
 
@@ -22,6 +24,8 @@ SUBCOMMANDS = {
     "ban": ("runbooks.commands.ban:ban", "Ban an address from every list."),
     "unban": ("runbooks.commands.ban:unban", "Lift a ban from every list that has it."),
     "banned": ("runbooks.commands.ban:banned", "Show which lists refuse an address, and why."),
+    "history": ("runbooks.commands.history:history", "Show what was changed, when and by whom."),
+    "undo": ("runbooks.commands.history:undo", "Take back what a run changed."),
     "practice": (
         "runbooks.commands.practice:practice",
         "Practise on a site of your own: no root, no container.",
@@ -88,11 +92,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal or a pipe that cannot show a dot or an arrow is no reason to fail.
+            stream.reconfigure(errors="backslashreplace")
     try:
         # What was typed, for the journal.
         typed = list(sys.argv[1:] if arguments is None else arguments)
         status = cli(typed, prog_name="runbook", standalone_mode=False, obj=typed)
         sys.stdout.flush()
+    except NoArgsIsHelpError as e:
+        click.echo(e.format_message())
+        return 2
     except click.UsageError as e:
         name = e.ctx.command_path if e.ctx else "runbook"
         return _complain(f"{name}: {_one_line(e.format_message())} (see {name} --help)", 2)

@@ -1,4 +1,8 @@
-"""What a person sees: plan, question, progress, result. Colours and motion on a terminal alone."""
+"""What a person sees: plan, question, progress, result. Colours and motion on a terminal alone.
+
+rich is imported only when there is a terminal: it takes longer to load than a short command
+takes to run.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +10,12 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.text import Text
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 
 def clean(text: str) -> str:
@@ -23,16 +28,30 @@ class Screen:
 
     def __init__(self, as_json: bool = False) -> None:
         self.as_json = as_json
-        self.errors = Console(stderr=True, highlight=False, markup=False, emoji=False)
-        self.console = (
-            self.errors if as_json else Console(highlight=False, markup=False, emoji=False)
-        )
+
+    @property
+    def has_terminal(self) -> bool:
+        """Whether a person watches standard error, where progress and questions go."""
+        return sys.stderr.isatty()
+
+    @cached_property
+    def errors(self) -> Console:
+        return _console(stderr=True)
+
+    @cached_property
+    def console(self) -> Console:
+        return self.errors if self.as_json else _console(stderr=False)
 
     def say(self, text: str = "", style: str = "") -> None:
         """A line for a person. Never wrapped: it may be copied."""
-        if self.as_json and not self.errors.is_terminal:
-            return
-        self.console.print(Text(clean(text), style=style), soft_wrap=True)
+        stream = sys.stderr if self.as_json else sys.stdout
+        if stream.isatty():
+            from rich.text import Text
+
+            self.console.print(Text(clean(text), style=style), soft_wrap=True)
+        elif not self.as_json:
+            stream.write(clean(text) + "\n")
+            stream.flush()
 
     def table(self, rows: Sequence[tuple[str, ...]], indent: int = 2) -> None:
         """Columns, each as wide as its widest cell; a second line of a cell stays in its column."""
@@ -56,38 +75,76 @@ class Screen:
 
     def warn(self, text: str) -> None:
         """A warning, on standard error."""
-        self.errors.print(
-            Text("warning: ", style="yellow").append(clean(text), style="default"), soft_wrap=True
-        )
+        if self.has_terminal:
+            from rich.text import Text
+
+            warning = Text("warning: ", style="yellow").append(clean(text), style="default")
+            self.errors.print(warning, soft_wrap=True)
+        else:
+            sys.stderr.write(f"warning: {clean(text)}\n")
 
     def ask(self, question: str) -> bool:
-        """Yes or no; no is the default. The end of input is no answer."""
-        answer = self.errors.input(Text(f"{clean(question)} [y/N] "))
+        """Yes or no; no is the default. The end of input is no answer: raises EOFError."""
+        answer = self.errors.input(f"{clean(question)} [y/N] ", markup=False, emoji=False)
         return answer.strip().lower() in ("y", "yes")
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """A spinner while something takes its time."""
-        if self.errors.is_terminal:
+        if self.has_terminal:
+            from rich.text import Text
+
             with self.errors.status(Text(clean(what))):
                 yield
         else:
             yield
 
     @contextmanager
-    def progress(self, total: int) -> Iterator[Progress]:
-        """A bar over `total` lists. Task 0 is the bar."""
-        bar = Progress(
+    def progress(self, total: int) -> Iterator[Bar]:
+        """A bar over `total` lists, on a terminal."""
+        if not self.has_terminal:
+            yield Bar()
+            return
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+        )
+
+        with Progress(
             BarColumn(bar_width=40),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TextColumn("{task.description}", markup=False),
             console=self.errors,
-            disable=not self.errors.is_terminal,
-        )
-        bar.add_task("", total=total)
-        with bar:
-            yield bar
+        ) as progress:
+            progress.add_task("", total=total)
+            yield Bar(progress)
+
+
+class Bar:
+    """How far the work is."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.progress = progress
+
+    def advance(self) -> None:
+        """One list more is done."""
+        if self.progress:
+            self.progress.advance(self.progress.task_ids[0])
+
+    def note(self, text: str) -> None:
+        """Show beside the bar what takes its time."""
+        if self.progress:
+            self.progress.update(self.progress.task_ids[0], description=clean(text))
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
 def many(number: int, noun: str) -> str:

@@ -290,3 +290,17 @@ def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
     near = difflib.get_close_matches(name, list(known), n=1)
     hint = f"; did you mean {near[0]}?" if near else "; 'runbook sites' shows what is there"
     return BadInputError(f"there is no list {name!r}{hint}")
+
+
+def as_mailman(installation: Installation, site: Site, program: str, *arguments: str) -> str:
+    """The command line that runs one of Mailman's programs as Mailman's user, for a shell.
+
+    sudo drops MAILMAN_SITE_DIR unless it is given on sudo's own command line; then the
+    program says so, exits 0, and has done nothing (recording `several_sites`).
+    """
+    words = [f"MAILMAN_SITE_DIR={site.site_dir}"] if site.site_dir is not None else []
+    if installation.uid != site.uid:
+        words = ["sudo", "-u", site.user, *words]
+    elif words:
+        words = ["env", *words]
+    return shlex.join([*words, f"{installation.bin}/{program}", *arguments])

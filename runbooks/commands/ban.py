@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import shlex
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -11,8 +15,12 @@ from runbooks.errors import BadInputError
 
 if TYPE_CHECKING:
     from runbooks.addresses import Entry
-    from runbooks.ban import Look, Plan, Report, Target
+    from runbooks.ban import Look, Plan, Report, Result
     from runbooks.console import Screen
+    from runbooks.target import Target
+
+#: Names that are shown of many.
+SHOWN = 5
 
 _choice = options.together(options.lists, options.sites)
 _change = options.together(
@@ -70,7 +78,7 @@ def ban(
     screen = Screen(as_json)
     target = options.target(options.installation(host_spec, screen), sites, lists, timeout, jobs)
     if explain:
-        return _explain(screen, target, entry)
+        return _explain(screen, target, entry, "ban")
     for warning in entry.warnings:
         screen.warn(f"{entry.text}: {warning}")
     if entry.probably:
@@ -78,23 +86,14 @@ def ban(
     with screen.busy("looking at the lists"):
         plan = procedure.look(target, entry)
     if plan.people and not force:
-        who = "; ".join(
-            f"{a} (of {', '.join(sorted(l)[:3])})" for a, l in sorted(plan.people.items())[:3]
-        )
+        who = [f"{one} (of {', '.join(sorted(of)[:3])})" for one, of in sorted(plan.people.items())]
         raise BadInputError(
-            f"{entry.text} would ban who runs a list: {who}; nothing was changed (--force to ban it all the same)"
+            f"{entry.text} would ban who runs a list: {'; '.join(who[:3])};"
+            " nothing was changed (--force to ban it all the same)"
         )
-    to_do = [look for look in plan.looks if not look.trouble and look.refused_by is None]
-    _show_plan(
-        screen,
-        target,
-        plan,
-        lambda look: look.refused_by is not None,
-        "to ban",
-        ("refuses it already", "refuse it already"),
-    )
+    _show_plan(screen, target, plan, _BAN)
     _show_members(screen, entry, plan)
-    return _go(screen, target, entry, plan, "ban", to_do, dry_run, yes)
+    return _go(screen, target, entry, plan, _BAN, dry_run, yes)
 
 
 @click.command(
@@ -135,16 +134,8 @@ def unban(
         return _explain(screen, target, entry, "unban")
     with screen.busy("looking at the lists"):
         plan = procedure.look(target, entry, people=False)
-    to_do = [look for look in plan.looks if not look.trouble and look.entries]
-    _show_plan(
-        screen,
-        target,
-        plan,
-        lambda look: not look.entries,
-        "to unban",
-        ("does not have it", "do not have it"),
-    )
-    return _go(screen, target, entry, plan, "unban", to_do, dry_run, yes)
+    _show_plan(screen, target, plan, _UNBAN)
+    return _go(screen, target, entry, plan, _UNBAN, dry_run, yes)
 
 
 @click.command(
@@ -178,14 +169,14 @@ def banned(
     target = options.target(options.installation(host_spec, screen), sites, lists, 0, jobs)
     with screen.busy("asking the lists"):
         plan = procedure.look(target, entry, people=False)
-    refusing = [look for look in plan.looks if look.refused_by is not None]
     failed = [look for look in plan.looks if look.trouble]
+    refusing = [look for look in plan.looks if look.refused_by is not None]
+    accepting = len(plan.looks) - len(refusing) - len(failed)
     screen.say(target.installation.title, style="bold")
     screen.table([(look.list, look.site, f"by {look.refused_by}") for look in refusing])
-    accepting = len(plan.looks) - len(refusing) - len(failed)
-    screen.say(
-        f"{many(len(refusing), 'list')} refuse{'s' if len(refusing) == 1 else ''} {entry.text}, {accepting:,} accept{'s' if accepting == 1 else ''} it"
-    )
+    refuse = "refuses" if len(refusing) == 1 else "refuse"
+    accept = "accepts" if accepting == 1 else "accept"
+    screen.say(f"{many(len(refusing), 'list')} {refuse} {entry.text}, {accepting:,} {accept} it")
     if failed or plan.sites_failed:
         screen.say(f"{len(failed) + len(plan.sites_failed):,} could not be asked:", style="red")
         screen.table(
@@ -193,21 +184,18 @@ def banned(
             + [("all lists", name, why) for name, why in plan.sites_failed.items()]
         )
     for look in plan.looks:
-        outcome = (
-            look.trouble.value
-            if look.trouble
-            else "refuses"
-            if look.refused_by is not None
-            else "accepts"
+        outcome = "accepts" if look.refused_by is None else "refuses"
+        _object(
+            screen,
+            target,
+            look.site,
+            look.list,
+            look.trouble.value if look.trouble else outcome,
+            look.detail or look.refused_by or "",
         )
-        screen.object(
-            host=host_spec,
-            site=look.site,
-            list=look.list,
-            outcome=outcome,
-            detail=look.detail or look.refused_by or "",
-        )
-    screen.object(summary={"refuses": len(refusing), "accepts": accepting, "error": len(failed)})
+    counts = Counter({"refuses": len(refusing), "accepts": accepting})
+    counts.update(look.trouble.value for look in failed if look.trouble)
+    _finish(screen, target, plan.sites_failed, counts)
     return 1 if failed or plan.sites_failed else 0
 
 
@@ -223,32 +211,70 @@ def _any_entry(text: str) -> Entry:
     return Entry(text)
 
 
-def _explain(screen: Screen, target: Target, entry: Entry, action: str = "ban") -> int:
+@dataclass(frozen=True)
+class _Action:
+    """What differs between ban and unban in what a person reads."""
+
+    name: str
+    #: as in "126 to ban"
+    infinitive: str
+    past: str
+    #: of lists that are as was asked: one, several, and several before this run
+    done: tuple[str, str, str]
+    #: whether there is nothing to do for a list that was looked at
+    is_done: Callable[[Look], bool]
+
+    def to_do(self, plan: Plan) -> list[Look]:
+        return [look for look in plan.looks if not look.trouble and not self.is_done(look)]
+
+
+_BAN = _Action(
+    name="ban",
+    infinitive="to ban",
+    past="banned",
+    done=("refuses it already", "refuse it already", "refused it already"),
+    is_done=lambda look: look.refused_by is not None,
+)
+_UNBAN = _Action(
+    name="unban",
+    infinitive="to unban",
+    past="unbanned",
+    done=("does not have it", "do not have it", "did not have it"),
+    is_done=lambda look: not look.entries,
+)
+
+
+def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
+    """The steps by hand, for these arguments."""
     from runbooks import ban as procedure
     from runbooks.procedure import paste
 
+    lists: dict[str, list[str]] | None = None
+    if target.names:
+        plan = procedure.look(target, entry, people=False)
+        lists = {site.name: [look.list for look in plan.of(site)] for site in target.sites}
     steps = procedure.steps(
         target.installation,
         {
             "address": entry.text,
-            "list": target.names[0] if target.names else "LIST",
+            "list": target.sites[0].first_list,
             "sites": target.sites,
+            "lists": lists,
             "action": action,
+            "timeout": target.timeout,
         },
     )
     screen.say(f"# {target.installation.title}")
     for number, step in enumerate(steps, 1):
         screen.say(f"\n# {number}. {step.title}")
         screen.say(paste(step))
+        screen.object(step=step.name, title=step.title, command=paste(step))
     return 0
 
 
-def _show_plan(
-    screen: Screen, target: Target, plan: Plan, is_done: object, verb: str, done: tuple[str, str]
-) -> None:
+def _show_plan(screen: Screen, target: Target, plan: Plan, action: _Action) -> None:
     from runbooks.console import many
 
-    assert callable(is_done)
     screen.say(target.installation.title, style="bold")
     rows = []
     for site in target.sites:
@@ -257,20 +283,29 @@ def _show_plan(
             rows.append((site.name, "? lists", f"not readable: {plan.sites_failed[site.name]}"))
             continue
         well = [look for look in looks if not look.trouble]
-        finished = sum(bool(is_done(look)) for look in well)
-        parts = [f"{len(well) - finished:,} {verb}"]
+        finished = sum(action.is_done(look) for look in well)
+        parts = [f"{len(well) - finished:,} {action.infinitive}"]
         if finished:
-            parts.append(f"{finished:,} {done[finished > 1]}")
+            parts.append(f"{finished:,} {action.done[finished > 1]}")
         if len(looks) > len(well):
             parts.append(f"{len(looks) - len(well):,} cannot be read")
-        locked = sum(look.locked for look in well if not is_done(look))
-        if locked:
-            parts.append(f"{locked:,} of them locked now")
         rows.append((site.name, many(len(looks), "list"), ", ".join(parts)))
     screen.table(rows)
+    locked = [look for look in action.to_do(plan) if look.locked]
+    if locked:
+        screen.say(f"  {many(len(locked), 'list')} locked now:")
+        screen.table(
+            [
+                (_name(target, look.site, look.list), plan.evidence.describe(look.site, look.list))
+                for look in locked[:SHOWN]
+            ],
+            indent=4,
+        )
+        if len(locked) > SHOWN:
+            screen.say(f"    and {many(len(locked) - SHOWN, 'list')} more")
     for look in plan.looks:
         if look.trouble or look.detail:
-            screen.warn(f"{look.list} ({look.site}): {look.detail}")
+            screen.warn(f"{_name(target, look.site, look.list)}: {look.detail}")
 
 
 def _show_members(screen: Screen, entry: Entry, plan: Plan) -> None:
@@ -280,17 +315,15 @@ def _show_members(screen: Screen, entry: Entry, plan: Plan) -> None:
     having = [look for look in plan.looks if look.members]
     if not having:
         return
-    if entry.is_pattern:
-        matched, total = sum(l.members for l in having), sum(l.of_members for l in plan.looks)
-        who = sorted({address for look in having for address in look.some_members})
-        some = ", ".join(who[:5]) + (", …" if len(who) > 5 or matched > len(who) else "")
-        screen.say(
-            f"  It matches {matched:,} of {many(total, 'subscription')} on {many(len(having), 'list')}: {some}"
-        )
-    else:
-        screen.say(
-            f"  It is subscribed to {many(len(having), 'list')} and stays so: a ban does not unsubscribe."
-        )
+    on = many(len(having), "list")
+    if not entry.is_pattern:
+        screen.say(f"  It is subscribed to {on} and stays so: a ban does not unsubscribe.")
+        return
+    matched = sum(look.members for look in having)
+    total = sum(look.of_members for look in plan.looks)
+    who = sorted({address for look in having for address in look.some_members})
+    some = ", ".join(who[:SHOWN]) + (", …" if len(who) > SHOWN or matched > len(who) else "")
+    screen.say(f"  It matches {matched:,} of {many(total, 'subscription')} on {on}: {some}")
 
 
 def _go(
@@ -298,8 +331,7 @@ def _go(
     target: Target,
     entry: Entry,
     plan: Plan,
-    action: str,
-    to_do: list[Look],
+    action: _Action,
     dry_run: bool,
     yes: bool,
 ) -> int:
@@ -307,95 +339,128 @@ def _go(
     from runbooks import ban as procedure
     from runbooks.console import many
 
-    past = {"ban": "banned", "unban": "unbanned"}[action]
+    to_do = action.to_do(plan)
     if dry_run:
-        for look in plan.looks:
-            planned = (
-                "planned"
-                if look in to_do
-                else look.trouble.value
-                if look.trouble
-                else {"ban": "already", "unban": "absent"}[action]
-            )
-            screen.object(
-                host=target.installation.host.spec,
-                site=look.site,
-                list=look.list,
-                outcome=planned,
-                detail=look.detail,
-            )
-        screen.say("dry run: nothing was changed")
-        return 1 if plan.sites_failed or any(look.trouble for look in plan.looks) else 0
+        return _would(screen, target, plan, action)
     if not to_do:
-        report = procedure.nothing_to_do(plan, action)
-        _show_report(screen, target, report, past)
+        report = procedure.nothing_to_do(plan, action.name)
+        _show_report(screen, target, report, action)
         return 0 if report.is_done else 1
     options.permission(
-        screen, f"{action.capitalize()} {entry.text} from {many(len(to_do), 'list')}?", yes
+        screen, f"{action.name.capitalize()} {entry.text} from {many(len(to_do), 'list')}?", yes
     )
-    with screen.progress(len(plan.looks)) as bar:
+    with screen.progress(len(plan.looks)) as bar, options.changing():
 
         def waiting(lists: int, seconds: float) -> None:
-            bar.update(
-                bar.task_ids[0],
-                description=f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most",
-            )
+            bar.note(f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most")
 
         report = procedure.change(
             target,
-            action,
+            action.name,
             entry,
             plan,
-            on_result=lambda result: bar.advance(bar.task_ids[0]),
+            on_result=lambda result: bar.advance(),
             on_waiting=waiting,
             arguments=options.typed(),
         )
-    _show_report(screen, target, report, past)
+    with options.changing():
+        _show_report(screen, target, report, action, len(plan.looks))
     return 0 if report.is_done else 1
 
 
-def _show_report(screen: Screen, target: Target, report: Report, past: str) -> None:
-    from runbooks.procedure import Outcome
+def _would(screen: Screen, target: Target, plan: Plan, action: _Action) -> int:
+    """The end of a dry run."""
+    from runbooks import ban as procedure
 
-    host = target.installation.host
-    counts = report.counts
-    already = {
-        "banned": (Outcome.ALREADY, "refused it already"),
-        "unbanned": (Outcome.ABSENT, "did not have it"),
-    }[past]
-    number = counts[Outcome(past)]
-    parts = [f"{number:,} list{'' if number == 1 else 's'} {past} and read back"]
-    if counts[already[0]]:
-        parts.append(f"{counts[already[0]]:,} {already[1]}")
-    troubled = report.not_done
-    missing = len(troubled) + len(report.sites_failed)
-    if missing:
-        parts.append(f"{missing:,} not done")
-    screen.say(", ".join(parts) + (":" if missing else ""), style="yellow" if missing else "green")
-    rows = []
-    for result in troubled:
-        several = len(target.installation.sites) > 1
-        name = f"{result.list} ({result.site})" if several else result.list
+    to_do = {(look.site, look.list) for look in action.to_do(plan)}
+    rest = procedure.nothing_to_do(plan, action.name)
+    as_it_is = {(result.site, result.list): result for result in rest.results}
+    counts: Counter[str] = Counter()
+    undone = []
+    for look in plan.looks:
+        result = as_it_is[look.site, look.list]
+        outcome = result.outcome.value
+        if (look.site, look.list) in to_do:
+            outcome = "planned"
+        elif not result.outcome.is_done:
+            undone.append(result)
+        counts[outcome] += 1
+        _object(screen, target, look.site, look.list, outcome, look.detail or result.detail)
+    screen.table(_rows(target, undone))
+    screen.say("dry run: nothing was changed")
+    _finish(screen, target, plan.sites_failed, counts)
+    return 1 if undone or plan.sites_failed else 0
+
+
+def _rows(target: Target, results: list[Result]) -> list[tuple[str, ...]]:
+    """Lists that were not done, each with the reason and the command that helps."""
+    rows: list[tuple[str, ...]] = []
+    for result in results:
         text = result.detail
         if result.help:
-            import shlex
+            text += f"\n→ runbook {shlex.join(result.help)}{target.installation.host.option}"
+        rows.append((_name(target, result.site, result.list), text))
+    return rows
 
-            text += f"\n→ runbook {shlex.join(result.help)}{host.option}"
-        rows.append((name, text))
+
+def _show_report(
+    screen: Screen, target: Target, report: Report, action: _Action, planned: int = 0
+) -> None:
+    """What was done, what was not, and the command that helps. `planned`: lists of the plan."""
+    from runbooks.console import many
+    from runbooks.procedure import Outcome
+
+    counts = report.counts
+    changed = counts[Outcome(action.past)]
+    already = counts[Outcome.ALREADY] + counts[Outcome.ABSENT]
+    parts = []
+    if changed or not already:
+        parts.append(f"{many(changed, 'list')} {action.past} and read back")
+    if already:
+        noun = "" if changed else " list" if already == 1 else " lists"
+        parts.append(f"{already:,}{noun} {action.done[2]}")
+    missing = len(report.not_done) + len(report.sites_failed)
+    if missing:
+        parts.append(f"{missing:,} not done")
+    if report.ended_early and planned > len(report.results):
+        parts.append(f"{planned - len(report.results):,} not begun")
+    screen.say(
+        ", ".join(parts) + (":" if missing else ""), style="green" if report.is_done else "yellow"
+    )
+    rows = _rows(target, report.not_done)
     rows += [(f"all of {name}", why) for name, why in report.sites_failed.items()]
     screen.table(rows)
     if report.ended_early:
-        screen.say(
-            f"{report.ended_early}: lists not named here were not begun; the same command completes it",
-            style="red",
-        )
+        screen.say(report.ended_early, style="red")
     options.recorded(screen, target.installation, report.recorded)
     for result in report.results:
-        screen.object(
-            host=host.spec,
-            site=result.site,
-            list=result.list,
-            outcome=result.outcome.value,
-            detail=result.detail,
-        )
-    screen.object(summary={outcome.value: count for outcome, count in counts.items()})
+        _object(screen, target, result.site, result.list, result.outcome.value, result.detail)
+    summary = Counter({outcome.value: count for outcome, count in counts.items()})
+    _finish(screen, target, report.sites_failed, summary, report.ended_early)
+
+
+def _name(target: Target, site: str, name: str) -> str:
+    return f"{name} ({site})" if len(target.installation.sites) > 1 else name
+
+
+def _object(
+    screen: Screen, target: Target, site: str, name: str | None, outcome: str, detail: str
+) -> None:
+    """With --json, one list; or, without a name, a site whose lists could not be named."""
+    host = target.installation.host.spec
+    screen.object(host=host, site=site, list=name, outcome=outcome, detail=detail)
+
+
+def _finish(
+    screen: Screen,
+    target: Target,
+    sites_failed: dict[str, str],
+    counts: Counter[str],
+    ended_early: str = "",
+) -> None:
+    """With --json, what comes last."""
+    for site, why in sites_failed.items():
+        counts["error"] += 1
+        _object(screen, target, site, None, "error", why)
+    ending = {"ended_early": ended_early} if ended_early else {}
+    screen.object(summary=dict(counts), **ending)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from runbooks.errors import BadInputError
+from runbooks.errors import BadInputError, LostError
 
 if TYPE_CHECKING:
-    from runbooks.ban import Target
     from runbooks.console import Screen
     from runbooks.journal import Recorded
     from runbooks.mailman import Installation
+    from runbooks.target import Target
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -73,7 +74,9 @@ def installation(host_spec: str, screen: Screen) -> Installation:
     from runbooks.mailman import discover
 
     asked = Host(host_spec)
-    with screen.busy(f"asking {asked.name}"):
+    click.get_current_context().call_on_close(asked.close)
+    # A spinner would overwrite what ssh asks.
+    with nullcontext() if asked.uses_terminal else screen.busy(f"asking {asked.name}"):
         return discover(asked)
 
 
@@ -85,8 +88,8 @@ def target(
     jobs: int | None,
 ) -> Target:
     """The lists that a command is about."""
-    from runbooks.ban import MOST_JOBS, Target
     from runbooks.mailman import list_name
+    from runbooks.target import MOST_JOBS, Target
 
     found.check_user()
     return Target(
@@ -118,5 +121,21 @@ def permission(screen: Screen, question: str, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise BadInputError("standard input is no terminal, so nobody can be asked: add --yes")
-    if not screen.ask(question):
+    try:
+        confirmed = screen.ask(question)
+    except EOFError:
+        confirmed = False
+    if not confirmed:
         raise BadInputError("not confirmed; nothing was changed")
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """Around what changes the host, and the report of it: Ctrl-C is not 'nothing was changed'."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise LostError(
+            "interrupted; 'runbook history' shows what was done, and the same command run"
+            " again completes it"
+        ) from None

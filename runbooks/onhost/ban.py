@@ -6,11 +6,11 @@
     withlist -q -a -r ban.banned ADDRESS    ask every list
 
 Do not use withlist's -l: the functions lock a list themselves, and wait ten seconds
-for a lock at most. Works with Mailman 2.1 (Python 2) and 2.2 (Python 3).
+for a lock at most (a number of seconds behind ADDRESS changes that). Works with
+Mailman 2.1 (Python 2) and 2.2 (Python 3).
 """
 from __future__ import print_function
 
-import glob
 import os
 import socket
 import sys
@@ -27,25 +27,34 @@ def unban(m, address, timeout=10):
 
 
 def banned(m, address):
-    def ask():
-        entry = refused_by(m, address)
-        if entry is None:
-            return "accepts", address
-        return "refuses", "%s (matched %s)" % (address, entry)
-    tell(m, ask)
+    tell(m, lambda: ask(m, address))
 
 
 def tell(m, do):
     """Do it, and say in one line what happened to the list."""
     if m is None:  # withlist has said which list it does not know
-        sys.exit(1)
+        if not visiting_all:
+            sys.exit(1)
+        return
     outcome, detail = do()
-    print("%s: %s%s" % (m.internal_name(), outcome, " " + detail if detail else ""))
+    say("%s: %s%s" % (m.internal_name(), outcome, " " + detail if detail else ""))
+
+
+def say(line):
+    # Python 2 has text, where an entry came as such, and cannot print all of it.
+    print(line if isinstance(line, str) else line.encode("utf-8"))
     sys.stdout.flush()
 
 
+def ask(m, address):
+    entry = refused_by(m, address)
+    if entry is None:
+        return "accepts", address
+    return "refuses", "%s (matched %s)" % (address, entry)
+
+
 def refused_by(m, address):
-    """The entry by which the list refuses the address (for a pattern: which is the pattern), or None.
+    """The entry by which the list refuses the address (a pattern: by itself), or None.
 
     What an entry matches is Mailman's to say, not ours.
     """
@@ -70,7 +79,7 @@ def remove(m, address):
 
 
 def same(entry, address):
-    """Whether the entry is this address, as Mailman compares them; patterns are compared to the letter."""
+    """Whether the entry is this address, as Mailman compares them; a pattern, to the letter."""
     if address.startswith("^"):
         return entry == address
     return entry.strip().lower() == address.strip().lower()
@@ -80,23 +89,31 @@ def change(m, edit, address, timeout):
     """Lock the list, edit it, save it if that changed it: (outcome, detail)."""
     try:
         m.Lock(timeout=float(timeout))
-    except LockFile.TimeOutError:
-        return "locked", "by another process, not changed"
-    except Errors.MMCorruptListDatabaseError as e:
-        return "corrupt", "not changed: %s" % e
-    except EnvironmentError as e:
-        return "error", "not changed: %s" % e
-    try:
         outcome = edit(m, address)
         if outcome in ("banned", "unbanned"):
             m.Save()
         return outcome, ""
+    except LockFile.TimeOutError:
+        return "locked", "by another process, not changed"
+    except LockFile.AlreadyLockedError:
+        return "error", "not changed: do not use withlist -l"
+    except Errors.MMCorruptListDatabaseError as e:
+        return "corrupt", "not changed: %s" % e
     except EnvironmentError as e:
-        for left in glob.glob(os.path.join(m.fullpath(), "config.pck.tmp.%s.%d" % (socket.gethostname(), os.getpid()))):
-            os.unlink(left)
         return "error", "not changed: %s" % e
     finally:
-        m.Unlock()
+        let_go(m)
+
+
+def let_go(m):
+    """Unlock the list, and leave nothing of a claim or a save that did not come to its end."""
+    m.Unlock()
+    unfinished = "config.pck.tmp.%s.%d" % (socket.gethostname(), os.getpid())
+    if os.path.exists(os.path.join(m.fullpath(), unfinished)):
+        os.unlink(os.path.join(m.fullpath(), unfinished))
+
+
+visiting_all = []
 
 
 def only_loadable(names):
@@ -105,11 +122,16 @@ def only_loadable(names):
     ``withlist -a`` ends at the first list that does not load, and never comes to the
     lists after it. It takes the names of the lists from Utils.list_names().
     """
+    visiting_all.append(True)
     for name in sorted(names()):
         try:
             MailList.MailList(name, lock=0)
         except Errors.MMCorruptListDatabaseError as e:
-            print("%s: corrupt, not changed: %s" % (name, e))
+            say("%s: corrupt, not changed: %s" % (name, e))
+        except EnvironmentError as e:
+            say("%s: error, not changed: %s" % (name, e))
+        except Errors.MMUnknownListError:
+            pass  # removed just now
         else:
             yield name
 

@@ -4,9 +4,11 @@
 # file that the page has its readers create.
 from __future__ import print_function
 
+import errno
 import os
 import pickle
 import re
+import signal
 import sys
 
 import lists
@@ -14,6 +16,12 @@ import lists
 PYTHON2 = sys.version_info[0] == 2
 # How many of the members that a pattern matches are named.
 SHOWN = 5
+# Seconds in which a pattern must be matched with all members of a list.
+PATIENCE = 5
+
+
+class TooSlow(Exception):
+    """The pattern takes so long to match that it would hold up Mailman."""
 
 
 class Banning(object):
@@ -30,8 +38,9 @@ class Banning(object):
         self.sample = parameters.get("sample")
         self.new_list = MailList.MailList
         # A pattern, a ban for the whole host and an address of the site itself need the full look.
-        self.never_strange = (self.address.startswith("^") or bool(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
-                              or self.address.lower() in [a.lower() for a in site["site_addresses"]])
+        self.never_strange = (
+            self.address.startswith("^") or bool(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
+            or self.address.lower() in [a.lower() for a in site["site_addresses"]])
 
         class Unread(MailList.MailList):
             """A list as Mailman makes it, with the reading of its state put off.
@@ -47,6 +56,11 @@ class Banning(object):
                     MailList.MailList.Load(self, *args, **kwargs)
 
         self.unread_list = Unread
+        if self.action in ("look", "ask"):
+            # What does not compile matches nobody, and Mailman would log it each time.
+            mm_cfg.GLOBAL_BAN_LIST = usable(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
+        self.too_slow = False
+        signal.signal(signal.SIGALRM, give_up)
 
     # -- look: changes nothing, not even a damaged file that Mailman would repair -------
 
@@ -55,16 +69,17 @@ class Banning(object):
             return self.looked(name, None, [], "")
         m, note = self.peek(name)
         entries = [e for e in m.ban_list if self.ban.same(e, self.address)]
-        # Mailman writes to its error log about entries that do not compile, and lets them match nobody.
-        m.ban_list = [e for e in m.ban_list if not e.startswith("^") or compiles(e)]
+        m.ban_list = usable(m.ban_list)
         entry = self.ban.refused_by(m, self.address)
         found = self.looked(name, entry, entries, note)
         if self.action == "look":
-            members = self.matched(m, m.getMembers())
+            everybody = m.getMembers()
+            members = self.matched(m, everybody)
             found["members"] = len(members)
             found["some_members"] = members[:SHOWN]
-            found["of_members"] = len(m.getMembers())
-            found["people"] = self.matched(m, list(m.owner) + list(m.moderator) + self.site["site_addresses"])
+            found["of_members"] = len(everybody)
+            people = list(m.owner) + list(m.moderator) + self.site["site_addresses"]
+            found["people"] = self.matched(m, people)
         m.__dict__.clear()
         return found
 
@@ -97,39 +112,54 @@ class Banning(object):
     def peek(self, name):
         """The list with the state that is on the disk: (list, what is wrong with it)."""
         m = self.unread_list(name, lock=0)
-        folder = m.fullpath()
-        if not os.path.isdir(folder):
-            raise self.errors.MMUnknownListError(name)
-        note, first_error = "", None
+        problems = []
         for filename in ("config.pck", "config.pck.last"):
+            path = os.path.join(m.fullpath(), filename)
             try:
-                with open(os.path.join(folder, filename), "rb") as f:
-                    state = unpickled(f.read())
-                if not isinstance(state, dict) or "ban_list" not in state:
-                    raise ValueError("%s holds no list" % filename)
+                with open(path, "rb") as f:
+                    data = f.read()
             except EnvironmentError as e:
-                if filename == "config.pck":
+                if e.errno != errno.ENOENT:
                     raise
-                raise self.errors.MMCorruptListDatabaseError(str(first_error or e))
-            except Exception as e:
-                first_error = first_error or "%s: %s" % (filename, e or type(e).__name__)
-                note = "config.pck is damaged; Mailman goes back to config.pck.last when it next loads the list"
+                problems.append("missing")
+                continue
+            try:
+                state = unpickled(data)
+            except Exception as e:  # a damaged pickle can raise anything
+                problems.append("damaged (%s)" % (e or type(e).__name__))
+                continue
+            if not isinstance(state, dict) or "ban_list" not in state:
+                problems.append("damaged (it holds no list)")
                 continue
             m.__dict__.update(state)
-            return m, note
-        raise self.errors.MMCorruptListDatabaseError(first_error)
+            if not problems:
+                return m, ""
+            return m, ("config.pck is %s; Mailman goes back to config.pck.last when it next"
+                       " loads the list" % problems[0])
+        if problems == ["missing", "missing"]:
+            raise self.errors.MMUnknownListError(name)
+        raise self.errors.MMCorruptListDatabaseError(
+            "config.pck is %s, config.pck.last is %s" % tuple(problems))
 
     def matched(self, m, addresses):
         """Those of `addresses` that the new entry would refuse."""
+        if self.too_slow:
+            raise TooSlow()
         if self.address.startswith("^"):
-            likely = re.compile(self.address, re.IGNORECASE)
-            addresses = [a for a in addresses if likely.search(a)]
+            likely = re.compile(self.address, re.IGNORECASE).search
         else:
-            addresses = [a for a in addresses if a.lower() == self.address.lower()]
+            def likely(address, wanted=self.address.lower()):
+                return address.lower() == wanted
         kept, m.ban_list = m.ban_list, [self.address]
         try:
-            return sorted(set(a for a in addresses if m.GetBannedPattern(a) is not None))
+            signal.alarm(PATIENCE)
+            return sorted(set(
+                a for a in addresses if likely(a) and m.GetBannedPattern(a) is not None))
+        except TooSlow:
+            self.too_slow = True
+            raise
         finally:
+            signal.alarm(0)
             m.ban_list = kept
 
     # -- change, and believe only what a fresh load says --------------------------------
@@ -169,13 +199,20 @@ class Banning(object):
     def read_back(self, name, outcome):
         m = self.new_list(name, lock=0)
         entry = self.ban.refused_by(m, self.address)
-        refuses = entry is not None and (not self.sample or m.GetBannedPattern(self.sample) is not None)
+        refuses = entry is not None and (
+            not self.sample or m.GetBannedPattern(self.sample) is not None)
         m.__dict__.clear()
         if outcome == "banned" and not refuses:
-            return {"outcome": "error", "detail": "saved, but read again the list still accepts the address"}
+            return {"outcome": "error",
+                    "detail": "saved, but read again the list still accepts the address"}
         if outcome != "banned" and entry is not None:
             return {"outcome": "error", "refused_by": entry, "detail": ""}
         return {"outcome": outcome, "detail": ""}
+
+
+def usable(entries):
+    """Those of the entries that may match somebody."""
+    return [entry for entry in entries if not entry.startswith("^") or compiles(entry)]
 
 
 def compiles(pattern):
@@ -184,6 +221,10 @@ def compiles(pattern):
     except Exception:
         return False
     return True
+
+
+def give_up(signum, frame):
+    raise TooSlow()
 
 
 def unpickled(data):
@@ -208,6 +249,9 @@ def do(state, name, wait):
         return {"outcome": "error", "unknown": True, "detail": "there is no such list any more"}
     except state.errors.MMCorruptListDatabaseError as e:
         return {"outcome": "corrupt", "detail": "its state does not load: %s" % e}
+    except TooSlow:
+        return {"outcome": "error", "detail":
+                "matching the pattern with its members takes more than %d seconds" % PATIENCE}
     except EnvironmentError as e:
         return {"outcome": "error", "detail": str(e)}
 
@@ -217,7 +261,8 @@ def run(parameters, emit):
         try:
             re.compile(parameters["address"], re.IGNORECASE)
         except Exception as e:
-            emit({"event": "refused", "why": "it does not compile under the Python of the host (%s): %s"
-                  % (".".join(str(n) for n in sys.version_info[:2]), e)})
+            version = ".".join(str(n) for n in sys.version_info[:2])
+            emit({"event": "refused", "why":
+                  "it does not compile under the Python of the host (%s): %s" % (version, e)})
             return
     lists.run_each("banning", parameters, emit)

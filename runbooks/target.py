@@ -1,0 +1,72 @@
+"""Which lists a command is about, and why one of them could not be had: what every task shares."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from runbooks import locks
+from runbooks.locks import Verdict
+from runbooks.mailman import Installation, Site
+
+#: Seconds for which lists that are locked are waited for, unless told otherwise.
+TIMEOUT = 10.0
+
+#: Most processes that work on the host at a time, unless told otherwise.
+MOST_JOBS = 4
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which lists of an installation a command is about."""
+
+    installation: Installation
+    sites: tuple[Site, ...]
+    #: names of lists, as Mailman spells them; all lists when empty
+    names: tuple[str, ...] = ()
+    #: lists worked on at a time
+    jobs: int = 1
+    #: seconds
+    timeout: float = TIMEOUT
+
+    def parameters(self, lists: dict[str, list[str]] | None = None) -> dict[str, object]:
+        """For an on-host program over lists. `lists`: by site, where not all are meant."""
+        return {
+            "sites": [
+                site.on_host(self.installation, None if lists is None else lists[site.name])
+                for site in self.sites
+            ],
+            "jobs": self.jobs,
+            "timeout": self.timeout,
+        }
+
+
+@dataclass
+class LockEvidence:
+    """The locks of sites with locked lists, as the on-host program saw them at its end."""
+
+    sites: dict[str, list[locks.Lock]] = field(default_factory=dict)
+
+    def hear(self, event: dict[str, Any]) -> None:
+        """Take the event ``locks`` of a program over lists."""
+        seen = locks.Observation.from_json(event["observation"])
+        self.sites[event["site"]] = locks.examine(seen)
+
+    def lock(self, site: str, name: str) -> locks.Lock | None:
+        return locks.find(self.sites.get(site, ()), name)
+
+    def describe(self, site: str, name: str) -> str:
+        """``locked since 05:28 by process 83 on lists, which no longer runs``"""
+        lock = self.lock(site, name)
+        if lock is None:
+            return "locked by another process, which has let go of it by now"
+        return locks.describe(lock)
+
+    def help(self, site: str, name: str, again: tuple[str, ...]) -> tuple[str, ...]:
+        """The arguments of ``runbook`` that help. `again`: those that repeat the command."""
+        lock = self.lock(site, name)
+        if lock is None or lock.verdict in (Verdict.HELD, Verdict.EXPIRED):
+            return again
+        if locks.removable(lock):
+            return ("clear-lock", name)
+        return ("locks",)
