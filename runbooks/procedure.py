@@ -24,11 +24,14 @@ class Outcome(str, Enum):
     LOCKED = "locked"
     CORRUPT = "corrupt"
     ERROR = "error"
+    CLEARED = "cleared"
+    GONE = "gone"
+    REFUSED = "refused"
 
     @property
     def is_done(self) -> bool:
         """Whether the list is as was asked."""
-        return self not in (Outcome.LOCKED, Outcome.CORRUPT, Outcome.ERROR)
+        return self not in (Outcome.LOCKED, Outcome.CORRUPT, Outcome.ERROR, Outcome.REFUSED)
 
 
 @dataclass(frozen=True)
