@@ -63,7 +63,8 @@ class Host:
         self._session: Session | None = None
         self.practice_dir: str | None = None
         if self.spec.startswith("practice:"):
-            self._use_practice_site(os.path.abspath(self.spec.removeprefix("practice:")))
+            folder = os.path.expanduser(self.spec.removeprefix("practice:"))
+            self._use_practice_site(os.path.abspath(folder))
             return
         if "://" not in self.spec:
             hint = (
@@ -88,8 +89,8 @@ class Host:
     def _use_practice_site(self, folder: str) -> None:
         if not os.path.isfile(os.path.join(folder, "bin", "withlist")):
             raise HostError(
-                f"{short(folder)} is no practice site: make one with"
-                f" 'runbook practice new {shlex.quote(folder)}'"
+                f"{short(folder)} is no practice site; to make one:"
+                f" runbook practice new {shlex.quote(folder)}"
             )
         self.practice_dir = folder
         self.name = "practice"

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runbooks.errors import BadInputError
+from runbooks.errors import BadInputError, short
 from runbooks.mailman import SITES_FILE
 from runbooks.standin.install import install, make_site
 
@@ -104,19 +104,29 @@ class PracticeSite:
 def create(folder: Path, tell: Callable[[str], None] = lambda text: None) -> PracticeSite:
     """Make a practice site in `folder`, which is created or empty. `tell` hears of the progress.
 
-    Raises BadInputError when the folder is in use.
+    Raises BadInputError when the folder is in use, or cannot be one.
     """
     folder = folder.absolute()
+    if not str(folder).isprintable() or "#" in str(folder):
+        # Neither can be written into the file of the sites.
+        raise BadInputError(f"{short(str(folder))} has a character in it that will not do")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
             raise BadInputError(f"{folder} is not empty: name a folder that does not exist yet")
     except OSError as e:
         raise BadInputError(f"{folder} cannot be made: {e.strerror}") from e
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    group = grp.getgrgid(os.getegid()).gr_name
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        group = grp.getgrgid(os.getegid()).gr_name
+    except KeyError:
+        raise BadInputError(
+            "you have no user name or group name here, and Mailman's user must have both"
+        ) from None
     tell("the stand-in for Mailman 2")
-    install(str(folder), python=sys.executable, mm_cfg=_MM_CFG.format(user=user, group=group))
+    # Not the link in a virtual environment, whose path may have blanks in it.
+    python = os.path.realpath(sys.executable)
+    install(str(folder), python=python, mm_cfg=_MM_CFG.format(user=user, group=group))
     site = PracticeSite(folder)
     sites_file = Path(f"{folder}{SITES_FILE}")
     sites_file.parent.mkdir(parents=True)

@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
-
-from runbooks.commands import options
-
-if TYPE_CHECKING:
-    from runbooks.console import Screen
-    from runbooks.practice import PracticeSite
 
 
 @click.group(
@@ -24,7 +16,7 @@ Examples:
 )
 @click.pass_context
 def practice(ctx: click.Context) -> int | None:
-    """Practise on a site of your own: no root, no container, nothing outside a folder.
+    """Practise on a site of your own: no root, no container.
 
     Without a subcommand: makes a site in a temporary folder, walks through the procedures
     on it, by hand and by command, shows what changed, and removes it. Its Mailman is the
@@ -39,39 +31,25 @@ def practice(ctx: click.Context) -> int | None:
 
 
 @practice.command(epilog="\b\nExample:\n  runbook practice new ~/practice")
-@click.argument("folder", type=click.Path(path_type=str))
+@click.argument("folder")
 def new(folder: str) -> int:
     """Make a practice site in FOLDER, which is created or empty.
 
     Two sites, a dozen lists with members, an address that a script has subscribed
     everywhere, and a stale lock. Remove the folder when you are done.
     """
+    import shlex
     from pathlib import Path
 
     from runbooks.console import Screen
-    from runbooks.practice import TARGET
+    from runbooks.practice import TARGET, create
 
     screen = Screen()
-    site = build(screen, Path(folder).expanduser())
-    import shlex
-
+    with screen.busy("making a practice site"):
+        site = create(Path(folder).expanduser())
     spec = shlex.quote(site.spec)
     screen.say(f"A practice site is in {site.folder}. Try:")
     screen.say(f"  runbook sites --host {spec}", style="cyan")
     screen.say(f"  runbook ban {TARGET} --host {spec}", style="cyan")
     screen.say(f"or once for all: export RUNBOOK_HOST={spec}")
     return 0
-
-
-def build(screen: Screen, folder: object) -> PracticeSite:
-    """Make the site, telling what is being made."""
-    from pathlib import Path
-
-    from runbooks import practice
-
-    assert isinstance(folder, Path)
-    with screen.busy("making a practice site"):
-        return practice.create(folder)
-
-
-__all__ = ["build", "options", "practice"]
