@@ -416,6 +416,17 @@ def views(folder, entries):
 # Removing
 
 
+def pause(seconds):
+    """Sleep, all of it: a signal ends a sleep of Python 2."""
+    end = time.time() + seconds
+    while True:
+        try:
+            return time.sleep(max(0, end - time.time()))
+        except EnvironmentError as e:
+            if e.errno != errno.EINTR:
+                raise
+
+
 class Stop(Exception):
     """Nothing (more) is done to this lock: result and reason."""
 
@@ -489,7 +500,7 @@ class Removal(object):
                                % os.strerror(e.errno))
             if time.time() > deadline:
                 raise Stop("refused", "another clear-lock has it in hand, %d seconds long" % GUARD)
-            time.sleep(0.05)
+            pause(0.05)
 
     def same(self, found):
         mine = os.fstat(self.fd)
@@ -662,7 +673,7 @@ def remove(lock_dir, locks):
             for one in batch:
                 pushed = attempt(one, one.begin, outcomes) is True or pushed
             if pushed:
-                time.sleep(SETTLE)
+                pause(SETTLE)
             for one in batch:
                 if one not in outcomes:
                     done = attempt(one, one.finish, outcomes)

@@ -59,9 +59,18 @@ def python(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def run(python: str, **parameters: object) -> list[dict[str, Any]]:
+#: A handled signal a hundred times a second.
+SIGNALS = """\
+import signal
+signal.signal(signal.SIGALRM, lambda *a: None)
+signal.setitimer(signal.ITIMER_REAL, 0.01, 0.01)
+events = []
+"""
+
+
+def run(python: str, code: str = RUN, **parameters: object) -> list[dict[str, Any]]:
     done = subprocess.run(
-        [python, "-c", RUN],
+        [python, "-c", code],
         input=json.dumps([source("locks"), parameters]).encode(),
         capture_output=True,
         check=False,
@@ -149,3 +158,16 @@ def test_a_lock_in_other_hands_stays(python: str, tmp_path: Path) -> None:
     assert answer["result"] == "changed"
     assert answer["now"]["content"].endswith(f".{os.getpid()}.0")
     assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_signals_do_not_cut_a_removal_short(python: str, tmp_path: Path) -> None:
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    take(tmp_path, "alpha.lock", dead.pid, -100)
+    told = [lock.order() for lock in examine(look(python, tmp_path))]
+    code = RUN.replace("events = []\n", SIGNALS)
+    before = time.monotonic()
+    [answer] = run(python, code, action="remove", lock_dir=str(tmp_path), locks=told)
+    assert answer["result"] == "removed"
+    assert time.monotonic() - before >= 0.5
+    assert list(tmp_path.iterdir()) == []
