@@ -96,7 +96,7 @@ def test_commands_run_at_the_same_time(box: Box) -> None:
     assert [result.stdout for result in results] == ["done\n"] * 3
 
 
-def test_no_name_of_mailman_is_in_the_agents_own_processes(box: Box) -> None:
+def test_no_name_of_mailman_is_in_the_servants_own_processes(box: Box) -> None:
     """Or a test that looks for a process of Mailman would find the box."""
     assert box.run(["pgrep", "-f", "withlist|mailman|qrunner|newlist"]).rc == 1
 

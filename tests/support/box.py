@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-AGENT = Path(__file__).with_name("agent.py").read_bytes()
+SERVANT = Path(__file__).with_name("inside.py").read_bytes()
 LAYOUTS = Path(__file__).resolve().parents[2] / "docker" / "layouts"
 PROGRAMS = "/usr/lib/mailman/bin"
-ANSWER_SECONDS = 30  # for what the agent does by itself
+ANSWER_SECONDS = 30  # for what the servant does by itself
 
 SITES: dict[str, dict[str, str | None]] = {
     "single": {"mailman": None},
@@ -44,17 +44,17 @@ class Result:
     timed_out: bool = False
 
 
-class Agent:
-    """One agent.py in a container, and the line to it. Serves one request at a time."""
+class Servant:
+    """One inside.py in a container, and the line to it. Serves one request at a time."""
 
     def __init__(self, container: str, interpreter: tuple[str, ...]) -> None:
         # Read from standard input and not given as an argument, which `pgrep -f` would search.
         loader = (
             "import os\n"
             "code = b''\n"
-            f"while len(code) < {len(AGENT)}:\n"
-            f"    code += os.read(0, {len(AGENT)} - len(code))\n"
-            "exec(compile(code, 'box-agent', 'exec'))"
+            f"while len(code) < {len(SERVANT)}:\n"
+            f"    code += os.read(0, {len(SERVANT)} - len(code))\n"
+            "exec(compile(code, 'box-servant', 'exec'))"
         )
         # A session of its own: an interrupt from the keyboard is for pytest alone.
         self.process = subprocess.Popen(
@@ -69,11 +69,11 @@ class Agent:
         self.answers = selectors.DefaultSelector()
         self.answers.register(self.process.stdout, selectors.EVENT_READ)
         with contextlib.suppress(BrokenPipeError):  # ask() tells why
-            self.process.stdin.write(AGENT)
+            self.process.stdin.write(SERVANT)
             self.process.stdin.flush()
 
     def ask(self, patience: float, operation: str, **arguments: Any) -> dict[str, Any]:
-        """One request and its answer. ConnectionError: the agent is gone."""
+        """One request and its answer. ConnectionError: the servant is gone."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         request = json.dumps({"operation": operation, **arguments}).encode("ascii") + b"\n"
@@ -104,7 +104,7 @@ class Agent:
         assert self.process.stderr is not None
         words = self.process.stderr.read().decode("utf-8", "replace").strip()
         self.close()
-        return words or "the agent in the container has ended"
+        return words or "the servant in the container has ended"
 
     def close(self) -> None:
         self.answers.close()
@@ -191,11 +191,11 @@ class Box:
         self.is_standin = mailman.is_standin
         self.sites = dict(SITES[layout])
         # Remembers what clean means, and runs the commands of a test that runs one at a time.
-        self._keeper = self._new_agent()
+        self._keeper = self._new_servant()
         self._keeper_lock = threading.Lock()
         self._memory: dict[str, Any] | None = None
-        # Further agents, for commands that are run at the same time.
-        self._idle: list[Agent] = []
+        # Further servants, for commands that are run at the same time.
+        self._idle: list[Servant] = []
         self._idle_lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -244,9 +244,9 @@ class Box:
             "stdin": None if stdin is None else encode(stdin),
             "timeout": timeout,
         }
-        with self._agent() as agent:
+        with self._servant() as servant:
             try:
-                answer = agent.ask(timeout + ANSWER_SECONDS, "run", **request)
+                answer = servant.ask(timeout + ANSWER_SECONDS, "run", **request)
             except ConnectionError as problem:
                 raise BoxError(f"while {argv[0]} ran: {problem}") from None
         return Result(
@@ -301,12 +301,12 @@ class Box:
         self._drop_idle()
         self._keeper.close()
 
-    def _new_agent(self) -> Agent:
-        return Agent(self.id, self.mailman.interpreter)
+    def _new_servant(self) -> Servant:
+        return Servant(self.id, self.mailman.interpreter)
 
     @contextlib.contextmanager
-    def _agent(self) -> Iterator[Agent]:
-        """An agent for this thread alone."""
+    def _servant(self) -> Iterator[Servant]:
+        """A servant for this thread alone."""
         if self._keeper_lock.acquire(blocking=False):
             try:
                 self._revive_keeper()
@@ -315,25 +315,25 @@ class Box:
                 self._keeper_lock.release()
             return
         with self._idle_lock:
-            agent = self._idle.pop() if self._idle else None
-        if agent is None or not agent.alive():
-            agent = self._new_agent()
-        yield agent
+            servant = self._idle.pop() if self._idle else None
+        if servant is None or not servant.alive():
+            servant = self._new_servant()
+        yield servant
         with self._idle_lock:
-            self._idle.append(agent)
+            self._idle.append(servant)
 
     def _drop_idle(self) -> None:
         with self._idle_lock:
             idle, self._idle = self._idle, []
-        for agent in idle:
-            agent.close()
+        for servant in idle:
+            servant.close()
 
     def _revive_keeper(self) -> None:
-        """A test may end every process that it can, and the agents with them."""
+        """A test may end every process that it can, and the servants with them."""
         if self._keeper.alive():
             return
         self._keeper.close()
-        self._keeper = self._new_agent()
+        self._keeper = self._new_servant()
         if self._memory is not None:
             try:
                 self._keeper.ask(ANSWER_SECONDS, "adopt", **self._memory)

@@ -279,7 +279,7 @@ def read(path):
 
 def write(path, data, mode, uid, gid, times=None):
     """Write beside the place and rename, so that a name never shows half of its content."""
-    beside = path + b".box-agent"
+    beside = path + b".box-servant"
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "wb") as target:
@@ -368,7 +368,7 @@ def snapshot(request):
 
 
 def adopt(request):
-    """Take over the memory of an agent that a test has ended."""
+    """Take over the memory of a servant that a test has ended."""
     clean.clear()
     for path, entry, content in request["clean"]:
         clean[decoded(path)] = {"entry": entry, "content": content}
