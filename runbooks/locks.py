@@ -348,25 +348,27 @@ class Lock:
     def evidence(self) -> tuple[str, ...]:
         """What the verdict rests on, a line each."""
         seen, time = self.observation, self.observation.time
-        lines = [f"{printable(file)} in {printable(seen.lock_dir)}" for file in self.files]
+        lines = [f"{' and '.join(map(printable, self.files))} in {printable(seen.lock_dir)}"]
         if self.entry.type == "file":
-            content = printable(self.entry.content or self.entry.trouble or "")
+            end = "expired" if self.expired else "expires"
             lines.append(
                 f"inode {self.entry.inode}, link count {self.entry.nlink},"
-                f" {self.entry.size} bytes: {content}"
+                f" taken {time(self.taken_ns)}, {end} {time(self.expires_ns)}"
             )
-            end = "expired" if self.expired else "expires"
-            lines.append(f"taken {time(self.taken_ns)}, {end} {time(self.expires_ns)}")
+            if self.verdict is Verdict.MALFORMED:
+                content = printable(self.entry.content or self.entry.trouble or "")
+                lines.append(f"{self.entry.size} bytes: {content}")
         if self.claim and self.claim.host == seen.host:
-            for process in self.looked_at:
-                lines.append(_fact(process, seen))
+            lines.extend(_fact(process, seen) for process in self.looked_at if process.exists)
         forward = seen.set_forward_ns or 0
         if self.process and self.process.exists and forward > SLACK_NS:
             lines.append(f"the clock was set forward by {forward / NS:.0f} s since the start")
+        if self.reason:
+            lines.append(self.reason)
         lines.extend(
             f"{_who(waiter.claim)} waits since {time(waiter.since_ns)}" for waiter in self.waiters
         )
-        return (*lines, self.reason) if self.reason else tuple(lines)
+        return tuple(lines)
 
     def order(self) -> dict[str, object]:
         """What ``remove`` of the on-host program is told: the names and the evidence.
@@ -396,9 +398,11 @@ class Lock:
             "verdict": self.verdict.value,
             "removable": removable(self),
             "files": list(self.files),
-            "host": self.claim.host if self.claim else None,
-            "pid": self.claim.pid if self.claim else None,
-            "command": process.command if process else None,
+            "holder": {
+                "host": self.claim.host if self.claim else None,
+                "pid": self.claim.pid if self.claim else None,
+                "command": process.command if process else None,
+            },
             "taken": self.taken_ns / NS,
             "expires": self.expires_ns / NS,
             "expired": self.expired,
@@ -732,8 +736,6 @@ def _command(process: Process | None) -> str:
 
 
 def _fact(process: Process, seen: Observation) -> str:
-    if not process.exists:
-        return f"process {process.pid}: there is none on {printable(seen.host)}"
     started = seen.started_ns(process)
     when = f"started {seen.time(started)}" if started is not None else "start unknown"
     state = {"T": ", stopped", "t": ", stopped", "Z": ", a zombie"}.get(process.state or "", "")

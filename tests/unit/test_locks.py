@@ -518,20 +518,25 @@ def test_evidence_and_json() -> None:
         )
     )
     assert found.evidence == (
-        "alpha.lock in /var/lib/mailman/locks",
-        "alpha.lock.lists.83.0 in /var/lib/mailman/locks",
-        "inode 7, link count 2, 0 bytes: /var/lib/mailman/locks/alpha.lock.lists.83.0".replace(
-            "0 bytes", f"{len(FOLDER) + 22} bytes"
-        ),
-        "taken 05:28, expires 10:28",
-        "process 83: there is none on lists",
-        "process 90 on lists waits since 05:28",
+        "alpha.lock and alpha.lock.lists.83.0 in /var/lib/mailman/locks",
+        "inode 7, link count 2, taken 05:28, expires 10:28",
         "no process has the id 83",
+        "process 90 on lists waits since 05:28",
     )
     told = found.as_json()
     assert (told["lock"], told["list"], told["verdict"]) == ("alpha.lock", "alpha", "stale")
-    assert (told["host"], told["pid"], told["removable"]) == ("lists", 83, True)
+    assert told["removable"] is True
+    assert told["holder"] == {"host": "lists", "pid": 83, "command": None}
     assert told["waiters"] == [{"host": "lists", "pid": 90, "since": TAKEN / NS}]
+
+
+def test_evidence_of_what_is_no_lock_has_its_content() -> None:
+    found = only(seen(lock("alpha.lock", "alpha.lock.lists.83.0", nlink=1)))
+    assert found.verdict is Verdict.MALFORMED
+    assert found.evidence[-2:] == (
+        f"{len(FOLDER) + 22} bytes: {FOLDER}/alpha.lock.lists.83.0",
+        found.reason,
+    )
 
 
 def test_nothing_from_the_host_reaches_the_terminal_raw() -> None:
