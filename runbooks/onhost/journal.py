@@ -78,7 +78,8 @@ class Record(object):
         self.begun, self.finished = [], []
         try:
             self.fd = open_journal(self.folder)
-            self.write("begin", dict(parameters["begin"], at=now(), arguments=parameters["arguments"], host=here()))
+            self.write("begin", dict(parameters["begin"], at=now(), host=here(),
+                                     arguments=parameters["arguments"]))
             self.sync()
             sync_folder(self.folder)
         except EnvironmentError as e:
@@ -86,7 +87,9 @@ class Record(object):
 
     def begin_list(self, site, name):
         """Note that a list is about to be changed. `flush` before it is."""
-        self.begun.append([site, name])
+        if self.outcomes.get((site, name)) != "begun":
+            self.begun.append([site, name])
+            self.outcomes[site, name] = "begun"
 
     def done(self, site, name, outcome, detail="", **kept):
         """Note what became of a list. `kept`: what is needed to take it back."""
@@ -118,6 +121,8 @@ class Record(object):
         self.flush()
         counts = {}
         for outcome in self.outcomes.values():
+            if outcome == "begun":  # handed out, and not touched before the run was stopped
+                continue
             counts[outcome] = counts.get(outcome, 0) + 1
         try:
             self.write("end", {"at": now(), "state": state, "counts": counts})
@@ -199,7 +204,8 @@ def private_folder(path):
     if not stat.S_ISDIR(found.st_mode):
         raise JournalError("%s is no folder" % path)
     if found.st_uid != os.geteuid():
-        raise JournalError("%s belongs to %s and not to %s" % (path, user_name(found.st_uid), user_name(os.geteuid())))
+        raise JournalError("%s belongs to %s and not to %s" % (
+            path, user_name(found.st_uid), user_name(os.geteuid())))
     # A folder made below one with the set-group-ID bit has it as well.
     if stat.S_IMODE(found.st_mode) != 0o700:
         os.chmod(path, 0o700)
@@ -208,8 +214,9 @@ def private_folder(path):
 def open_journal(folder):
     private_folder(folder)
     path = os.path.join(folder, NAME)
+    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
     try:
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
+        fd = os.open(path, flags, 0o600)
     except OSError as e:
         if e.errno == errno.ELOOP:
             raise JournalError("%s is a link" % path)
@@ -244,7 +251,8 @@ def user_name(uid):
 
 def here():
     """This host's own view: who is logged in, from where, and which process works."""
-    login = os.environ.get("SUDO_USER") or login_of_session() or os.environ.get("LOGNAME") or user_name(os.getuid())
+    login = (os.environ.get("SUDO_USER") or login_of_session() or os.environ.get("LOGNAME")
+             or user_name(os.getuid()))
     client = os.environ.get("SSH_CONNECTION", os.environ.get("SSH_CLIENT", "")).split(" ")[0]
     return {"name": socket.gethostname(), "login": login, "client": client,
             "process": os.getpid(), "started": started(os.getpid()), "boot": boot_id()}
@@ -265,7 +273,7 @@ def text_of(path):
 
 
 def started(pid):
-    """When a process began, in ticks after the start of the system; None when there is none such."""
+    """When a process began, in ticks after the start of the system; None when there is none."""
     # The program's name, in brackets, may itself hold blanks and brackets.
     fields = text_of("/proc/%d/stat" % pid).rpartition(")")[2].split()
     return int(fields[19]) if len(fields) > 19 and fields[0] not in "ZX" else None
@@ -298,7 +306,7 @@ class Run(object):
         return "running" if alive else "killed"
 
     def lists(self):
-        """[site, list, outcome, kept] of each list; the outcome of one that was only begun is "begun"."""
+        """[site, list, outcome, kept] of each list; "begun" is the outcome of one in hand."""
         found = {}
         for text in self.lines:
             try:
@@ -309,7 +317,8 @@ class Run(object):
                 found[site, name] = [site, name, "begun", {}]
             for entry in body.get("done", ()):
                 found[entry[0], entry[1]] = (entry + [{}])[:4]
-        return [found[key] for key in sorted(found)]
+        # A run that came to its end has nothing in hand: a list was handed out, and not touched.
+        return [found[key] for key in sorted(found) if found[key][2] != "begun" or not self.end]
 
     def counts(self):
         if self.end:
@@ -320,8 +329,9 @@ class Run(object):
         return counts
 
     def event(self, undone_by, with_lists):
-        event = {"event": "run", "run": self.run, "path": self.path, "state": self.state(), "counts": self.counts(),
-                 "begin": self.begin, "ended": (self.end or {}).get("at", ""), "undone_by": undone_by}
+        event = {"event": "run", "run": self.run, "path": self.path, "state": self.state(),
+                 "counts": self.counts(), "begin": self.begin,
+                 "ended": (self.end or {}).get("at", ""), "undone_by": undone_by}
         if with_lists:
             event["lists"] = self.lists()
         return event
@@ -377,7 +387,8 @@ def run(parameters, emit):
         try:
             found, damaged = read(folder)
         except EnvironmentError as e:
-            emit({"event": "unreadable", "path": os.path.join(folder, NAME), "why": e.strerror or str(e)})
+            emit({"event": "unreadable", "path": os.path.join(folder, NAME),
+                  "why": e.strerror or str(e)})
             continue
         except JournalError as e:
             emit({"event": "unreadable", "path": os.path.join(folder, NAME), "why": str(e)})

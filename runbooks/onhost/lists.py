@@ -32,6 +32,9 @@ AT_HAND = 2
 WAITING = 32
 # Seconds for which a worker waits for one lock before it is told whether to go on.
 SLICE = 2.0
+# What a task module has a worker do at its end; where a worker's answers go.
+at_end = []
+answers_to = []
 # Seconds for a lock that appears while a list is taken up for the first time, or that
 # is tried after the time for waiting is over.
 BRIEFLY = 0.5
@@ -68,13 +71,20 @@ class Worker(object):
             pass  # it died: its answers end, and what it had is reported then
 
     def take(self):
-        """Its answers since the last time, each with its order. Raises EOFError when it died."""
+        """What it said since the last time, each with its order. Raises EOFError when it died.
+
+        Events that a task told while it was at work come before the answer.
+        """
         more = retried(os.read, self.output, 65536)
         if not more:
             raise EOFError
         lines = (self.buffer + more).split(b"\n")
         self.buffer = lines.pop()
-        return [(self.orders.popleft(), json.loads(line.decode("ascii"))) for line in lines]
+        said = []
+        for line in lines:
+            answer = json.loads(line.decode("ascii"))
+            said.append((self.orders[0] if "event" in answer else self.orders.popleft(), answer))
+        return said
 
     def end(self):
         """Let it end. What waitpid() says of it."""
@@ -85,21 +95,31 @@ class Worker(object):
 
 def serve(site, task, parameters, orders, answers):
     """The life of a worker."""
-    for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+    for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(name, signal.SIG_IGN)
     # Standard input is the other end's: what runs here must not read from it.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    answers_to[:] = [answers]
     work, failure = None, None
     try:
         work = begin(site, task, parameters)
     except BaseException as e:
         failure = trouble(e, "Mailman does not start for this site: ")
-    for line in iter(os.fdopen(orders, "rb").readline, b""):
-        try:
-            answer = failure or work(native(json.loads(line.decode("ascii"))))
-        except BaseException as e:
-            answer = trouble(e)
-        write_all(answers, as_json(answer) + b"\n")
+    try:
+        for line in iter(os.fdopen(orders, "rb").readline, b""):
+            try:
+                answer = failure or work(native(json.loads(line.decode("ascii"))))
+            except BaseException as e:
+                answer = trouble(e)
+            write_all(answers, as_json(answer) + b"\n")
+    finally:
+        for last in at_end:
+            last()
+
+
+def tell(event):
+    """Have a worker send an event about the list in hand, before its answer."""
+    write_all(answers_to[0], as_json(event) + b"\n")
 
 
 def begin(site, task, parameters):
@@ -141,7 +161,10 @@ class Run(object):
         self.late = collections.OrderedDict()  # (site name, list): site
         self.locked_sites = set()
         self.workers = []
+        self.news = []
         self.stopped = False
+        self.stopped_at = None
+        self.hopeless = False
         self.record = None
 
     def stopping(self):
@@ -230,7 +253,14 @@ class Run(object):
     def report(self, site, name, answer):
         self.note(site, name, answer)
         answer.update(event="list", site=site["name"], list=name)
-        self.emit(answer)
+        self.news.append(answer)
+
+    def publish(self):
+        """Tell what became of lists, once it is on record."""
+        self.recorded("flush")
+        for answer in self.news:
+            self.emit(answer)
+        self.news = []
 
     def died(self, worker):
         """A worker is gone: say so for the list it had in hand. The next one is for others."""
@@ -277,6 +307,8 @@ class Run(object):
         while True:
             if not self.stopping():
                 self.hand_out(limit, at_hand, wait)
+            else:
+                self.hurry()
             busy = [worker for worker in self.workers if worker.orders]
             if not busy:
                 break
@@ -291,12 +323,25 @@ class Run(object):
                     self.died(worker)
                     continue
                 for order, answer in answers:
-                    self.settle(worker.site, order["list"], answer, put_off)
-            self.recorded("flush")
+                    if "event" in answer:
+                        self.emit(dict(answer, site=worker.site["name"], list=order["list"]))
+                    else:
+                        self.settle(worker.site, order["list"], answer, put_off)
+            self.publish()
         for worker in list(self.workers):
             self.retire(worker)
 
+    def hurry(self):
+        """Ask workers that are still busy some time after the stop to give up their list."""
+        self.stopped_at = self.stopped_at or time.time()
+        if time.time() > self.stopped_at + self.parameters.get("grace", float("inf")):
+            for worker in self.workers:
+                if worker.orders:
+                    os.kill(worker.pid, signal.SIGUSR1)
+
     def settle(self, site, name, answer, put_off):
+        if answer.get("hopeless"):
+            self.stopped = self.hopeless = True
         if answer.get("locked") or answer["outcome"] == "locked":
             self.locked_sites.add(site["name"])
         if answer["outcome"] != "locked" or not put_off(site, name):
@@ -311,12 +356,13 @@ class Run(object):
             self.note(site, name, {"outcome": "locked"})
             return True
 
-        self.pump(self.jobs, AT_HAND, lambda: 0, later)
+        self.pump(self.jobs, self.parameters.get("at_hand", AT_HAND), lambda: 0, later)
         if self.late and not self.stopping():
             self.wait_for_locks()
         for (_, name), site in sorted(self.late.items()):
             self.report(site, name, {
                 "outcome": "locked", "detail": "not waited for: the run was interrupted"})
+        self.publish()
         self.locks()
 
     def wait_for_locks(self):
@@ -336,7 +382,8 @@ class Run(object):
             self.queues[site["name"]][1].append(name)
             return True
 
-        self.pump(max(self.jobs, min(len(self.late), WAITING)), 1, wait, again)
+        together = min(len(self.late), self.parameters.get("waiting", WAITING))
+        self.pump(max(self.jobs, together), 1, wait, again)
 
     def locks(self):
         """Report what the lock folders of sites with locked lists hold: who has the locks."""
@@ -353,7 +400,12 @@ def run_each(task, parameters, emit):
     ``do(state, list, wait)``, which returns {"outcome", "detail", ...}. `wait` is the number
     of seconds for which a lock may be waited for; 0 is for a first try, after which
     the outcome "locked" means that the list is for later. "locked": True in an answer asks
-    for the locks of its site, which come last.
+    for the locks of its site, which come last. "hopeless": True ends the run: no other list
+    would fare better. "kept" is for the journal alone, and "noted" there in place of "detail".
+
+    `parameters` may have "journal"; "at_hand", the lists that a worker has at a time;
+    "waiting", how many workers wait for locks at most; "grace", the seconds after a stop
+    when workers that are still busy get SIGUSR1 (which they ignore unless the task cares).
     """
     work = Run(task, parameters, emit)
 
@@ -365,6 +417,6 @@ def run_each(task, parameters, emit):
     if not work.begin_record():
         return
     work.all()
-    work.recorded("end", "interrupted" if work.stopped else "done")
-    if work.stopped:
+    work.recorded("end", "hopeless" if work.hopeless else "interrupted" if work.stopped else "done")
+    if work.stopped and not work.hopeless:
         emit({"event": "stopped"})

@@ -1,0 +1,337 @@
+"""``runbook history`` and ``runbook undo``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from runbooks.commands import options
+
+if TYPE_CHECKING:
+    from runbooks.console import Screen
+    from runbooks.journal import ListRecord, Run
+    from runbooks.mailman import Installation
+    from runbooks.target import Target
+    from runbooks.undo import Plan
+    from runbooks.work import Work
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  runbook history                              what was done on this machine lately
+  runbook history 20240501-120301-4f9a1c       one run, list by list
+  runbook history 4f9a1c --json
+"""
+)
+@click.argument("run", required=False)
+@click.option(
+    "--limit",
+    metavar="N",
+    type=click.IntRange(1),
+    default=20,
+    show_default=True,
+    help="How many runs to show.",
+)
+@options.together(options.host, options.json)
+def history(run: str | None, limit: int, host_spec: str, as_json: bool) -> int:
+    """Show what runbook changed on a host, newest first, or what one RUN changed.
+
+    RUN is the id of a run, its beginning, or its last part. The record is kept on the host,
+    where only root and Mailman's user can read it.
+    """
+    from runbooks import journal
+    from runbooks.console import Screen
+
+    screen = Screen(as_json)
+    found = options.installation(host_spec, screen)
+    found.check_user()
+    if run is not None:
+        with screen.busy("reading the journal"):
+            one = journal.find(found, run)
+        _show_run(screen, found, one)
+        return 0
+    with screen.busy("reading the journal"):
+        past = journal.history(found, limit)
+    for problem in past.problems:
+        screen.warn(problem)
+    screen.say(found.title, style="bold")
+    if not past.runs:
+        screen.say("nothing is recorded yet")
+    screen.table(
+        [
+            (one.id, one.began, f"{one.login} on {one.machine}", _summary(one), _typed(one))
+            for one in past.runs
+        ]
+    )
+    if past.number > len(past.runs):
+        screen.say(f"  … and {past.number - len(past.runs):,} older: --limit {past.number}")
+    for one in past.runs:
+        screen.object(**_as_json(one))
+    return 0
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  runbook undo 20240501-120301-4f9a1c
+  runbook undo 4f9a1c --dry-run --host ssh://root@lists.example.org
+"""
+)
+@click.argument("run")
+@options.together(
+    options.host,
+    options.timeout,
+    options.jobs,
+    options.dry_run,
+    options.yes,
+    options.json,
+)
+def undo(
+    run: str,
+    host_spec: str,
+    timeout: float,
+    jobs: int | None,
+    dry_run: bool,
+    yes: bool,
+    as_json: bool,
+) -> int:
+    """Take back RUN: a ban, an unban, or a scripted change, on the lists that it changed.
+
+    RUN is the id of a run (see runbook history), its beginning, or its last part. What a
+    run removed is put back as it was. A list that is as it was before RUN already is left
+    alone, so undoing twice is harmless. The undo is a run of its own, and can be undone.
+    """
+    from runbooks import journal
+    from runbooks import undo as undoing
+    from runbooks.console import Screen
+
+    screen = Screen(as_json)
+    target = options.target(options.installation(host_spec, screen), (), (), timeout, jobs)
+    with screen.busy("reading the journal"):
+        past = journal.find(target.installation, run)
+    undoing.check(past)
+    with screen.busy("looking at the lists"):
+        plan = undoing.look(target, past)
+    _show_plan(screen, target, past, plan)
+    if dry_run:
+        for answer in plan.seen.answers:
+            planned = "planned" if answer in plan.to_do else answer.outcome
+            screen.object(
+                host=host_spec,
+                site=answer.site,
+                list=answer.list,
+                outcome="already" if planned == "looked" else planned,
+                detail=answer.detail,
+            )
+        screen.say("dry run: nothing was changed")
+        return 1 if _doubts(plan) else 0
+    if not plan.to_do:
+        _show_doubts(screen, target, plan)
+        return 1 if _doubts(plan) else 0
+    from runbooks.console import many
+
+    options.permission(screen, f"Take back {past.id} on {many(len(plan.to_do), 'list')}?", yes)
+    with screen.progress(len(plan.to_do)) as bar:
+
+        def waiting(lists: int, seconds: float) -> None:
+            bar.note(f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most")
+
+        work = undoing.undo(
+            target,
+            past,
+            plan,
+            options.typed(),
+            on_answer=lambda answer: bar.advance(),
+            on_waiting=waiting,
+        )
+    return _show_work(screen, target, plan, work)
+
+
+# -- undo ---------------------------------------------------------------------------------
+
+
+def _show_plan(screen: Screen, target: Target, past: Run, plan: Plan) -> None:
+    from runbooks.console import many
+
+    screen.say(target.installation.title, style="bold")
+    screen.say(f"{past.id}, {past.began}, {past.login} on {past.machine}: {_typed(past)}")
+    rows = []
+    for site in target.installation.sites:
+        answers = plan.seen.of(site.name)
+        if not answers:
+            continue
+        here = [a for a in plan.to_do if a.site == site.name]
+        parts = [f"{len(here):,} to take back"]
+        counts = {
+            "as before already": sum(
+                a.outcome in ("looked", "gone") and a not in here for a in answers
+            ),
+            "cannot be read": sum(a.outcome not in ("looked", "gone") for a in answers),
+            "locked now": sum(bool(a.said.get("has_lock")) for a in here),
+        }
+        parts += [f"{number:,} {what}" for what, number in counts.items() if number]
+        rows.append((site.name, many(len(answers), "list"), ", ".join(parts)))
+    screen.table(rows)
+    entries = sorted({e for a in plan.to_do for e in a.said["take_out"]})
+    if entries:
+        screen.say(f"  out of the ban lists: {', '.join(entries)}")
+    entries = sorted({e for a in plan.to_do for e in a.said["put_back"]})
+    if entries:
+        screen.say(f"  back into the ban lists: {', '.join(entries)}")
+    if not plan.to_do:
+        by = f" (taken back by {' and '.join(past.undone_by)})" if past.undone_by else ""
+        screen.say(f"nothing is left to take back{by}", style="green")
+
+
+def _doubts(plan: Plan) -> bool:
+    return bool(plan.doubtful or plan.troubled or plan.sites_gone or plan.seen.sites_failed)
+
+
+def _show_doubts(screen: Screen, target: Target, plan: Plan) -> None:
+    """Lists of which it is not known whether the run changed them, or that cannot be read."""
+    host = target.installation.host.option
+    rows = [(f"all of {site}", "the host has no such site any more") for site in plan.sites_gone]
+    rows += [(f"all of {site}", why) for site, why in plan.seen.sites_failed.items()]
+    rows += [(f"{a.list} ({a.site})", a.detail) for a in plan.troubled]
+    for answer in plan.doubtful:
+        entry, verb = (
+            (answer.said["take_out"][0], "unban")
+            if answer.said["take_out"]
+            else (answer.said["put_back"][0], "ban")
+        )
+        has = "has" if verb == "unban" else "does not have"
+        rows.append(
+            (
+                f"{answer.list} ({answer.site})",
+                f"the run was killed with this list in hand; it {has} {entry}, perhaps since before"
+                f"\n→ runbook {verb} {shlex.quote(entry)} --list {answer.list}{host}",
+            )
+        )
+    if rows:
+        screen.say(f"{len(rows):,} not taken back:", style="yellow")
+        screen.table(rows)
+
+
+def _show_work(screen: Screen, target: Target, plan: Plan, work: Work) -> int:
+    host = target.installation.host
+    counts = work.counts
+    number = counts["undone"]
+    parts = [f"taken back on {number:,} list{'' if number == 1 else 's'} and read back"]
+    if counts["already"] + counts["gone"]:
+        parts.append(f"{counts['already'] + counts['gone']:,} were as before already")
+    not_done = [a for a in work.answers if a.outcome not in ("undone", "already", "gone")]
+    if not_done:
+        parts.append(f"{len(not_done):,} not done")
+    screen.say(
+        ", ".join(parts) + (":" if not_done else ""), style="yellow" if not_done else "green"
+    )
+    rows = []
+    for answer in not_done:
+        text = answer.detail
+        if answer.help:
+            text += f"\n→ runbook {shlex.join(answer.help)}{host.option}"
+        rows.append((f"{answer.list} ({answer.site})", text))
+    rows += [(f"all of {site}", why) for site, why in work.sites_failed.items()]
+    screen.table(rows)
+    _show_doubts(screen, target, plan)
+    if work.ended_early:
+        screen.say(
+            f"{work.ended_early}: lists not named here were not begun;"
+            " the same command completes it",
+            style="red",
+        )
+    options.recorded(screen, target.installation, work.recorded)
+    for answer in work.answers:
+        screen.object(
+            host=host.spec,
+            site=answer.site,
+            list=answer.list,
+            outcome=answer.outcome,
+            detail=answer.detail,
+        )
+    screen.object(summary=dict(counts))
+    return 1 if not_done or work.sites_failed or work.ended_early or _doubts(plan) else 0
+
+
+# -- history ------------------------------------------------------------------------------
+
+
+def _typed(run: Run) -> str:
+    return shlex.join(run.arguments)
+
+
+def _summary(run: Run) -> str:
+    """``140 banned, 1 locked``, and what became of the run as a whole."""
+    counts = sorted(run.counts.items(), key=lambda item: -item[1])
+    parts = [f"{number:,} {outcome}" for outcome, number in counts]
+    if run.state != "done":
+        parts.append(run.state)
+    if run.undone_by:
+        parts.append("taken back")
+    return ", ".join(parts) or "nothing"
+
+
+def _show_run(screen: Screen, found: Installation, run: Run) -> None:
+    from runbooks import undo as undoing
+    from runbooks.console import many
+    from runbooks.errors import BadInputError
+
+    screen.say(f"{run.id} on {found.hostname}", style="bold")
+    who = run.login if run.login == run.user else f"{run.login} (as {run.user})"
+    seen = f"{run.host_login} from {run.host_client}" if run.host_client else run.host_login
+    rows = [
+        ("typed", f"runbook {_typed(run)}"),
+        ("by", f"{who} on {run.machine}"),
+        ("seen here as", seen),
+        ("began", run.began),
+        ("ended", run.ended or f"never: it is {run.state}"),
+        ("state", run.state),
+        ("sites", ", ".join(run.sites)),
+        ("journal", run.path),
+    ]
+    rows += [(name, _value(value)) for name, value in sorted(run.more.items())]
+    if run.undoes:
+        rows.append(("takes back", run.undoes))
+    if run.undone_by:
+        rows.append(("taken back by", ", ".join(run.undone_by)))
+    screen.table(rows)
+    groups: dict[tuple[str, str], list[ListRecord]] = {}
+    for one in run.lists:
+        groups.setdefault((one.outcome, one.detail), []).append(one)
+    for (outcome, detail), lists in sorted(groups.items()):
+        said = outcome if outcome != "begun" else "in hand when it was killed"
+        screen.say(f"{said}, {many(len(lists), 'list')}{': ' + detail if detail else ''}")
+        screen.table([(one.list, one.site, _kept(one)) for one in lists])
+    try:
+        undoing.check(run)
+    except BadInputError as e:
+        screen.say(str(e))
+    else:
+        screen.say(f"to take it back: runbook undo {run.id}{found.host.option}")
+    screen.object(**_as_json(run))
+
+
+def _kept(one: ListRecord) -> str:
+    parts = []
+    if one.added:
+        parts.append(f"+ {', '.join(one.added)}")
+    if one.removed:
+        parts.append(f"- {', '.join(one.removed)}")
+    parts += [f"{name}: {_value(value)}" for name, value in sorted(one.more.items())]
+    return "; ".join(parts)
+
+
+def _value(value: object) -> str:
+    return ", ".join(str(v) for v in value) if isinstance(value, list) else str(value)
+
+
+def _as_json(run: Run) -> dict[str, object]:
+    from dataclasses import asdict
+
+    members = asdict(run)
+    if not run.lists:
+        del members["lists"]
+    return members
