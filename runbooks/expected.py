@@ -20,6 +20,7 @@ PLACEHOLDERS: Mapping[str, str] = {
     "LIST": r"[-a-z0-9_.+=]+",
     "VERSION": r"[0-9]+(?:\.[0-9]+)+(?: \(stand-in\))?",
     "BAR": r"━+",
+    "RUN": r"[0-9]{8}-[0-9]{6}-[0-9a-f]{6}",
     "ANY": r".*",
 }
 

@@ -1,0 +1,25 @@
+"""Sphinx extension: prints procedures on a page, the command's help, and when both were last run.
+
+Directives: ``procedure NAME`` under a heading that is its title, or its parts
+``procedure-command``, ``procedure-steps`` and ``procedure-troubles``; ``command-help`` for the
+command line; ``verification`` for the table of what was run. No command of a procedure is
+typed in a page.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Called by Sphinx."""
+    from runbooks.sphinxext import blocks, commands, directives, verification
+
+    blocks.setup(app)
+    commands.setup(app)
+    directives.setup(app)
+    verification.setup(app)
+    return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,117 @@
+"""The blocks of a procedure on a page: commands that can be copied, and what they print."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from pygments.lexer import Lexer
+from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
+from pygments.token import Name, Text, _TokenType
+from pygments.util import ClassNotFound
+from sphinx.directives.code import LiteralIncludeReader
+
+import runbooks
+from runbooks import expected
+from runbooks.procedure import Step, paste
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+PACKAGE = Path(runbooks.__file__).parent
+
+#: The class of a block that the copy button copies, and that a test runs.
+COMMAND = "command"
+#: The class of a block that shows what the command above it prints.
+OUTPUT = "output"
+
+
+def command(text: str, lexer: str = "sh") -> nodes.literal_block:
+    """A command, ready to be copied."""
+    return nodes.literal_block(text, text, classes=[COMMAND], language=lexer)
+
+
+def step_command(step: Step, config: Any) -> nodes.literal_block:
+    """The command of a step; one that creates a file has the file's text in it."""
+    text = paste(step)
+    path = creates_source(step)
+    if path is not None:
+        text = _included(step, path, text, config)
+    return command(text, "paste" if step.creates else "sh")
+
+
+def creates_source(step: Step) -> Path | None:
+    """The file of ours that a step has the reader create, if it is one."""
+    if step.creates is None:
+        return None
+    for path in sorted(PACKAGE.rglob(f"*{Path(step.creates.path).suffix}")):
+        if path.is_file() and path.read_text(encoding="utf-8") == step.creates.content:
+            return path
+    return None
+
+
+def _included(step: Step, path: Path, text: str, config: Any) -> str:
+    """The text as ``literalinclude`` puts it together from the file itself."""
+    assert step.creates is not None
+    start, end = text.split("\n", 1)[0], text.rsplit("\n", 1)[1]
+    included, _ = LiteralIncludeReader(str(path), {"prepend": start, "append": end}, config).read()
+    if included.rstrip("\n") != text:
+        raise ValueError(f"{path} is not what the step {step.name} has the reader create")
+    return included.rstrip("\n")
+
+
+def output(text: str) -> nodes.literal_block:
+    """What a command prints, with the parts that differ from run to run marked as such."""
+    # Sphinx highlights a block whose raw source is its text, and drops the marks.
+    block = nodes.literal_block(f"output: {text}", "", classes=[OUTPUT])
+    lines = text.strip("\n").splitlines()
+    for number, line in enumerate(lines):
+        for part in expected.parts(line):
+            if part.is_answer:
+                block += nodes.strong("", part.text, classes=["typed"])
+            elif part.pattern is not None:
+                block += nodes.emphasis("", part.text, classes=["varies"])
+            else:
+                block += nodes.Text(part.text)
+        if number < len(lines) - 1:
+            block += nodes.Text("\n")
+    return block
+
+
+class PasteLexer(Lexer):
+    """A here-document: shell around it, and inside it the language that the file's name tells."""
+
+    name = "Paste"
+    aliases = ("paste",)
+    url = ""
+
+    def get_tokens_unprocessed(self, text: str) -> Iterator[tuple[int, _TokenType, str]]:
+        first, _, rest = text.partition("\n")
+        body, _, last = rest.rstrip("\n").rpartition("\n")
+        shell = get_lexer_by_name("sh")
+        yield from self._shifted(shell, first, 0)
+        yield len(first), Text, "\n"
+        start = len(first) + 1
+        yield from self._shifted(self._inside(first), body + "\n", start)
+        yield start + len(body) + 1, Name.Constant, last
+        yield start + len(body) + 1 + len(last), Text, "\n"
+
+    def _inside(self, first_line: str) -> Lexer:
+        path = re.search(r"\btee (\S+)", first_line)
+        try:
+            return get_lexer_for_filename(Path(path.group(1).strip("'")).name if path else "")
+        except ClassNotFound:
+            return get_lexer_by_name("text")
+
+    def _shifted(
+        self, lexer: Lexer, text: str, offset: int
+    ) -> Iterator[tuple[int, _TokenType, str]]:
+        for index, token, value in lexer.get_tokens_unprocessed(text):
+            yield offset + index, token, value
+
+
+def setup(app: Sphinx) -> None:
+    app.add_lexer("paste", PasteLexer)

@@ -1,0 +1,253 @@
+"""The directives that print procedures."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docutils import nodes
+from sphinx import addnodes
+from sphinx.util.docutils import SphinxDirective
+
+from runbooks.procedure import Procedure, Step, paste
+from runbooks.procedures import PROCEDURES, find
+from runbooks.sphinxext import blocks, verification
+from runbooks.sphinxext.documented import INSTALLATION, SERVER
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+
+def anchor(procedure: Procedure, part: str = "") -> str:
+    """The anchor of a procedure on its page, or of a step or part of it. Stable."""
+    prefix = f"{procedure.name}-"
+    return procedure.name if not part else prefix + part.removeprefix(prefix)
+
+
+def steps_of(procedure: Procedure) -> tuple[Step, ...]:
+    """The steps by hand, as the pages print them."""
+    return procedure.steps(INSTALLATION, procedure.example)
+
+
+def command_of(procedure: Procedure) -> str:
+    """The way by command, as the pages print it."""
+    return shlex.join(["runbook", *procedure.command(procedure.example)])
+
+
+class _Directive(SphinxDirective):
+    """One procedure, named by the argument."""
+
+    required_arguments = 1
+    final_argument_whitespace = False
+
+    def procedure(self) -> Procedure:
+        self.note_sources()
+        try:
+            return find(self.arguments[0])
+        except KeyError:
+            known = ", ".join(procedure.name for procedure in PROCEDURES)
+            raise self.error(
+                f"there is no procedure {self.arguments[0]!r}; there are: {known}"
+            ) from None
+
+    def note_sources(self) -> None:
+        for path in _sources():
+            self.env.note_dependency(str(path))
+
+    def prose(self, text: str) -> list[nodes.Node]:
+        return self.parse_text_to_nodes(text)
+
+    def section(
+        self, title: str, name: str, procedure: Procedure, *children: nodes.Node
+    ) -> nodes.section:
+        """A section that can be referred to, and that the index names."""
+        section = nodes.section("", nodes.title(title, title), ids=[name], names=[name])
+        self.set_source_info(section)
+        self.state.document.note_explicit_target(section, section)
+        plain = title.lstrip("0123456789. ")
+        section += addnodes.index(
+            entries=[("single", f"{procedure.title}; {plain}", name, "", None)]
+        )
+        section += list(children)
+        return section
+
+    # -- the parts --------------------------------------------------------------------
+
+    def by_command(self, procedure: Procedure) -> nodes.section:
+        see = f":ref:`runbook-{procedure.command(procedure.example)[0]}`"
+        content = [
+            *self.prose(
+                f"On the list server, as root; from elsewhere, with ``--host ssh://root@{SERVER}``"
+                f" behind it. All options: {see}."
+            ),
+            blocks.command(command_of(procedure)),
+        ]
+        if procedure.shows:
+            content.append(blocks.output(procedure.shows))
+        return self.section("By command", anchor(procedure, "command"), procedure, *content)
+
+    def by_hand(self, procedure: Procedure) -> nodes.section:
+        section = self.section(
+            "By hand",
+            anchor(procedure, "by-hand"),
+            procedure,
+            *self.prose(f"On the list server ({SERVER}), as root."),
+        )
+        for number, step in enumerate(steps_of(procedure), 1):
+            section += self.step(procedure, number, step)
+        return section
+
+    def step(self, procedure: Procedure, number: int, step: Step) -> nodes.section:
+        name = anchor(procedure, step.name)
+        content: list[nodes.Node] = []
+        earlier = self.printed_before(step) if step.creates else None
+        if earlier is not None:
+            content += self.prose(f"It is there already if you have been through :ref:`{earlier}`.")
+        else:
+            content.append(blocks.step_command(step, self.config))
+            if step.shows:
+                content.append(blocks.output(step.shows))
+            else:
+                content.append(nodes.paragraph("", "It prints nothing.", classes=["silent"]))
+            content += self.prose(step.why)
+        section = self.section(f"{number}. {step.title}", name, procedure, *content)
+        section["pastes"] = paste(step)
+        return section
+
+    def printed_before(self, step: Step) -> str | None:
+        """The anchor of the same step further up. What creates a file is long, and several
+        procedures need the same file: it is printed once."""
+        for section in self.state.document.findall(nodes.section):
+            if section.get("pastes") == paste(step):
+                return str(section["ids"][0])
+        return None
+
+    def troubles(self, procedure: Procedure) -> nodes.section | None:
+        if not procedure.troubles:
+            return None
+        items = nodes.definition_list(classes=["troubles"])
+        for trouble in procedure.troubles:
+            symptom, remedy = self.prose(trouble.symptom), self.prose(trouble.remedy)
+            if len(symptom) != 1 or not isinstance(symptom[0], nodes.paragraph):
+                raise self.error(f"{procedure.name}: a symptom is one sentence: {trouble.symptom}")
+            term = nodes.term("", "", *symptom[0].children)
+            items += nodes.definition_list_item("", term, nodes.definition("", *remedy))
+        return self.section("What can go wrong", anchor(procedure, "troubles"), procedure, items)
+
+
+class ProcedureDirective(_Directive):
+    """A whole procedure, under a heading that is its title."""
+
+    def run(self) -> list[nodes.Node]:
+        procedure = self.procedure()
+        self._name_heading(procedure)
+        index = addnodes.index(entries=[("single", procedure.title, procedure.name, "", None)])
+        parts = [
+            index,
+            *self.prose(procedure.when),
+            verification.status(procedure.name, [step.name for step in steps_of(procedure)]),
+            self.by_command(procedure),
+            self.by_hand(procedure),
+            self.troubles(procedure),
+        ]
+        return [part for part in parts if part is not None]
+
+    def _name_heading(self, procedure: Procedure) -> None:
+        """Give the heading above the procedure's anchor. It has to be the procedure's title."""
+        heading = self.state.parent
+        title = heading[0].astext() if isinstance(heading, nodes.section) and heading else ""
+        if title != procedure.title:
+            raise self.error(
+                f"the procedure {procedure.name} stands under the heading {title!r};"
+                f" its title is {procedure.title!r}"
+            )
+        heading["ids"].insert(0, procedure.name)
+        heading["names"].append(procedure.name)
+        self.state.document.note_explicit_target(heading, heading)
+        # The heading has an anchor made of its title as well, which docutils would refer to.
+        self.state.document.nameids[procedure.name] = procedure.name
+
+
+class CommandDirective(_Directive):
+    """The way by command alone."""
+
+    def run(self) -> list[nodes.Node]:
+        return [self.by_command(self.procedure())]
+
+
+class StepsDirective(_Directive):
+    """The steps by hand alone."""
+
+    def run(self) -> list[nodes.Node]:
+        return [self.by_hand(self.procedure())]
+
+
+class TroublesDirective(_Directive):
+    """What can go wrong, alone."""
+
+    def run(self) -> list[nodes.Node]:
+        section = self.troubles(self.procedure())
+        return [section] if section is not None else []
+
+
+class IndexDirective(_Directive):
+    """Every procedure with a link to it: the first sentence of when to use it, and its title."""
+
+    required_arguments = 0
+
+    def run(self) -> list[nodes.Node]:
+        self.note_sources()
+        text = "\n".join(f":ref:`{p.name}`\n   {first_sentence(p.when)}\n" for p in PROCEDURES)
+        return self.prose(text)
+
+
+class CommandsDirective(_Directive):
+    """The way by command of every procedure, without what it shows."""
+
+    required_arguments = 0
+
+    def run(self) -> list[nodes.Node]:
+        self.note_sources()
+        return [blocks.command(command_of(procedure)) for procedure in PROCEDURES]
+
+
+class InstallationDirective(_Directive):
+    """Where things are on the documented installation."""
+
+    required_arguments = 0
+
+    def run(self) -> list[nodes.Node]:
+        self.note_sources()
+        found = INSTALLATION
+        rows = [("Mailman's programs", found.bin), ("Mailman's user", found.user)]
+        fields = [f":{name}: ``{value}``" for name, value in rows]
+        for site in found.sites:
+            fields += [
+                f":Site {site.name}:",
+                f"   * ``MAILMAN_SITE_DIR={site.site_dir}``",
+                f"   * lists in ``{site.list_dir}``, locks in ``{site.lock_dir}``",
+            ]
+        return self.prose("\n".join(fields))
+
+
+def first_sentence(text: str) -> str:
+    """Up to the first full stop that ends a sentence."""
+    return re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0]
+
+
+def _sources() -> list[Path]:
+    """The files that a printed procedure is made of: when one changes, so does the page."""
+    standin = blocks.PACKAGE / "standin"
+    return sorted(p for p in blocks.PACKAGE.rglob("*.py") if standin not in p.parents)
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("procedure", ProcedureDirective)
+    app.add_directive("procedure-command", CommandDirective)
+    app.add_directive("procedure-steps", StepsDirective)
+    app.add_directive("procedure-troubles", TroublesDirective)
+    app.add_directive("procedure-index", IndexDirective)
+    app.add_directive("procedure-commands", CommandsDirective)
+    app.add_directive("installation", InstallationDirective)

@@ -1,0 +1,374 @@
+"""Says on the pages when their commands were last run, on what, and with which result.
+
+The tests of the pages write ``build/verification.json``: a record for each step, of the build
+that they took it from. A build is named by a hash of what a reader sees on the page (without
+what is said here) and of the package that carries the procedures out. A record of another
+build does not count: the page then says that it was not verified.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+import runbooks
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+#: Beside the steps of a procedure: its command, and that both ways end in the same state.
+COMMAND = "command"
+STATE = "state"
+
+PASSED = "passed"
+FAILED = "failed"
+
+VERIFICATION = "verification.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One step of a procedure, as it was run once."""
+
+    #: the build of the page that it was taken from
+    build: str
+    page: str
+    procedure: str
+    #: the step's name, or `COMMAND` or `STATE`
+    step: str
+    #: `PASSED` or `FAILED`
+    result: str
+    #: with the time zone, as ISO 8601
+    when: str
+    #: Mailman's version, and whether it was the stand-in
+    mailman: str
+    standin: bool
+    python: str
+    layout: str
+    image: str
+    detail: str = ""
+
+    @property
+    def where(self) -> tuple[str, bool, str, str, str]:
+        """On what it was run."""
+        return (self.mailman, self.standin, self.python, self.layout, self.image)
+
+    @property
+    def on(self) -> str:
+        """``Mailman 2.1.39 (stand-in) on Python 2.7``"""
+        note = " (stand-in)" if self.standin else ""
+        return f"Mailman {self.mailman}{note} on Python {self.python}"
+
+
+def write(path: Path, records: Iterable[Record]) -> None:
+    """Write the records of a run; the file has its name only when it is complete."""
+    text = json.dumps({"records": [asdict(record) for record in records]}, indent=1) + "\n"
+    partial = path.with_name(path.name + ".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial.write_text(text, encoding="utf-8")
+    partial.rename(path)
+
+
+def read(path: Path) -> list[Record]:
+    """The records of the last run; none where there is no file.
+
+    Raises ValueError for a file of something else.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    try:
+        return [Record(**record) for record in json.loads(text)["records"]]
+    except (TypeError, KeyError, json.JSONDecodeError) as problem:
+        raise ValueError(f"{path} holds no records of a run ({problem}): remove it") from None
+
+
+# -- which build it is ----------------------------------------------------------------------
+
+
+def source_hash() -> str:
+    """Changes with every file of the package."""
+    package = Path(runbooks.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*")):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def build_of(doctree: nodes.document, source: str) -> str:
+    """The name of this build of a page: what a reader sees on it, and the package behind it.
+
+    `doctree` is as it was read: what is said of runs is not in it yet.
+    """
+    digest = hashlib.sha256(source.encode())
+    for text in doctree.findall(nodes.Text):
+        digest.update(text.astext().encode() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+# -- what the records say -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is known of a procedure, or of a page."""
+
+    #: ``verified``, ``failed`` or ``unverified``
+    kind: str
+    text: str
+
+
+def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
+    """The status of the build that `records` are of, where each of `wanted` had to be run.
+
+    `wanted` holds ``PROCEDURE/STEP``. A run counts when it met all of them.
+    """
+    wanted = set(wanted)
+    failed = [record for record in records if record.result != PASSED]
+    if failed:
+        first = failed[0]
+        number = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
+        return Status(
+            "failed",
+            f"This build failed its test on {_day(first.when)}: {first.procedure},"
+            f" {first.step}{number}, {first.on}. Do not rely on it.",
+        )
+    complete = [
+        where
+        for where in dict.fromkeys(record.where for record in records)
+        if wanted <= {f"{r.procedure}/{r.step}" for r in records if r.where == where}
+    ]
+    if not wanted or not complete:
+        return Status("unverified", "This build was not verified: its commands were not run.")
+    counted = [record for record in records if record.where in complete]
+    on = " and ".join(dict.fromkeys(record.on for record in counted))
+    text = (
+        f"Verified on {_day(max(record.when for record in counted))}: every command was run"
+        f" as it is printed, on {on}."
+    )
+    if any(record.standin for record in counted):
+        text += " The stand-in is our own re-implementation, not GNU Mailman."
+    return Status("verified", text)
+
+
+def _day(when: str) -> str:
+    moment = datetime.fromisoformat(when)
+    return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname()}"
+
+
+# -- on the pages ---------------------------------------------------------------------------
+
+
+class status_node(nodes.General, nodes.Element):
+    """Where a page says when a procedure was last run."""
+
+
+class table_node(nodes.General, nodes.Element):
+    """Where a page lists all that was run."""
+
+
+def status(procedure: str, steps: Iterable[str]) -> status_node:
+    """The place on a page for the status of `procedure`, which has these steps."""
+    return status_node(procedure=procedure, wanted=[*steps, COMMAND, STATE])
+
+
+class VerificationDirective(SphinxDirective):
+    """The table of what was run, for every procedure of every page."""
+
+    def run(self) -> list[nodes.Node]:
+        return [table_node()]
+
+
+class Verification:
+    """The records, and the pages of the build that is under way."""
+
+    def __init__(self, records: list[Record], env: BuildEnvironment) -> None:
+        self.records = records
+        self.env = env
+        self.source = source_hash()
+        self.builds: dict[str, str] = {}
+
+    def build(self, docname: str) -> str:
+        if docname not in self.builds:
+            self.builds[docname] = build_of(self.env.get_doctree(docname), self.source)
+        return self.builds[docname]
+
+    def of(self, docname: str) -> list[Record]:
+        """What was run of this very build of a page."""
+        build = self.build(docname)
+        return [r for r in self.records if r.page == docname and r.build == build]
+
+    def printed(self, docname: str) -> dict[str, list[str]]:
+        """The procedures on a page, and what each of them has that can be run."""
+        doctree = self.env.get_doctree(docname)
+        return {node["procedure"]: node["wanted"] for node in doctree.findall(status_node)}
+
+    def of_procedure(self, docname: str, procedure: str) -> Status:
+        wanted = {f"{procedure}/{step}" for step in self.printed(docname)[procedure]}
+        return judge([r for r in self.of(docname) if r.procedure == procedure], wanted)
+
+    def of_page(self, docname: str) -> Status | None:
+        """None for a page without procedures."""
+        printed = self.printed(docname)
+        if not printed:
+            return None
+        wanted = {f"{name}/{step}" for name, steps in printed.items() for step in steps}
+        return judge(self.of(docname), wanted)
+
+    @property
+    def pages(self) -> list[str]:
+        return sorted(name for name in self.env.found_docs if self.printed(name))
+
+
+def _of(app: Sphinx) -> Verification:
+    found: Verification = app._runbook_verification  # type: ignore[attr-defined]
+    return found
+
+
+def _paragraph(status: Status) -> nodes.paragraph:
+    return nodes.paragraph("", status.text, classes=["verification", status.kind])
+
+
+def _resolve(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    verification = _of(app)
+    for node in list(doctree.findall(status_node)):
+        node.replace_self(_paragraph(verification.of_procedure(docname, node["procedure"])))
+    for place in list(doctree.findall(table_node)):
+        place.replace_self(_tables(app, verification, docname))
+
+
+def _tables(app: Sphinx, verification: Verification, docname: str) -> list[nodes.Node]:
+    found: list[nodes.Node] = []
+    for page in verification.pages:
+        for procedure in verification.printed(page):
+            found.append(_table(app, verification, docname, page, procedure))
+    return found
+
+
+def _table(
+    app: Sphinx, verification: Verification, docname: str, page: str, procedure: str
+) -> nodes.section:
+    from runbooks.procedures import find
+
+    title = find(procedure).title
+    section = nodes.section("", nodes.title(title, title), ids=[f"verified-{procedure}"])
+    section += _paragraph(verification.of_procedure(page, procedure))
+    records = [r for r in verification.of(page) if r.procedure == procedure]
+    places = list(dict.fromkeys(record.where for record in records))
+    if not places:
+        return section
+    named = {record.where: record.on for record in records}
+    table = nodes.table(classes=["verification"])
+    group = nodes.tgroup(cols=len(places) + 1)
+    table += group
+    group += [nodes.colspec(colwidth=1) for _ in range(len(places) + 1)]
+    group += nodes.thead("", _row("Step", *(named[place] for place in places)))
+    body = nodes.tbody()
+    group += body
+    for step in verification.printed(page)[procedure]:
+        cells = []
+        for place in places:
+            ran = [r for r in records if r.step == step and r.where == place]
+            cells.append(f"{ran[-1].result}, {_time(ran[-1].when)}" if ran else "not run")
+        body += _row(_step_title(app, docname, page, procedure, step), *cells)
+    section += table
+    images = list(dict.fromkeys((r.image, r.layout) for r in records))
+    section += nodes.paragraph(
+        "", "Images: " + "; ".join(f"{image}, layout {layout}" for image, layout in images) + "."
+    )
+    return section
+
+
+def _time(when: str) -> str:
+    return f"{datetime.fromisoformat(when):%H:%M:%S}"
+
+
+def _step_title(
+    app: Sphinx, docname: str, page: str, procedure: str, step: str
+) -> nodes.Node | str:
+    from runbooks.procedures import find
+    from runbooks.sphinxext.directives import anchor, steps_of
+
+    if step == STATE:
+        return "By hand and by command end in the same state"
+    titles = {one.name: one.title for one in steps_of(find(procedure))} | {COMMAND: "By command"}
+    uri = f"{app.builder.get_relative_uri(docname, page)}#{anchor(find(procedure), step)}"
+    return nodes.reference("", titles[step], internal=True, refuri=uri)
+
+
+def _row(*cells: nodes.Node | str) -> nodes.row:
+    row = nodes.row()
+    for cell in cells:
+        content = nodes.Text(cell) if isinstance(cell, str) else cell
+        row += nodes.entry("", nodes.paragraph("", "", content))
+    return row
+
+
+# -- Sphinx's events --------------------------------------------------------------------------
+
+
+def _begin(app: Sphinx) -> None:
+    records = read(Path(app.config.runbook_verification))
+    app._runbook_verification = Verification(records, app.env)  # type: ignore[attr-defined]
+
+
+def _name_records(app: Sphinx, config: Any) -> None:
+    """Have every page written again when the records have changed."""
+    if config.runbook_verification is None:
+        config.runbook_verification = str(Path(app.outdir).parent / VERIFICATION)
+    path = Path(config.runbook_verification)
+    config.runbook_records = (
+        hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
+    )
+
+
+def _pages_that_sum_up(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """The pages to write again whichever page has changed."""
+    return [
+        name for name in env.found_docs if next(env.get_doctree(name).findall(table_node), None)
+    ]
+
+
+def _page_context(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    if doctree is None:
+        return
+    verification = _of(app)
+    context["runbook_build"] = verification.build(pagename)
+    found = verification.of_page(pagename)
+    if found is not None:
+        context["runbook_verification"] = found
+
+
+def _publish_records(app: Sphinx, problem: Exception | None) -> None:
+    """Put the records beside the pages that speak of them."""
+    path = Path(app.config.runbook_verification)
+    if problem is None and app.builder.format == "html" and path.is_file():
+        Path(app.outdir, VERIFICATION).write_bytes(path.read_bytes())
+
+
+def setup(app: Sphinx) -> None:
+    app.add_config_value("runbook_verification", None, "", (str, type(None)))
+    app.add_config_value("runbook_records", "none", "html", (str,))
+    app.add_node(status_node)
+    app.add_node(table_node)
+    app.add_directive("verification", VerificationDirective)
+    app.connect("config-inited", _name_records)
+    app.connect("builder-inited", _begin)
+    app.connect("env-updated", _pages_that_sum_up)
+    app.connect("doctree-resolved", _resolve)
+    app.connect("html-page-context", _page_context)
+    app.connect("build-finished", _publish_records)

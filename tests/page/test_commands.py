@@ -1,0 +1,38 @@
+"""Every command of the page, run as it is printed, in a container like the server it is about."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from runbooks.host import Host
+from runbooks.mailman import discover
+from runbooks.procedures import PROCEDURES
+from runbooks.sphinxext.documented import INSTALLATION
+from tests.page import world
+from tests.page.walk import Walk, image_of
+
+
+@pytest.mark.layout("multi")
+def test_the_page_is_about_such_a_server(box):
+    """What the commands are made from is what a server with these sites says of itself."""
+    world.make(box)
+    found = discover(Host(f"docker://{box.id}"))
+    same = ("host", "version", "note", "python", "interpreter", "processors")
+    assert dataclasses.replace(found, **{name: getattr(INSTALLATION, name) for name in same}) == (
+        INSTALLATION
+    )
+
+
+@pytest.mark.layout("multi")
+@pytest.mark.timeout(600)
+def test_every_command_does_what_the_page_says(box, lists_page, write_records, tmp_path):
+    world.make(box)
+    walk = Walk(lists_page, PROCEDURES)
+    try:
+        walk.go(box, image_of(box), tmp_path)
+    finally:
+        write_records(walk.records)
+    if walk.faults:
+        pytest.fail("\n".join(["the page is not true:", *walk.faults]), pytrace=False)
