@@ -420,11 +420,11 @@ def pause(seconds):
     """Sleep, all of it: a signal ends a sleep of Python 2."""
     end = time.time() + seconds
     while True:
-        try:
-            return time.sleep(max(0, end - time.time()))
-        except EnvironmentError as e:
-            if e.errno != errno.EINTR:
-                raise
+        left = end - time.time()
+        # More than all of it: the clock was set back.
+        if not 0 < left <= seconds:
+            return
+        time.sleep(left)
 
 
 class Stop(Exception):

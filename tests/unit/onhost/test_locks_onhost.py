@@ -460,7 +460,7 @@ def test_a_lock_whose_expiry_is_ahead_is_not_touched_before_it_is_removed(
     take(folder, "alpha.lock", dead_pid())
     told = orders(folder)
     monkeypatch.setattr(os, "utime", lambda *a, **k: pytest.fail("touched"))
-    monkeypatch.setattr(time, "sleep", lambda seconds: pytest.fail("waited"))
+    monkeypatch.setattr(onhost, "pause", lambda seconds: pytest.fail("waited"))
     assert [a["result"] for a in remove(folder, told)] == ["removed"]
 
 
@@ -473,7 +473,7 @@ def test_an_expired_lock_is_pushed_forward_before_it_is_removed(
     told = orders(folder)
     ahead: list[float] = []
     monkeypatch.setattr(
-        time, "sleep", lambda seconds: ahead.append(os.lstat(path).st_mtime - time.time())
+        onhost, "pause", lambda seconds: ahead.append(os.lstat(path).st_mtime - time.time())
     )
     assert [a["result"] for a in remove(folder, told)] == ["removed"]
     assert len(ahead) == 1
@@ -521,7 +521,7 @@ def test_who_may_write_but_does_not_own_sets_the_expiry_to_now(
     monkeypatch.setattr(os, "supports_fd", {utime})
     ahead: list[float] = []
     monkeypatch.setattr(
-        time, "sleep", lambda seconds: ahead.append(os.lstat(path).st_mtime - time.time())
+        onhost, "pause", lambda seconds: ahead.append(os.lstat(path).st_mtime - time.time())
     )
     assert [a["result"] for a in remove(folder, told)] == ["removed"]
     assert abs(ahead[0]) < 1
