@@ -26,6 +26,11 @@ SUBCOMMANDS = {
     "banned": ("runbooks.commands.ban:banned", "Show which lists refuse an address, and why."),
     "history": ("runbooks.commands.history:history", "Show what was changed, when and by whom."),
     "undo": ("runbooks.commands.history:undo", "Take back what a run changed."),
+    "locks": ("runbooks.commands.locks:locks", "Show who has which list locked, and since when."),
+    "clear-lock": (
+        "runbooks.commands.locks:clear_lock",
+        "Remove the lock of a list, if the process that took it is gone.",
+    ),
     "practice": (
         "runbooks.commands.practice:practice",
         "Practise on a site of your own: no root, no container.",

@@ -293,14 +293,19 @@ def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
 
 
 def as_mailman(installation: Installation, site: Site, program: str, *arguments: str) -> str:
-    """The command line that runs one of Mailman's programs as Mailman's user, for a shell.
+    """The command line that runs one of Mailman's programs as Mailman's user, for a shell."""
+    return as_mailmans_user(installation, site, f"{installation.bin}/{program}", *arguments)
+
+
+def as_mailmans_user(installation: Installation, site: Site, *words: str) -> str:
+    """The command line that runs `words` as Mailman's user on a site, for a shell.
 
     sudo drops MAILMAN_SITE_DIR unless it is given on sudo's own command line; then the
     program says so, exits 0, and has done nothing (recording `several_sites`).
     """
-    words = [f"MAILMAN_SITE_DIR={site.site_dir}"] if site.site_dir is not None else []
+    before = [f"MAILMAN_SITE_DIR={site.site_dir}"] if site.site_dir is not None else []
     if installation.uid != site.uid:
-        words = ["sudo", "-u", site.user, *words]
-    elif words:
-        words = ["env", *words]
-    return shlex.join([*words, f"{installation.bin}/{program}", *arguments])
+        before = ["sudo", "-u", site.user, *before]
+    elif before:
+        before = ["env", *before]
+    return shlex.join([*before, *words])

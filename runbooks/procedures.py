@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from runbooks import ban
+from runbooks import add_list, ban, clear_lock
 from runbooks.procedure import Procedure
 
-PROCEDURES: tuple[Procedure, ...] = (ban.PROCEDURE, ban.UNBAN, ban.PATTERN)
+PROCEDURES: tuple[Procedure, ...] = (
+    add_list.PROCEDURE,
+    ban.PROCEDURE,
+    ban.UNBAN,
+    ban.PATTERN,
+    clear_lock.PROCEDURE,
+)
 
 
 def find(name: str) -> Procedure:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import pty
 import re
 import shlex
 import shutil
@@ -14,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from runbooks.console import Screen, many
 from runbooks.host import Host
 from runbooks.mailman import Installation, discover
+from runbooks.new_list import PASSWORD_VARIABLE
 from runbooks.practice import PracticeSite, create
 from runbooks.procedure import Procedure, paste
 from runbooks.procedures import PROCEDURES, find
@@ -74,21 +77,27 @@ def _walk_through(
     screen.say(_plain(procedure.when))
     before = state(site)
 
+    arguments = _arguments(procedure)
     screen.say("\nby hand", style="bold")
-    for number, step in enumerate(procedure.steps(installation, procedure.example), 1):
+    for number, step in enumerate(procedure.steps(installation, arguments), 1):
         screen.say(f"\n  {number}. {step.title}")
         shown = step.command
         if step.creates:
             shown += f"   < the text of {Path(step.creates.path).name}, as on the page"
-        screen.say(f"  $ {shown}", style="cyan")
-        _run(screen, paste(step))
+        screen.say("  $ " + shown.replace("\n", "\n    "), style="cyan")
+        if step.asks:
+            _run_answering(screen, paste(step), step.asks, arguments[step.asks])
+        else:
+            _run(screen, paste(step))
     by_hand = state(site)
     _show_changes(screen, before, by_hand)
 
     _put_back(start, site)
     screen.say("\nby command, on the site as it was", style="bold")
-    command = ("runbook", *procedure.command(procedure.example), "--yes")
+    command = ("runbook", *procedure.command(arguments), "--yes")
     screen.say(f"  $ {shlex.join(command)} --host {shlex.quote(site.spec)}", style="cyan")
+    if "password" in arguments:
+        screen.say(f"    (with the password in the variable {PASSWORD_VARIABLE})")
     status = _run(screen, _command_line(procedure, site))
     if status:
         screen.say(f"    (exit status {status})")
@@ -115,9 +124,45 @@ def _prepare(procedure: Procedure, site: PracticeSite) -> None:
         raise RuntimeError(f"{procedure.title}: {done.stderr.strip()}")
 
 
+def _arguments(procedure: Procedure) -> Mapping[str, Any]:
+    return procedure.example if procedure.practice is None else procedure.practice
+
+
 def _command_line(procedure: Procedure, site: PracticeSite) -> str:
-    arguments = procedure.command(procedure.example)
-    return shlex.join([sys.executable, "-m", "runbooks", *arguments, "--yes", "--host", site.spec])
+    arguments = _arguments(procedure)
+    words = [sys.executable, "-m", "runbooks", *procedure.command(arguments), "--yes"]
+    line = shlex.join([*words, "--host", site.spec])
+    if "password" in arguments:
+        line = f"{PASSWORD_VARIABLE}={shlex.quote(arguments['password'])} {line}"
+    return line
+
+
+def _run_answering(screen: Screen, command: str, prompt: str, answer: str) -> None:
+    """Run a shell command on a terminal of its own, and type what it asks for.
+
+    `prompt`: a word of the question. A password is read from the terminal, and from nothing
+    that comes before the question.
+    """
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv("/bin/sh", ["/bin/sh", "-c", command])
+    shown, asked = b"", False
+    while True:
+        try:
+            more = os.read(terminal, 65536)
+        except OSError:  # Linux: the other side is closed
+            break
+        if not more:
+            break
+        shown += more
+        last = shown.rpartition(b"\n")[2]
+        if not asked and prompt.encode() in last and last.endswith(b": "):
+            asked = True
+            os.write(terminal, answer.encode() + b"\n")
+    os.close(terminal)
+    os.waitpid(child, 0)
+    for line in shown.decode("utf-8", "replace").splitlines():
+        screen.say(f"    {line.rstrip()}")
 
 
 def _run(screen: Screen, command: str) -> int:

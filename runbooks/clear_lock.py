@@ -1,0 +1,482 @@
+"""*Lock Files*: what holds a list up, and removing only what is safe to remove."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from runbooks import journal, locks
+from runbooks.errors import BadInputError
+from runbooks.journal import Recorded
+from runbooks.locks import START_MAILMANCTL, Lock, Observation, Verdict
+from runbooks.mailman import Installation, Site, as_mailmans_user, unknown_list
+from runbooks.procedure import Outcome, Procedure, Step, Trouble
+from runbooks.session import Event
+
+_MODULES = ("locks", "clearing")
+
+#: Names of claims that a run looks for, to see who takes a lock next.
+_MOST_WAITERS = 100
+
+
+# -- by command ---------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Found:
+    """A lock, or a file that was left behind, and the site that it is of."""
+
+    site: Site
+    lock: Lock
+
+    @property
+    def is_lock(self) -> bool:
+        """Whether it holds somebody up; otherwise it was only left behind."""
+        return self.lock.files[0] == self.lock.name
+
+    @property
+    def label(self) -> str:
+        """The list, or the lock where that is no list's; of what was left behind, the file."""
+        return (self.lock.list or self.lock.name) if self.is_lock else self.lock.files[0]
+
+
+@dataclass
+class Look:
+    """What the lock folders of an installation hold."""
+
+    sites: tuple[Site, ...]
+    #: every lock of a site, and what belongs to none
+    locks: dict[str, list[Lock]] = field(default_factory=dict)
+    #: lock folders that could not be read, and why
+    failed: dict[str, str] = field(default_factory=dict)
+    #: the names of the lists of a site, where they were asked for
+    lists: dict[str, list[str]] = field(default_factory=dict)
+
+    def all(self) -> list[Found]:
+        """Everything, site by site."""
+        return [Found(site, lock) for site in self.sites for lock in self.locks.get(site.name, ())]
+
+    def of(self, *verdicts: Verdict) -> list[Found]:
+        """What has one of the verdicts."""
+        return [found for found in self.all() if found.lock.verdict in verdicts]
+
+
+@dataclass
+class Plan:
+    """What is to be removed, and what cannot be."""
+
+    remove: list[Found] = field(default_factory=list)
+    refused: list[Found] = field(default_factory=list)
+    #: lists that are not locked, and how many files dead processes left of their locks
+    free: list[tuple[Site, str, int]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a lock."""
+
+    found: Found
+    outcome: Outcome
+    detail: str = ""
+    #: the lock of the same name as it was seen afterwards; None: there was none
+    next: Lock | None = None
+
+
+@dataclass
+class Report:
+    """What a run removed, and who has the locks since."""
+
+    results: list[Result] = field(default_factory=list)
+    #: the run ended before its last lock, and why
+    ended_early: str = ""
+    recorded: Recorded | None = None
+
+    @property
+    def is_done(self) -> bool:
+        return not self.ended_early and all(result.outcome.is_done for result in self.results)
+
+
+def look(installation: Installation, sites: Sequence[Site], *, with_lists: bool = False) -> Look:
+    """See every lock of `sites`. One command; changes nothing on the host.
+
+    `with_lists`: ask for the names of the lists as well.
+    """
+    seen = Look(tuple(sites))
+
+    def hear(event: Event) -> None:
+        match event["event"]:
+            case "locks":
+                observation = Observation.from_json(event["observation"])
+                if observation.error:
+                    why = f"{observation.lock_dir}: {observation.error}"
+                    seen.failed[event["site"]] = locks.printable(why)
+                seen.locks[event["site"]] = locks.examine(observation)
+            case "lists":
+                seen.lists[event["site"]] = event["names"]
+                if event["error"]:
+                    seen.failed[event["site"]] = locks.printable(event["error"])
+
+    parameters = {
+        "action": "look",
+        "sites": [_on_host(site) for site in sites],
+        "with_lists": with_lists,
+    }
+    installation.call(_MODULES, parameters, hear)
+    return seen
+
+
+def _on_host(site: Site) -> dict[str, object]:
+    return {
+        "name": site.name,
+        "lock_dir": site.lock_dir,
+        "lock_lifetime": site.lock_lifetime,
+        "list_dir": site.list_dir,
+    }
+
+
+def site_of(seen: Look, name: str) -> Site:
+    """The site of a list, or of a lock that is no list's.
+
+    A list that was removed while it was locked is known by its lock. Raises BadInputError
+    for a name that no site has, or several.
+    """
+    having = [
+        site
+        for site in seen.sites
+        if name in seen.lists.get(site.name, ()) or _of_name(seen, site, name)
+    ]
+    if len(having) > 1:
+        names = [site.name for site in having]
+        raise BadInputError(
+            f"{name} is on the sites {', '.join(names[:-1])} and {names[-1]}:"
+            f" say which, with {' or '.join(f'--site {site}' for site in names)}"
+        )
+    if not having:
+        for site, why in seen.failed.items():
+            raise BadInputError(f"there is no list {name!r} that could be seen ({site}: {why})")
+        raise unknown_list(name, [one for site in seen.sites for one in seen.lists[site.name]])
+    return having[0]
+
+
+def _of_name(seen: Look, site: Site, name: str) -> list[Lock]:
+    found = seen.locks.get(site.name, [])
+    lock = locks.find(found, name)
+    return [lock] if lock else locks.left_behind(found, name)
+
+
+def plan(seen: Look, names: Iterable[str]) -> Plan:
+    """What to do about the locks of the lists `names`.
+
+    Raises BadInputError for a name that no site has, or several.
+    """
+    made = Plan(failed=seen.failed)
+    for name in names:
+        site = site_of(seen, name)
+        found = seen.locks.get(site.name, [])
+        lock = locks.find(found, name)
+        if lock is None:
+            made.free.append((site, name, len(locks.left_behind(found, name))))
+        elif locks.removable(lock):
+            made.remove.append(Found(site, lock))
+        else:
+            made.refused.append(Found(site, lock))
+    return made
+
+
+def plan_stale(seen: Look) -> Plan:
+    """What to do about everything that was left behind, on every site that was looked at."""
+    made = Plan(failed=seen.failed)
+    for found in seen.of(Verdict.STALE, Verdict.DEBRIS):
+        (made.remove if locks.removable(found.lock) else made.refused).append(found)
+    return made
+
+
+def clear(
+    installation: Installation,
+    to_remove: Sequence[Found],
+    arguments: Sequence[str] = (),
+    on_removal: Callable[[], None] = lambda: None,
+) -> Report:
+    """Remove locks, read back, and see who has them next. One command.
+
+    Each is looked at again on the host, and left alone when anything about it has changed.
+    `arguments`: the command line, for the journal. Raises JournalError when that cannot be
+    written; then nothing was changed.
+    """
+    report = Report()
+    answers: dict[tuple[str, str], Event] = {}
+    taken: dict[tuple[str, str], Lock] = {}
+    after: dict[str, list[Lock]] = {}
+
+    def hear(event: Event) -> None:
+        match event["event"]:
+            case "removal":
+                answers[event["site"], event["files"][0]] = event
+                on_removal()
+            case "taken" | "after":
+                seen = locks.examine(Observation.from_json(event["observation"]))
+                if event["event"] == "after":
+                    after[event["site"]] = seen
+                for name in event.get("locks", ()):
+                    now = next((lock for lock in seen if lock.files[0] == name), None)
+                    if now:
+                        taken[event["site"], name] = now
+            case "recorded" | "unrecorded":
+                report.recorded = journal.heard(event) or report.recorded
+                report.ended_early = journal.stopped_why(event) or report.ended_early
+            case "stopped":
+                report.ended_early = report.ended_early or "interrupted"
+
+    sites = list({found.site.name: found.site for found in to_remove}.values())
+    parameters: dict[str, object] = {
+        "action": "clear",
+        "sites": [
+            {
+                **_on_host(site),
+                "locks": [_order(found) for found in to_remove if found.site.name == site.name],
+            }
+            for site in sites
+        ],
+        "journal": journal.parameters(
+            installation, "clear-lock", arguments or ("clear-lock",), sites=sites
+        ),
+    }
+    try:
+        installation.call(("journal", *_MODULES), parameters, hear)
+    except KeyboardInterrupt:
+        report.ended_early = report.ended_early or "interrupted"
+    for found in to_remove:
+        answer = answers.get((found.site.name, found.lock.files[0]))
+        if answer is not None:
+            now = after.get(found.site.name)
+            who = taken.get((found.site.name, found.lock.name))
+            report.results.append(_result(found, answer, now, who))
+    return report
+
+
+def _order(found: Found) -> dict[str, object]:
+    lock, time = found.lock, found.lock.observation.time
+    waiters = [waiter.claim for waiter in lock.waiters]
+    return {
+        **lock.order(),
+        "label": found.label,
+        "waiters": [claim.name for claim in waiters[:_MOST_WAITERS]],
+        # For the journal. Not the command lines of processes: they may hold a password.
+        "evidence": [
+            locks.describe(lock),
+            lock.reason,
+            *(f"process {w.claim.pid} waited since {time(w.since_ns)}" for w in lock.waiters[:5]),
+        ],
+    }
+
+
+def _result(
+    found: Found, answer: Event, after: Sequence[Lock] | None, taken: Lock | None
+) -> Result:
+    """What became of a lock: what the host says it did, and what was seen there afterwards."""
+    if after is None:
+        return Result(found, Outcome.ERROR, _said(answer, "it was not looked at again afterwards"))
+    # A new file may have the number of the old one.
+    old = found.lock.entry
+    still = any(
+        (lock.entry.file, lock.entry.content) == (old.file, old.content)
+        and set(lock.files) & set(found.lock.files)
+        for lock in after
+    )
+    now = taken or next((lock for lock in after if lock.files[0] == found.lock.name), None)
+    match answer["result"]:
+        case "removed" if still:
+            return Result(found, Outcome.ERROR, "it was removed, and is there again", now)
+        case "removed":
+            return Result(found, Outcome.CLEARED, next=now)
+        # Broken by Mailman itself, or removed by somebody else: it is no longer in the way.
+        case "gone":
+            return Result(found, Outcome.GONE, "somebody else removed it just now", now)
+        case "changed" if not still:
+            return Result(found, Outcome.GONE, "somebody else removed it just now", now)
+        case "refused" | "changed":
+            return Result(found, Outcome.REFUSED, _said(answer), now)
+    return Result(found, Outcome.ERROR, _said(answer), now)
+
+
+def _said(answer: Event, fallback: str = "") -> str:
+    return locks.printable(answer["reason"] or fallback)
+
+
+# -- by hand ------------------------------------------------------------------------------
+
+#: By how many seconds a process must be younger than a lock not to be its holder, by hand: a
+#: clock that was set since moves the one and not the other.
+_DOUBT = 20
+
+
+def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The procedure by hand.
+
+    `arguments`: ``list``; ``site``, the name of its site, the first one when missing.
+    """
+    name = arguments["list"]
+    sites = {site.name: site for site in installation.sites}
+    site = sites[arguments["site"]] if arguments.get("site") else installation.sites[0]
+    path = f"{site.lock_dir}/{name}.lock"
+    claim = f"{path}.{installation.hostname}.{{PID:4711}}.{{SEQ:0}}"
+    # `stat` and `ps` of any Debian; no process id is known when this is printed.
+    read = (
+        f"lock={shlex.quote(path)}\n"
+        'claim=$(cat "$lock") && pid=${claim%.*} && pid=${pid##*.} &&\n'
+    )
+    listed = f"-rw-rw-r-- 2 {site.user} {site.group} {{NUMBER:66}} {{TIME:{_EXPIRY}}}"
+    return (
+        Step(
+            "see-lock",
+            "See the lock",
+            f"``{name}.lock`` is there: somebody has the list. The other name of the same file"
+            " (the number behind the permissions is 2) is the *claim* of whoever that is. The"
+            " time lies in the future: until then nobody else gets the list. A claim with a 1"
+            " is that of a process that waits, or was killed while it did.",
+            f"ls -l --time-style=full-iso {shlex.quote(path)}*",
+            f"{listed} {path}\n{listed} {claim}",
+        ),
+        Step(
+            "read-lock",
+            "Read who has it",
+            "The lock's content is the path of the claim. Read its name from the right: a number,"
+            " the process id, the host; host and list may have dots in their names.",
+            f"cat {shlex.quote(path)}; echo",
+            claim,
+        ),
+        Step(
+            "find-holder",
+            "Find out whether that process runs, and is the one that took the lock",
+            "A process that is shown and started before the lock was taken has it, even if it is"
+            " stopped (``T``): **stop here**. It works, or it hangs; end it if it must go, and"
+            " begin again. A process that started after the lock was taken only has the id of the"
+            " one that died. If the claim names another host than this one, look there: here its"
+            " id means nothing.",
+            f"{read}"
+            'LC_ALL=C date -d "@$(stat -c %Z "$lock")" \\\n'
+            '  "+taken on %a %b %e %T %Y, and this is $(uname -n):" &&\n'
+            '{ ps -o stat= -o lstart= -o args= -p "$pid" ||\n'
+            '  echo "no process here has the id $pid"; }',
+            f"taken on {{TIME:Wed May  1 05:28:14 2024}}, and this is {installation.hostname}:\n"
+            "no process here has the id {PID:4711}",
+        ),
+        Step(
+            "remove-lock",
+            "Remove the lock and its claim",
+            "In the order in which Mailman breaks a lock: its expiry is pushed forward, so that no"
+            " waiting process breaks it in the same moment, then the lock goes, then the claim."
+            " The command looks again first, and leaves alone what a process may still have.",
+            f"{read}"
+            'if [ "${claim##*/}" != "${lock##*/}.$(uname -n).$pid.${claim##*.}" ] ||\n'
+            '  ! [ "$pid" -gt 0 ] || ! [ "$lock" -ef "${lock%/*}/${claim##*/}" ]; then\n'
+            '  echo "left alone: it is not a lock of this host, $(uname -n)"\n'
+            'elif [ -e "/proc/$pid" ] && ! [ "$(ps -o etimes= -p "$pid")" -lt \\\n'
+            f'  "$(($(date +%s) - $(stat -c %Z "$lock") - {_DOUBT}))" ]; then\n'
+            '  echo "left alone: process $pid may have it"\n'
+            'elif touch -d \'+1 hour\' "$lock" && [ "$(cat "$lock")" = "$claim" ] &&\n'
+            '  rm "$lock" "${lock%/*}/${claim##*/}"; then\n'
+            '  echo "removed"\n'
+            "fi",
+            "removed",
+        ),
+        Step(
+            "lock-again",
+            "See that the list goes on",
+            "The list is locked and let go of, with Mailman's own code. Who was waiting comes"
+            " first: it waits up to ten seconds.",
+            as_mailmans_user(
+                installation,
+                site,
+                installation.interpreter,
+                "-c",
+                f"import sys; sys.path.insert(0, {_quoted(installation.bin)}); import paths;"
+                " from Mailman.MailList import MailList;"
+                f" m = MailList({_quoted(name)}, lock=0); m.Lock(timeout=10); m.Unlock();"
+                f" print({_quoted(f'{name}: can be locked')})",
+            ),
+            f"{name}: can be locked",
+        ),
+    )
+
+
+def _quoted(text: str) -> str:
+    """A string for Python, 2 or 3, that a shell needs no quoting within."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+_EXPIRY = "2024-05-01 10:28:14.060000000 +0000"
+
+#: What a terminal shows of ``runbook clear-lock`` on the installation of the docs.
+_SHOWS = (
+    "{ANY:lists} · Mailman {VERSION:2.1.39} · 2 sites, {NUMBER:7} lists\n"
+    "  openstack-foo (openstack)  locked since {TIME:05:28} by process {PID:4711} on lists,"
+    " which no longer runs\n"
+    "    openstack-foo.lock and openstack-foo.lock.lists.{PID:4711}.{SEQ:0}"
+    " in /srv/mailman/openstack/locks\n"
+    "    inode {NUMBER:131}, link count 2, taken {TIME:05:28}, expires {TIME:10:28}\n"
+    "    no process has the id {PID:4711}\n"
+    "Remove 1 stale lock? [y/N] {ANSWER:y}\n"
+    "1 stale lock removed and read back:\n"
+    "  openstack-foo (openstack)  nobody has it now; nobody waited for it\n"
+    "recorded as {RUN:20240501-120301-4f9a1c}"
+    " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
+)
+
+
+def _command(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+    return ("clear-lock", arguments["list"])
+
+
+PROCEDURE = Procedure(
+    name="clear-lock",
+    title="Lock Files",
+    when=(
+        "A list stops handling mail, or a command says that a list is locked. Whoever works on a"
+        " list locks it, for five hours at most. When that process dies, killed or with the"
+        " host, its lock stays, and everybody else waits until it expires. The locks of a site"
+        " are in the folder ``locks`` beside its lists."
+    ),
+    steps=steps,
+    command=_command,
+    shows=_SHOWS,
+    troubles=(
+        Trouble(
+            "The process runs and has the lock",
+            "Then the lock is no mistake. See what it does (``ps``, ``strace -p``). If it hangs,"
+            " end it with ``kill`` and begin again: it lets go of the lock, or leaves a stale one.",
+        ),
+        Trouble(
+            "The claim names another host",
+            "Several hosts share the folder, or the host was renamed. A process id means something"
+            " on that host alone: look there, with that host's ``runbook locks``. A host that no"
+            " longer exists has no processes; its lock ends when it expires.",
+        ),
+        Trouble(
+            "Only the lock was removed, and not its claim",
+            "The list is free. The claim stays in the folder for good and does no harm;"
+            " ``runbook clear-lock --stale`` removes it, and those of processes that were killed"
+            " while they waited.",
+        ),
+        Trouble(
+            "No list handles mail, and there is a lock ``master-qrunner``",
+            "That one is of ``mailmanctl``, which has it for as long as it runs. After a crash it"
+            f" stays, and ``mailmanctl start`` exits with status 0 and starts nothing:"
+            f" ``{START_MAILMANCTL}`` removes it and starts.",
+        ),
+        Trouble(
+            "The list is locked again a minute later, by a process that is gone as well",
+            "Something dies each time it works on the list. ``logs/error`` of the site names it;"
+            " a message in ``qfiles/shunt`` or ``qfiles/in`` may be what it dies of.",
+        ),
+        Trouble(
+            "Nobody knows whether the process is the holder, since the clock was set",
+            "Times of processes follow the clock, those of files do not. ``runbook clear-lock``"
+            " takes that into account, and refuses when in doubt. The lock ends when it expires.",
+        ),
+    ),
+    example={"list": "openstack-foo", "site": "openstack"},
+)

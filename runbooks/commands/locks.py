@@ -1,0 +1,436 @@
+"""``runbook locks`` and ``runbook clear-lock``."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+import click
+
+from runbooks.commands import options
+from runbooks.errors import BadInputError
+
+if TYPE_CHECKING:
+    from runbooks.clear_lock import Found, Look, Plan, Report, Result
+    from runbooks.console import Screen
+    from runbooks.locks import Lock
+    from runbooks.mailman import Installation, Site
+
+#: Seconds between two looks, with --watch.
+INTERVAL = 2.0
+
+
+# -- runbook locks ------------------------------------------------------------------------
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  runbook locks
+  runbook locks --watch --host ssh://root@lists.example.org
+  runbook locks --json --site openstack
+"""
+)
+@options.sites
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@options.together(options.host, options.json)
+def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) -> int:
+    """Show every lock of every site: who has it, since when, who waits.
+
+    held     its process runs, and started before the lock was taken
+    stale    its process is gone: runbook clear-lock removes it
+    expired  its process runs, and its time is over: Mailman breaks it
+    foreign  its process is on another host
+    debris   a file of a process that died waiting; it holds nobody up
+
+    Exit status 1 when a lock is stale, or when a folder could not be read.
+    """
+    from runbooks import clear_lock
+    from runbooks.console import Screen
+
+    screen = Screen(as_json)
+    installation = options.installation(host_spec, screen)
+    installation.check_user()
+    chosen = installation.choose_sites(sites)
+
+    def look() -> Look:
+        return clear_lock.look(installation, chosen)
+
+    with screen.busy("looking at the locks"):
+        seen = look()
+    if watch:
+        return _watch(screen, installation, seen, look)
+    _show_locks(screen, installation, seen)
+    return _status(seen)
+
+
+def _status(seen: Look) -> int:
+    from runbooks.locks import Verdict
+
+    return 1 if seen.failed or seen.of(Verdict.STALE) else 0
+
+
+def _watch(screen: Screen, installation: Installation, seen: Look, look: object) -> int:
+    """Look again and again. Ctrl-C ends it with the status of the last look."""
+    import sys
+    import time
+    from contextlib import suppress
+
+    assert callable(look)
+    if screen.as_json or not sys.stdout.isatty():
+        with suppress(KeyboardInterrupt):
+            while True:
+                _show_locks(screen, installation, seen)
+                time.sleep(INTERVAL)
+                seen = look()
+        return _status(seen)
+    from rich.live import Live
+    from rich.text import Text
+
+    def picture() -> Text:
+        with screen.console.capture() as shown:
+            _show_locks(screen, installation, seen)
+            screen.say(f"  every {INTERVAL:g} s; Ctrl-C ends it", style="dim")
+        return Text.from_ansi(shown.get(), no_wrap=True)
+
+    with (
+        suppress(KeyboardInterrupt),
+        Live(picture(), console=screen.console, auto_refresh=False) as live,
+    ):
+        while True:
+            time.sleep(INTERVAL)
+            seen = look()
+            live.update(picture(), refresh=True)
+    return _status(seen)
+
+
+def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
+    from runbooks.console import many
+    from runbooks.locks import Verdict
+
+    screen.say(installation.title, style="bold")
+    everything = seen.all()
+    rows = []
+    for found in everything:
+        if found.lock.verdict is not Verdict.DEBRIS:
+            rows.append((*_name(found.lock, found.site, installation), *_columns(found.lock)))
+    if rows:
+        head = ("LIST", "SITE") if len(installation.sites) > 1 else ("LIST",)
+        titles = (*head, "VERDICT", "HOLDER", "SINCE", "EXPIRES", "WAITING")
+        screen.table([titles, *rows])
+    elif not seen.failed:
+        screen.say("nothing is locked")
+    for found in seen.of(Verdict.MALFORMED):
+        screen.say(f"{found.label} ({found.site.name}): {found.lock.reason}", style="yellow")
+    for site, why in seen.failed.items():
+        screen.say(f"the locks of {site} cannot be seen: {why}", style="red")
+    stale, debris = seen.of(Verdict.STALE), seen.of(Verdict.DEBRIS)
+    if debris:
+        screen.say(f"{many(len(debris), 'file')} left behind by processes that no longer run")
+    for line in _advice(installation, stale, bool(debris)):
+        screen.say(f"  → {line}", style="cyan")
+    for found in everything:
+        screen.object(host=installation.host.spec, site=found.site.name, **found.lock.as_json())
+    for site, why in seen.failed.items():
+        screen.object(host=installation.host.spec, site=site, error=why)
+    counts: dict[str, int] = {}
+    for found in everything:
+        counts[found.lock.verdict.value] = counts.get(found.lock.verdict.value, 0) + 1
+    screen.object(summary=counts)
+
+
+def _name(lock: Lock, site: Site, installation: Installation) -> tuple[str, ...]:
+    name = lock.list or lock.name
+    return (name, site.name) if len(installation.sites) > 1 else (name,)
+
+
+def _columns(lock: Lock) -> tuple[str, ...]:
+    time = lock.observation.time
+    claim = lock.claim
+    holder = f"process {claim.pid} on {claim.host}" if claim else "?"
+    if lock.process and lock.process.command and lock.verdict.value in ("held", "expired"):
+        holder += f": {_cut(_short_command(lock.process.command), 40)}"
+    first = lock.waiters[0] if lock.waiters else None
+    waiting = ""
+    if first:
+        waiting = f"process {first.claim.pid} since {time(first.since_ns)}"
+        if len(lock.waiters) > 1:
+            waiting = f"{len(lock.waiters):,} processes, the first since {time(first.since_ns)}"
+    elif lock.verdict.value == "waiting":
+        waiting, holder = f"{holder} since {time(lock.taken_ns)}", ""
+    if lock.verdict.value == "waiting":
+        return lock.verdict.value, holder, "", "", waiting
+    return lock.verdict.value, holder, time(lock.taken_ns), time(lock.expires_ns), waiting
+
+
+def _short_command(command: str) -> str:
+    """A command line without the interpreter and the folder of the program."""
+    words = command.split(" ")
+    if len(words) > 1 and words[0].rpartition("/")[2].startswith("python"):
+        words = [word for word in words[1:] if not word.startswith("-")] or words
+    return " ".join([words[0].rpartition("/")[2], *words[1:]])
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _advice(installation: Installation, stale: list[Found], debris: bool) -> list[str]:
+    from runbooks.locks import MASTER, removable
+
+    option = installation.host.option
+    names = [found for found in stale if removable(found.lock)]
+    if debris or len(names) > 3:
+        return [f"runbook clear-lock --stale{option}"]
+    lines = []
+    for found in names:
+        site = _site_option(installation, found.site, [other.label for other in names])
+        lines.append(f"runbook clear-lock {shlex.quote(found.label)}{site}{option}")
+    if any(found.lock.name == MASTER for found in stale if found not in names):
+        lines.append(f"runbook clear-lock {MASTER}{option}   says how mailmanctl is started again")
+    return lines
+
+
+def _site_option(installation: Installation, site: Site, labels: list[str]) -> str:
+    return f" --site {shlex.quote(site.name)}" if len(set(labels)) < len(labels) else ""
+
+
+# -- runbook clear-lock -------------------------------------------------------------------
+
+
+@click.command(
+    "clear-lock",
+    epilog="""\b
+Examples:
+  runbook clear-lock openstack-foo
+  runbook clear-lock openstack-foo --dry-run --host ssh://root@lists.example.org
+  runbook clear-lock --stale                 every stale lock, and what dead processes left
+""",
+)
+@click.argument("lists", metavar="[LIST]...", nargs=-1)
+@click.option(
+    "--stale",
+    is_flag=True,
+    help="Every stale lock, and every file that a dead process left behind.",
+)
+@options.together(
+    options.sites,
+    options.host,
+    options.dry_run,
+    options.yes,
+    options.explain,
+    options.json,
+)
+def clear_lock(
+    lists: tuple[str, ...],
+    stale: bool,
+    sites: tuple[str, ...],
+    host_spec: str,
+    dry_run: bool,
+    yes: bool,
+    explain: bool,
+    as_json: bool,
+) -> int:
+    """Remove the lock of each LIST, if the process that took it is gone.
+
+    Shows what that rests on, asks, removes the lock and its claim, reads back, and shows
+    who has the list next. A lock that a process has is never removed.
+    """
+    from runbooks import clear_lock as procedure
+    from runbooks.console import Screen
+    from runbooks.mailman import list_name
+
+    if bool(lists) == stale:
+        raise click.UsageError("name the lists, or say --stale for all that is left behind")
+    if stale and explain:
+        raise click.UsageError("--explain is for one list: name it instead of --stale")
+    names = tuple(dict.fromkeys(list_name(name) for name in lists))
+    screen = Screen(as_json)
+    installation = options.installation(host_spec, screen)
+    installation.check_user()
+    chosen = installation.choose_sites(sites)
+    with screen.busy("looking at the locks"):
+        seen = procedure.look(installation, chosen, with_lists=not stale)
+    if explain:
+        return _explain(screen, installation, seen, names)
+    plan = procedure.plan_stale(seen) if stale else procedure.plan(seen, names)
+    screen.say(installation.title, style="bold")
+    _show_plan(screen, installation, plan, stale)
+    if dry_run or not plan.remove:
+        _objects(screen, installation, plan, planned=dry_run)
+        if dry_run:
+            screen.say("dry run: nothing was changed")
+        return 1 if plan.refused or plan.failed else 0
+    options.permission(screen, f"Remove {_what(plan.remove)}?", yes)
+    with screen.busy("removing, and seeing who is next"):
+        report = procedure.clear(installation, plan.remove, options.typed())
+    _show_report(screen, installation, report)
+    _objects(screen, installation, plan, report)
+    return 0 if report.is_done and not plan.refused and not plan.failed else 1
+
+
+def _explain(screen: Screen, installation: Installation, seen: Look, names: tuple[str, ...]) -> int:
+    from runbooks import clear_lock as procedure
+    from runbooks.locks import MASTER, START_MAILMANCTL
+    from runbooks.procedure import paste
+
+    screen.say(f"# {installation.title}")
+    for name in names:
+        site = procedure.site_of(seen, name)
+        if name == MASTER:
+            raise BadInputError(
+                f"{MASTER} is the lock of mailmanctl, and {START_MAILMANCTL} removes it"
+            )
+        steps = procedure.steps(installation, {"list": name, "site": site.name})
+        for number, step in enumerate(steps, 1):
+            screen.say(f"\n# {number}. {step.title}")
+            screen.say(paste(step))
+    return 0
+
+
+def _label(installation: Installation, site: Site, label: str) -> str:
+    return f"{label} ({site.name})" if len(installation.sites) > 1 else label
+
+
+def _what(to_remove: list[Found]) -> str:
+    """``2 stale locks and 3 files left behind``"""
+    from runbooks.console import many
+
+    debris = sum(not found.is_lock for found in to_remove)
+    stale = len(to_remove) - debris
+    parts = [many(stale, "stale lock")] if stale else []
+    if debris:
+        parts.append(f"{many(debris, 'file')} left behind")
+    return " and ".join(parts)
+
+
+#: Of what was left behind so many files are shown one by one.
+_MOST_DEBRIS = 20
+
+
+def _show_plan(screen: Screen, installation: Installation, plan: Plan, stale: bool) -> None:
+    from runbooks import locks
+    from runbooks.console import many
+
+    debris = [found for found in plan.remove if not found.is_lock]
+    for found in plan.remove:
+        if found.is_lock:
+            label = _label(installation, found.site, found.label)
+            screen.say(f"  {label}  {locks.describe(found.lock)}")
+            for line in found.lock.evidence:
+                screen.say(f"    {line}", style="dim")
+    screen.table(
+        [
+            (
+                _label(installation, found.site, found.lock.list or found.lock.name),
+                f"{locks.describe(found.lock)}: {found.label}",
+            )
+            for found in debris[:_MOST_DEBRIS]
+        ]
+    )
+    if len(debris) > _MOST_DEBRIS:
+        screen.say(f"  … and {many(len(debris) - _MOST_DEBRIS, 'more file')} left behind")
+    for site, name, left in plan.free:
+        note = ""
+        if left:
+            note = (
+                f"; dead processes left {many(left, 'file')} of its lock, which hold nobody up"
+                f" (runbook clear-lock --stale{installation.host.option})"
+            )
+        screen.say(f"{_label(installation, site, name)} is not locked{note}", style="green")
+    if stale and not (plan.remove or plan.refused or plan.failed):
+        screen.say("nothing is stale, and nothing was left behind", style="green")
+    if plan.refused:
+        screen.say(f"{many(len(plan.refused), 'lock')} not to be removed:", style="yellow")
+    screen.table(
+        [
+            (
+                _label(installation, found.site, found.label),
+                f"{locks.describe(found.lock)}\n{_capital(locks.refusal(found.lock) or '')}",
+            )
+            for found in plan.refused
+        ]
+    )
+    for name, why in plan.failed.items():
+        screen.say(f"the locks of {name} cannot be seen: {why}", style="red")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _show_report(screen: Screen, installation: Installation, report: Report) -> None:
+    from runbooks.procedure import Outcome
+
+    cleared = [r.found for r in report.results if r.outcome is Outcome.CLEARED]
+    gone = sum(r.outcome is Outcome.GONE for r in report.results)
+    not_done = [r for r in report.results if not r.outcome.is_done]
+    parts = [f"{_what(cleared)} removed and read back"] if cleared else []
+    if gone:
+        parts.append(f"{gone:,} removed by somebody else")
+    if not_done:
+        parts.append(f"{len(not_done):,} not removed")
+    rows = [
+        (_label(installation, result.found.site, result.found.label), _became(result))
+        for result in report.results
+        if result.found.is_lock or not result.outcome.is_done
+    ]
+    if parts:
+        end = ":" if rows else ""
+        screen.say(", ".join(parts) + end, style="yellow" if not_done else "green")
+    screen.table(rows)
+    if report.ended_early:
+        screen.say(
+            f"{report.ended_early}: locks not named here were not touched;"
+            " the same command completes it",
+            style="red",
+        )
+    options.recorded(screen, installation, report.recorded)
+
+
+def _became(result: Result) -> str:
+    """What became of a lock, and who has it next."""
+    from runbooks import locks
+
+    number = len(result.found.lock.waiters)
+    waited = {0: "nobody", 1: "1 process"}.get(number, f"{number:,} processes")
+    if result.next is not None:
+        now = f"now {locks.describe(result.next)}"
+    else:
+        now = f"nobody has it now; {waited} waited for it"
+    if not result.found.is_lock:
+        now = ""
+    return "; ".join(part for part in (result.detail, now) if part)
+
+
+def _objects(
+    screen: Screen,
+    installation: Installation,
+    plan: Plan,
+    report: Report | None = None,
+    *,
+    planned: bool = False,
+) -> None:
+    from runbooks import locks
+
+    host = installation.host.spec
+    counts: dict[str, int] = {}
+
+    def tell(site: str, outcome: str, detail: str, **more: object) -> None:
+        counts[outcome] = counts.get(outcome, 0) + 1
+        screen.object(host=host, site=site, outcome=outcome, detail=detail, **more)
+
+    for site, name, left in plan.free:
+        tell(site.name, "free", "it is not locked", list=name, left_behind=left)
+    for found in plan.refused:
+        detail = locks.refusal(found.lock) or ""
+        tell(found.site.name, "refused", detail, **found.lock.as_json())
+    for found in plan.remove if planned else ():
+        tell(found.site.name, "planned", locks.describe(found.lock), **found.lock.as_json())
+    for result in report.results if report else ():
+        after = result.next.as_json() if result.next else None
+        lock = result.found.lock.as_json()
+        tell(result.found.site.name, result.outcome.value, result.detail, **lock, next=after)
+    for name, why in plan.failed.items():
+        tell(name, "error", why)
+    screen.object(summary=counts)

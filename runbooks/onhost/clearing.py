@@ -1,0 +1,170 @@
+# What `runbook locks` and `runbook clear-lock` do on the host: look, remove, see who is next.
+#
+# Python 2.7 and 3, standard library alone. What may be removed was decided elsewhere, on what
+# was seen; locks.py sees to it that nothing else is. Here: the record of the run, the order
+# of things, and the look afterwards.
+#
+# A list need not exist any more for its lock to be in the way: rmlist does not ask who holds it.
+from __future__ import print_function
+
+import os
+import signal
+import time
+
+import locks
+
+# Seconds for which a process that was waiting for a lock is given to take it. Mailman sleeps
+# up to two between two tries.
+PATIENCE = 5.0
+# Seconds between two looks at who took it.
+INTERVAL = 0.02
+# What a folder holds that is a list.
+STATES = ("config.pck", "config.pck.last", "config.db", "config.db.last")
+
+
+def names_of_lists(folder):
+    """The names of the lists there are, and why they cannot be told or None."""
+    try:
+        names = os.listdir(locks.as_bytes(folder))
+    except OSError as e:
+        return [], "%s: %s" % (folder, os.strerror(e.errno))
+    states = [state.encode("ascii") for state in STATES]
+    found = [name for name in sorted(names) if any(
+        os.path.exists(os.path.join(locks.as_bytes(folder), name, state)) for state in states)]
+    return [locks.as_text(name)[0] for name in found], None
+
+
+def moment(ns):
+    return None if ns is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ns // 10 ** 9))
+
+
+def observe(site, emit, event, **more):
+    emit(dict(more, event=event, site=site["name"],
+              observation=locks.observe(site["lock_dir"], site["lock_lifetime"])))
+
+
+def look(parameters, emit):
+    for site in parameters["sites"]:
+        observe(site, emit, "locks")
+        if parameters["with_lists"]:
+            names, error = names_of_lists(site["list_dir"])
+            emit({"event": "lists", "site": site["name"], "names": names, "error": error})
+
+
+class Clearing(object):
+    """One run: what was removed, on record, and whether it was asked to stop."""
+
+    def __init__(self, parameters, emit):
+        self.parameters = parameters
+        self.emit = emit
+        self.record = None
+        self.stopped = False
+
+    def stop(self, signum, frame):
+        self.stopped = True
+
+    def stopping(self):
+        self.stopped = self.stopped or self.emit.stopping()
+        return self.stopped
+
+    def begin(self):
+        """Begin the record; whether the run may go on."""
+        import journal
+        try:
+            self.record = journal.begin(self.parameters["journal"], self.emit)
+        except journal.JournalError as e:
+            self.emit({"event": "unrecorded", "why": str(e), "begun": False})
+            return False
+        return True
+
+    def recorded(self, step, *arguments, **kept):
+        """Have the record take a step; whether it did. Without a record nothing more is begun."""
+        if self.record is None:
+            return False
+        try:
+            getattr(self.record, step)(*arguments, **kept)
+            return True
+        except Exception as e:
+            self.record, self.stopped = None, True
+            self.emit({"event": "unrecorded", "why": str(e), "begun": True})
+            return False
+
+    def run(self):
+        if not self.begin():
+            return
+        waited_for = []
+        for site in self.parameters["sites"]:
+            waited_for += [(site, order) for order in self.remove(site)]
+        self.recorded("end", "interrupted" if self.stopped else "done")
+        self.follow(waited_for)
+        for site in self.parameters["sites"]:
+            observe(site, self.emit, "after")
+        if self.stopped:
+            self.emit({"event": "stopped"})
+
+    def remove(self, site):
+        """Remove from one folder. The orders that were carried out and have waiters."""
+        def key(order):
+            return [locks.as_bytes(name) for name in order["files"]]
+
+        # In the order that locks.remove() would choose for all of them.
+        rest = sorted(site["locks"], key=key)
+        freed = []
+        while rest and not self.stopping():
+            batch, rest = rest[:locks.AT_A_TIME], rest[locks.AT_A_TIME:]
+            for order in batch:
+                self.recorded("begin_list", site["name"], order["label"])
+            if not self.recorded("flush"):
+                break
+            # They come in the same order.
+            for order, answer in zip(batch, locks.remove(site["lock_dir"], batch)):
+                self.note(site, order, answer)
+                self.emit(dict(answer, event="removal", site=site["name"], label=order["label"]))
+                if answer["result"] == "removed" and order["waiters"]:
+                    freed.append(order)
+            self.recorded("flush")
+        return freed
+
+    def note(self, site, order, answer):
+        """Put on record what was there and what became of it."""
+        outcome = {"removed": "cleared"}.get(answer["result"], answer["result"])
+        self.recorded(
+            "done", site["name"], order["label"], outcome, answer["reason"] or "",
+            files=answer["removed"] or answer["files"], content=answer["content"],
+            inode=answer["inode"], owner=answer["uid"], taken=moment(answer["ctime_ns"]),
+            expires=moment(answer["mtime_ns"]), evidence=order["evidence"])
+
+    def follow(self, waited_for):
+        """See who of those that waited takes each lock."""
+        deadline = time.time() + PATIENCE
+        while waited_for and time.time() < deadline and not self.stopping():
+            taken = {}
+            still = []
+            for site, order in waited_for:
+                def there(name):
+                    return os.path.lexists(os.path.join(site["lock_dir"], name))
+
+                if there(order["lock"]):
+                    taken.setdefault(site["name"], (site, []))[1].append(order["lock"])
+                elif any(there(name) for name in order["waiters"]):
+                    still.append((site, order))
+            for site, names in taken.values():
+                observe(site, self.emit, "taken", locks=names)
+            waited_for = still
+            locks.pause(INTERVAL)
+
+
+def run(parameters, emit):
+    """`action`: "look" or "clear". A site: "name", "lock_dir", "lock_lifetime", "list_dir".
+
+    look   events "locks" with an observation, and with `with_lists` "lists" with the names
+    clear  a site's "locks" are orders for locks.remove(), with "label" (for the record),
+           "waiters" (names of claims) and "evidence" (for the record). Events "removal" for each,
+           "taken" when one that waited has a lock, "after" with an observation for each site
+    """
+    if parameters["action"] == "look":
+        return look(parameters, emit)
+    work = Clearing(parameters, emit)
+    for name in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+        signal.signal(name, work.stop)
+    return work.run()
