@@ -6,19 +6,20 @@ import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runbooks import journal
 from runbooks.addresses import Entry
 from runbooks.errors import BadInputError, LostError
 from runbooks.expected import MORE
-from runbooks.journal import Recorded
 from runbooks.mailman import Installation, Site, unknown_list
 from runbooks.mailman import as_mailman as as_mailman
 from runbooks.onhost import source
 from runbooks.procedure import File, Outcome, Procedure, Step, Trouble
 from runbooks.target import TIMEOUT, LockEvidence
 from runbooks.target import Target as Target
+
+if TYPE_CHECKING:
+    from runbooks.journal import Recorded
 
 _MODULES = ("journal", "lists", "locks", "ban", "banning")
 
@@ -216,6 +217,8 @@ def change(
     `arguments`: the command line, for the journal. Raises JournalError when that cannot be
     written; then nothing was changed.
     """
+    from runbooks import journal
+
     report = Report()
     evidence = LockEvidence()
     names: dict[str, list[str]] | None = None

@@ -126,8 +126,7 @@ class Host:
         """
         events: list[Event] = []
         listener = on_event or events.append
-        if self._session is None or not self._session.alive:
-            self._session = self._connect(interpreter)
+        self.connect(interpreter)
         if self._session is not None:
             self._session.run(program, listener, secret)
         elif secret:
@@ -137,6 +136,14 @@ class Host:
         else:
             self._run_at_once(program, interpreter, listener)
         return events
+
+    def connect(self, interpreter: str) -> None:
+        """Begin to connect, unless that was done. Does not wait for the host.
+
+        Whatever is done before the first `run` costs no time.
+        """
+        if self._session is None or not self._session.alive:
+            self._session = self._connect(interpreter)
 
     def close(self) -> None:
         """End the connection, if there is one."""

@@ -180,20 +180,29 @@ class Installation:
         )
 
 
+def connect(host: Host) -> None:
+    """Begin to connect to the host, for `discover`, without waiting for it."""
+    host.connect(_interpreter(host))
+
+
+def _interpreter(host: Host) -> str:
+    """A script for the host that becomes the Python of its Mailman."""
+    dirs = host.mailman_dirs or USUAL_DIRS
+    look = "" if host.mailman_dirs else _LOOK_ON_PATH
+    return f"set -- {shlex.join(dirs)}\n{look}\n{_FIND_INTERPRETER}"
+
+
 def discover(host: Host) -> Installation:
     """Ask the host what Mailman 2 it has. One command; changes nothing.
 
     Raises HostError when the host does not answer, has no Mailman 2, or has one that
     does not start.
     """
-    dirs = host.mailman_dirs or USUAL_DIRS
-    look = "" if host.mailman_dirs else _LOOK_ON_PATH
-    script = f"set -- {shlex.join(dirs)}\n{look}\n{_FIND_INTERPRETER}"
     sites_file = f"{host.practice_dir}{SITES_FILE}" if host.practice_dir else SITES_FILE
-    events = host.run(Program(("installation",), {"sites_file": sites_file}), script)
+    events = host.run(Program(("installation",), {"sites_file": sites_file}), _interpreter(host))
     for event in events:
         if event["event"] == "absent":
-            raise HostError(f"{host.spec}: {_absence(event, dirs)}")
+            raise HostError(f"{host.spec}: {_absence(event, host.mailman_dirs or USUAL_DIRS)}")
         if event["event"] == "installation":
             return _installation(host, event)
     raise HostError(f"{host.spec}: the installation did not describe itself")

@@ -103,11 +103,11 @@ class Session:
             target=self.complaints.extend, args=(self.child.stderr,), daemon=True
         )
         self.drain.start()
-        self.greeting = server()
         self.lines: deque[bytes] = deque()
         self.rest = b""
         self.answered = False
         self.interrupted = False
+        self._send(server())
 
     @property
     def alive(self) -> bool:
@@ -124,8 +124,7 @@ class Session:
         heard = Heard(listener)
         try:
             with self._interruptible():
-                self._send(self.greeting + program.frame() + secret)
-                self.greeting = b""
+                self._send(program.frame() + secret)
                 self._listen(heard)
             if self.interrupted:
                 raise KeyboardInterrupt

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from runbooks import locks
-from runbooks.locks import Verdict
 from runbooks.mailman import Installation, Site
+
+if TYPE_CHECKING:
+    from runbooks.locks import Lock
 
 #: Seconds for which lists that are locked are waited for, unless told otherwise.
 TIMEOUT = 10.0
@@ -45,18 +46,25 @@ class Target:
 class LockEvidence:
     """The locks of sites with locked lists, as the on-host program saw them at its end."""
 
-    sites: dict[str, list[locks.Lock]] = field(default_factory=dict)
+    sites: dict[str, list[Lock]] = field(default_factory=dict)
 
     def hear(self, event: dict[str, Any]) -> None:
         """Take the event ``locks`` of a program over lists."""
+        # Where nothing is locked, nothing of this is needed.
+        from runbooks import locks
+
         seen = locks.Observation.from_json(event["observation"])
         self.sites[event["site"]] = locks.examine(seen)
 
-    def lock(self, site: str, name: str) -> locks.Lock | None:
+    def lock(self, site: str, name: str) -> Lock | None:
+        from runbooks import locks
+
         return locks.find(self.sites.get(site, ()), name)
 
     def describe(self, site: str, name: str) -> str:
         """``locked since 05:28 by process 83 on lists, which no longer runs``"""
+        from runbooks import locks
+
         lock = self.lock(site, name)
         if lock is None:
             return "locked by another process, which has let go of it by now"
@@ -64,8 +72,10 @@ class LockEvidence:
 
     def help(self, site: str, name: str, again: tuple[str, ...]) -> tuple[str, ...]:
         """The arguments of ``runbook`` that help. `again`: those that repeat the command."""
+        from runbooks import locks
+
         lock = self.lock(site, name)
-        if lock is None or lock.verdict in (Verdict.HELD, Verdict.EXPIRED):
+        if lock is None or lock.verdict in (locks.Verdict.HELD, locks.Verdict.EXPIRED):
             return again
         if locks.removable(lock):
             return ("clear-lock", name)

@@ -71,12 +71,14 @@ def ban(
     anybody, and lists that are created later do not have it.
     """
     from runbooks import addresses
+
+    entry = addresses.entry(address, force=force)
+    host = options.reach(host_spec)
     from runbooks import ban as procedure
     from runbooks.console import Screen
 
-    entry = addresses.entry(address, force=force)
     screen = Screen(as_json)
-    target = options.target(options.installation(host_spec, screen), sites, lists, timeout, jobs)
+    target = options.target(options.installation(host, screen), sites, lists, timeout, jobs)
     if explain:
         return _explain(screen, target, entry, "ban")
     for warning in entry.warnings:
@@ -124,12 +126,13 @@ def unban(
     (compared to the letter). A list that still refuses the address, by another entry, is
     named with that entry.
     """
+    entry = _any_entry(address)
+    host = options.reach(host_spec)
     from runbooks import ban as procedure
     from runbooks.console import Screen
 
-    entry = _any_entry(address)
     screen = Screen(as_json)
-    target = options.target(options.installation(host_spec, screen), sites, lists, timeout, jobs)
+    target = options.target(options.installation(host, screen), sites, lists, timeout, jobs)
     if explain:
         return _explain(screen, target, entry, "unban")
     with screen.busy("looking at the lists"):
@@ -161,12 +164,13 @@ def banned(
     The matching is Mailman's own, on the host. Exit status 1 only when a list could not
     be asked.
     """
+    entry = _any_entry(address)
+    host = options.reach(host_spec)
     from runbooks import ban as procedure
     from runbooks.console import Screen, many
 
-    entry = _any_entry(address)
     screen = Screen(as_json)
-    target = options.target(options.installation(host_spec, screen), sites, lists, 0, jobs)
+    target = options.target(options.installation(host, screen), sites, lists, 0, jobs)
     with screen.busy("asking the lists"):
         plan = procedure.look(target, entry, people=False)
     failed = [look for look in plan.looks if look.trouble]

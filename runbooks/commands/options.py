@@ -13,6 +13,7 @@ from runbooks.errors import BadInputError, LostError
 
 if TYPE_CHECKING:
     from runbooks.console import Screen
+    from runbooks.host import Host
     from runbooks.journal import Recorded
     from runbooks.mailman import Installation
     from runbooks.target import Target
@@ -68,13 +69,22 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-def installation(host_spec: str, screen: Screen) -> Installation:
-    """The Mailman 2 on the host that was named."""
+def reach(host_spec: str) -> Host:
+    """The host that was named. Begins to connect; what is imported meanwhile costs no time."""
     from runbooks.host import Host
+    from runbooks.mailman import connect
+
+    host = Host(host_spec)
+    click.get_current_context().call_on_close(host.close)
+    connect(host)
+    return host
+
+
+def installation(host: str | Host, screen: Screen) -> Installation:
+    """The Mailman 2 on a host, named or reached already."""
     from runbooks.mailman import discover
 
-    asked = Host(host_spec)
-    click.get_current_context().call_on_close(asked.close)
+    asked = reach(host) if isinstance(host, str) else host
     # A spinner would overwrite what ssh asks.
     with nullcontext() if asked.uses_terminal else screen.busy(f"asking {asked.name}"):
         return discover(asked)

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.resources import files
 
 #: What the interpreter on the host is started with: reads code, whose size is its
 #: argument, from standard input and runs it. Bytes are read one system call at a
@@ -41,7 +41,9 @@ exec(zlib.decompress(base64.b64decode(sys.argv[1])))
 @cache
 def source(name: str) -> str:
     """The text of the on-host program *name*, as the page prints it."""
-    return files(__name__).joinpath(f"{name}.py").read_text(encoding="utf-8")
+    # importlib.resources would take longer to load than all of these together.
+    with open(os.path.join(os.path.dirname(__file__), f"{name}.py"), encoding="utf-8") as file:
+        return file.read()
 
 
 @cache

@@ -16,6 +16,10 @@ import lists
 PYTHON2 = sys.version_info[0] == 2
 # How many of the members that a pattern matches are named.
 SHOWN = 5
+# In a pickle, text that starts with ^: behind an opcode for text and its length, or quoted.
+PATTERN_BEGINS = re.compile(
+    br"\^(?:(?<=[UC\x8c][\s\S]\^)|(?<=[TXB][\s\S]{4}\^)|(?<=\x8d[\s\S]{8}\^)"
+    br"|(?<=S['\"]\^)|(?<=V\^))")
 # Seconds in which a pattern must be matched with all members of a list.
 PATIENCE = 5
 
@@ -95,8 +99,8 @@ class Banning(object):
     def is_stranger(self, name):
         """Whether the list knows nothing of an address that is about to be banned.
 
-        Nothing is certain but a no: where neither the address nor any pattern occurs in
-        the bytes of a list's state, no entry, member or owner of it can match.
+        Nothing is certain but a no: where neither the address nor the beginning of a
+        pattern occurs in the bytes of a list's state, no entry, member or owner can match.
         """
         if self.action != "look" or self.never_strange:
             return False
@@ -106,8 +110,9 @@ class Banning(object):
                 data = f.read()
         except EnvironmentError:
             return False
-        return (self.address.encode("ascii").lower() not in data.lower() and b"^" not in data
-                and data.endswith(b".") and not os.path.lexists(os.path.join(folder, "extend.py")))
+        return (data.endswith(b".") and self.address.encode("ascii").lower() not in data.lower()
+                and not PATTERN_BEGINS.search(data)
+                and not os.path.lexists(os.path.join(folder, "extend.py")))
 
     def peek(self, name):
         """The list with the state that is on the disk: (list, what is wrong with it)."""
@@ -145,16 +150,16 @@ class Banning(object):
         """Those of `addresses` that the new entry would refuse."""
         if self.too_slow:
             raise TooSlow()
-        if self.address.startswith("^"):
-            likely = re.compile(self.address, re.IGNORECASE).search
-        else:
-            def likely(address, wanted=self.address.lower()):
-                return address.lower() == wanted
         kept, m.ban_list = m.ban_list, [self.address]
         try:
             signal.alarm(PATIENCE)
-            return sorted(set(
-                a for a in addresses if likely(a) and m.GetBannedPattern(a) is not None))
+            if self.address.startswith("^"):
+                search = re.compile(self.address, re.IGNORECASE).search
+                likely = [a for a in addresses if search(a)]
+            else:
+                wanted = self.address.lower()
+                likely = [a for a in addresses if a.lower() == wanted]
+            return sorted(set(a for a in likely if m.GetBannedPattern(a) is not None))
         except TooSlow:
             self.too_slow = True
             raise
@@ -172,6 +177,7 @@ class Banning(object):
         had = []
 
         def edit(m, address):
+            lists.clear_unfinished(m.fullpath())
             had.extend(m.ban_list)
             return self.ban.add(m, address) if self.action == "ban" else self.ban.remove(m, address)
 

@@ -15,12 +15,15 @@ import os
 import pwd
 import select
 import sys
+import time
 import traceback
 import types
 import zlib
 
 MARK = b"@@runbook "
 PYTHON2 = sys.version_info[0] == 2
+# Seconds for which events may be held, to be sent together.
+SOON = 0.05
 
 
 def retried(call, *arguments):
@@ -45,14 +48,25 @@ class Emit(object):
         self.fd = fd
         self.watch_input = watch_input
         self.ended = False
+        self.held = b""
+        self.sent = time.time()
 
     def __call__(self, event):
-        self.line(as_json(event))
+        """Send an event, and those that were held."""
+        self.hold(event)
+        self.release()
 
-    def line(self, text):
-        """Send an event that is JSON, in bytes, already."""
+    def hold(self, event):
+        """Send an event soon. On the way to the other end each write wakes several processes."""
+        self.held += MARK + as_json(event) + b"\n"
+        if not 0 <= time.time() - self.sent < SOON or len(self.held) > 32768:
+            self.release()
+
+    def release(self):
+        """Send what was held."""
+        data, self.held, self.sent = self.held, b"", time.time()
         try:
-            write_all(self.fd, MARK + text + b"\n")
+            write_all(self.fd, data)
         except OSError:
             # Nobody listens any more. The list in hand is finished all the same.
             self.ended = True
@@ -155,7 +169,7 @@ def begin():
 
 
 def run(packed, emit):
-    """Run one program, in this process."""
+    """Run one program, in this process. Sends all of its events."""
     try:
         payload = native(json.loads(zlib.decompress(packed).decode("ascii")))
         os.chdir("/")
@@ -167,6 +181,8 @@ def run(packed, emit):
     except Exception as e:
         emit({"event": "failed", "error": "%s: %s" % (type(e).__name__, e),
               "traceback": traceback.format_exc()})
+    finally:
+        emit.release()
 
 
 def run_apart(packed, emit):

@@ -18,16 +18,17 @@ import json
 import os
 import select
 import signal
+import socket
 import sys
 import time
 import traceback
 
 import locks
-from boot import as_json, ended_how, native, retried, write_all
+from boot import SOON, as_json, ended_how, native, retried, write_all
 
-# Lists that a worker has at a time: the one it works on, and the next, so that it need
-# not wait for it.
-AT_HAND = 2
+# Lists that a worker has at most: the one it works on, and those that come next, so that
+# it need not wait for them. It is given more when it has half of them.
+AT_HAND = 8
 # Workers that wait for locks at the same time. They sleep; they need no processor.
 WAITING = 32
 # Seconds for which a worker waits for one lock before it is told whether to go on.
@@ -193,6 +194,9 @@ class Run(object):
             asked = [self.start(site) for site in together]
             for worker in asked:
                 worker.give({"names": True})
+            # The others get Mailman ready in the meantime.
+            while not unknown and len(self.workers) < self.jobs:
+                self.start(together[len(self.workers) % len(together)])
             for worker in asked:
                 self.names_of(worker)
 
@@ -267,6 +271,7 @@ class Run(object):
         site, orders = worker.site, worker.orders
         how = ended_how(self.retire(worker))
         if orders:
+            clear_unfinished(os.path.join(site["list_dir"], orders[0]["list"]), worker.pid)
             self.report(site, orders.popleft()["list"], {
                 "outcome": "error", "left_lock": True,
                 "detail": "the process that worked on it was %s; it may have left a lock" % how})
@@ -278,9 +283,12 @@ class Run(object):
 
         def fill(worker):
             queue = self.queues[worker.site["name"]][1]
+            # Towards the end less, so that all come to it at the same time.
+            most = max(1, min(at_hand, len(queue) // (2 * limit)))
             given = []
-            while queue and len(worker.orders) + len(given) < at_hand:
-                given.append((worker, {"list": queue.popleft(), "wait": wait()}))
+            if 2 * len(worker.orders) <= most:
+                while queue and len(worker.orders) + len(given) < most:
+                    given.append((worker, {"list": queue.popleft(), "wait": wait()}))
             orders.extend(given)
             return given
 
@@ -312,8 +320,9 @@ class Run(object):
             busy = [worker for worker in self.workers if worker.orders]
             if not busy:
                 break
+            patience = SOON if self.emit.held else 0.5
             try:
-                ready = select.select([worker.output for worker in busy], [], [], 0.5)[0]
+                ready = select.select([worker.output for worker in busy], [], [], patience)[0]
             except (OSError, select.error):  # a signal, on Python 2
                 continue
             for worker in [worker for worker in busy if worker.output in ready]:
@@ -391,6 +400,26 @@ class Run(object):
             site = self.queues[name][0]
             self.emit({"event": "locks", "site": name,
                        "observation": locks.observe(site["lock_dir"], site["lock_lifetime"])})
+
+
+def clear_unfinished(folder, pid=None):
+    """Remove what saves that were cut short have left in a list's folder.
+
+    Mailman writes a state to config.pck.tmp.HOST.PID and renames that. Such a file of a
+    process of this host that no longer runs is of no use to anybody, and nobody else
+    would ever remove it. `pid`: only that of this process, which has ended; without one,
+    all such files, and then the caller holds the list's lock, so that nobody is saving.
+    """
+    prefix = "config.pck.tmp.%s." % socket.gethostname()
+    try:
+        for name in os.listdir(folder):
+            if not name.startswith(prefix) or not name[len(prefix):].isdigit():
+                continue
+            writer = int(name[len(prefix):])
+            if writer == pid or pid is None and locks.ended(locks.process(writer)):
+                os.unlink(os.path.join(folder, name))
+    except EnvironmentError:
+        pass  # whatever is wrong with the folder is told when the list is saved
 
 
 def run_each(task, parameters, emit):
