@@ -154,14 +154,14 @@ def _look(event: dict[str, Any]) -> Look:
     return Look(
         site=event["site"],
         list=event["list"],
-        refused_by=event["refused_by"],
-        entries=tuple(event["entries"]),
-        locked=event["locked"],
+        refused_by=event.get("refused_by"),
+        entries=tuple(event.get("entries", ())),
+        locked=event.get("locked", False),
         members=event.get("members", 0),
         some_members=tuple(event.get("some_members", ())),
         of_members=event.get("of_members", 0),
         people=tuple(event.get("people", ())),
-        detail=event["detail"],
+        detail=event.get("detail", ""),
     )
 
 

@@ -70,12 +70,12 @@ class Banning(object):
 
     def look(self, name):
         if self.is_stranger(name):
-            return self.looked(name, None, [], "")
+            return self.looked(name)
         m, note = self.peek(name)
         entries = [e for e in m.ban_list if self.ban.same(e, self.address)]
         m.ban_list = usable(m.ban_list)
         entry = self.ban.refused_by(m, self.address)
-        found = self.looked(name, entry, entries, note)
+        found = self.looked(name, refused_by=entry, entries=entries, detail=note)
         if self.action == "look":
             everybody = m.getMembers()
             members = self.matched(m, everybody)
@@ -87,14 +87,12 @@ class Banning(object):
         m.__dict__.clear()
         return found
 
-    def looked(self, name, entry, entries, note):
-        return {
-            "outcome": "looked",
-            "refused_by": entry,
-            "entries": entries,
-            "detail": note,
-            "locked": os.path.lexists(os.path.join(self.site["lock_dir"], name + ".lock")),
-        }
+    def looked(self, name, **found):
+        """What was seen; of a list where there is nothing to see, just that."""
+        lock = os.path.join(self.site["lock_dir"], name + ".lock")
+        if os.path.lexists(lock):
+            found["locked"] = True
+        return dict(found, outcome="looked")
 
     def is_stranger(self, name):
         """Whether the list knows nothing of an address that is about to be banned.

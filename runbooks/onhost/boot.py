@@ -22,6 +22,7 @@ import zlib
 
 MARK = b"@@runbook "
 PYTHON2 = sys.version_info[0] == 2
+TEXT = type(u"")
 # Seconds for which events may be held, to be sent together.
 SOON = 0.05
 
@@ -87,6 +88,8 @@ def as_json(value):
 
 def unicoded(value):
     """`value` fit for JSON. Bytes that are not UTF-8 become lone surrogates, as on Python 3."""
+    if isinstance(value, TEXT):
+        return value
     if isinstance(value, dict):
         return dict((unicoded(k), unicoded(v)) for k, v in value.items())
     if isinstance(value, (list, tuple)):
