@@ -29,16 +29,20 @@ from typing import Any
 
 NS = 1_000_000_000
 
-#: By how much a process must have started after a lock was taken not to be its holder. The
-#: kernel tells its boot in whole seconds (and not always the same one), starts in
-#: hundredths; file systems cut change times to as little as a whole second.
-SLACK_NS = 3 * NS
+#: By how much a process must have started after a lock was taken not to be its holder.
+#: Starts are told in hundredths of a second, change times by a clock that ticks a few
+#: hundred times a second, and their common zero is measured to some hundredths. A clock that
+#: is kept right without being set takes the starts with it.
+SLACK_NS = NS // 4
 
 #: How far the clock of a file server may be behind. The change time is the server's; the
 #: expiry was set by the holder's own clock, and tells on it.
 FILE_SERVER_NS = 3600 * NS
 
 #: How long after process 1 the files of `Observation.made_at_start_ns` may have been made.
+#: A step of the clock that is smaller may stay unseen there; it matters only where it
+#: falls between the start of a holder and now, for a holder that took the lock within as
+#: many seconds of its start.
 START_LAG_NS = 10 * NS
 
 #: Mailman breaks a lock this long after its expiry.
@@ -208,7 +212,7 @@ class Observation:
         )
 
     def started_ns(self, process: Process) -> int | None:
-        """When a process started, by the present clock, up to a second early."""
+        """When a process started, by the present clock, to a few hundredths of a second."""
         if self.boot_ns is None or process.start_ticks is None:
             return None
         return self.boot_ns + process.start_ticks * NS // self.ticks_per_second
@@ -243,7 +247,11 @@ class Observation:
         started, forward = self.started_ns(process), self.set_forward_ns
         if started is None or forward is None or started > self.now_ns + SLACK_NS:
             return True
-        doubt = SLACK_NS + max(0, forward + START_LAG_NS)
+        doubt = SLACK_NS
+        if entry.ctime_ns % NS == 0:  # a file system that keeps whole seconds
+            doubt += NS
+        if forward > SLACK_NS:
+            doubt += forward + START_LAG_NS
         return started <= self.taken_by_ns(entry) + doubt
 
     def time(self, ns: int) -> str:

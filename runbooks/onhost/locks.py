@@ -60,6 +60,8 @@ GUARD = 10
 AT_A_TIME = 64
 
 MASTER = "master-qrunner"
+# How exactly starts of processes and times of files can be compared.
+SLACK_NS = 10 ** 9 // 4
 # Made once when the system (or the container) starts, and never touched again: what the
 # clock showed then.
 MADE_AT_START = ("/dev/fd", "/dev/stdin", "/dev/stdout")
@@ -222,18 +224,27 @@ def mailmanctls():
     return found
 
 
-def boot_time(now_ns, own_start):
-    """When the system started, by its present clock, in nanoseconds, or None.
+def boot_time():
+    """The zero of the starts of processes, by the present clock, in nanoseconds, or None.
 
-    Never later than our own start allows: in some containers the kernel's answer is
-    replaced by the start of the container, while starts of processes still count from
-    that of the host.
+    Measured with a process that starts now. What the kernel says of its boot is in whole
+    seconds, and in some containers it is the start of the container, while starts of
+    processes still count from that of the host.
     """
-    told = [line.split()[1] for line in (read("/proc/stat", 1 << 22) or b"").splitlines()
-            if line.startswith(b"btime ")]
-    if not told or own_start is None:
-        return None
-    return min(int(told[0]) * 10 ** 9, now_ns - ticks_ns(own_start))
+    ours, theirs = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.close(theirs)
+        os.read(ours, 1)
+        os._exit(0)
+    now_ns = int(time.time() * 1e9)
+    try:
+        found = fields(pid)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+        os.waitpid(pid, 0)
+    return now_ns - ticks_ns(found[2]) if found else None
 
 
 def ticks_ns(ticks):
@@ -246,7 +257,7 @@ def clock():
               "utc_offset": int(-time.altzone if time.localtime().tm_isdst > 0 else -time.timezone),
               "boot_ns": None, "init_start_ticks": None, "made_at_start_ns": None}
     if own_proc():
-        answer["boot_ns"] = boot_time(*OWN_START)
+        answer["boot_ns"] = boot_time()
         init = fields(1)
         answer["init_start_ticks"] = init[2] if init else None
         made = []
@@ -257,11 +268,6 @@ def clock():
                 pass
         answer["made_at_start_ns"] = min(made) if made else None
     return answer
-
-
-# Taken while the program is young: its start and the time now are the same but for that.
-OWN_START = (int(time.time() * 1e9),
-             (fields(os.getpid()) or (None, None, None))[2] if own_proc() else None)
 
 
 # Observing
@@ -544,8 +550,8 @@ class Removal(object):
             what = "process %d%s" % (pid, " (%s)" % known["command"] if known["command"] else "")
             if start is None or known["start_ticks"] != start:
                 raise Stop("changed", "%s runs now" % what)
-            booted = boot_time(*OWN_START)
-            if booted is None or booted + ticks_ns(start) <= self.told["ctime_ns"]:
+            booted = boot_time() if own_proc() else None
+            if booted is None or booted + ticks_ns(start) <= self.told["ctime_ns"] + SLACK_NS:
                 raise Stop("refused", "%s ran already when the lock was taken" % what)
         if self.told["lock"] == MASTER:
             running = mailmanctls()

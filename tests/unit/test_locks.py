@@ -35,7 +35,7 @@ FOLDER = "/var/lib/mailman/locks"
 NOW = 1_772_602_200 * NS
 BOOT = NOW - 86_400 * NS
 LIFETIME = 18_000 * NS
-TAKEN = NOW - 120 * NS
+TAKEN = NOW - 120 * NS + 10_000_000
 
 
 def ticks(moment_ns: int) -> int:
@@ -234,6 +234,17 @@ def test_a_process_that_started_later_has_the_id_by_reuse(later: int, verdict: V
     if verdict is Verdict.STALE:
         assert found.order()["processes"] == [[83, ticks(TAKEN + later)]]
         assert "the id 83 is now that of a process that started 05:" in describe(found)
+
+
+def test_a_file_system_that_keeps_whole_seconds() -> None:
+    whole = TAKEN - TAKEN % NS
+    files = lock("alpha.lock", "alpha.lock.lists.83.0", ctime_ns=whole)
+
+    def judge(later: int) -> Verdict:
+        return only(seen(files, processes={83: running(whole + later)})).verdict
+
+    assert judge(NS - 1) is Verdict.HELD
+    assert judge(NS + SLACK_NS + 20_000_000) is Verdict.STALE
 
 
 @pytest.mark.parametrize("forward", [1, 60, 3600, 500_000])

@@ -109,8 +109,9 @@ def situations(draw: st.DrawFn) -> Situation:
     now = 1_700_000_000 + draw(S(0, 10**8))
     uptime = draw(st.sampled_from([600, 86_400, 40_000_000]))
     boot = now - uptime
-    jump = draw(st.sampled_from([0, 0, 0, 0, 1, 7, 60, 3600, 90_000, -1, -3600]))
-    # A clock that was set at a moment since the start.
+    # A clock that was set at a moment since the start. By no less than what files made at
+    # the start show of it (see START_LAG_NS).
+    jump = draw(st.sampled_from([0, 0, 0, 0, 11, 60, 3600, 90_000, -1, -3600]))
     jumped_at = boot + 30 + draw(S(0, uptime - 100)) if jump else now + 1
 
     def wall(moment: float) -> float:
@@ -119,7 +120,7 @@ def situations(draw: st.DrawFn) -> Situation:
     lifetime = draw(st.sampled_from([18_000, 15, None]))
     behind = draw(st.sampled_from([0, 0, 5, 3500])) if lifetime else 0  # a file server's clock
     grain = draw(st.sampled_from([1, 4_000_000, NS]))
-    jitter = draw(S(0, 1))
+    jitter = draw(S(-40, 10)) / 1000  # of the measured zero of the starts, in seconds
     pids = iter(range(draw(st.sampled_from([2, 83, 4_194_000])), 4_194_305, draw(S(1, 3))))
     names = draw(st.lists(st.sampled_from(LISTS), min_size=4, max_size=4, unique=True))
     locks = [f"{name}.lock" for name in names]
@@ -269,7 +270,7 @@ def situations(draw: st.DrawFn) -> Situation:
         "now_ns": int(wall(now) * NS),
         "ticks_per_second": 100,
         "utc_offset": 3600,
-        "boot_ns": (int(boot + (wall(now) - now)) + jitter) * NS,
+        "boot_ns": int((boot + (wall(now) - now) + jitter) * NS),
         "init_start_ticks": draw(S(0, 200)),
         "made_at_start_ns": 0,
     }
