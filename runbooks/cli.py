@@ -21,9 +21,14 @@ from runbooks.errors import RunbookError
 
 #: Subcommand: its module and attribute, and its help in one line.
 SUBCOMMANDS = {
+    "add-list": (
+        "runbooks.commands.add_list:add_list",
+        "Add a list to a Puppet manifest; see that it came out as asked.",
+    ),
     "ban": ("runbooks.commands.ban:ban", "Ban an address from every list."),
     "unban": ("runbooks.commands.ban:unban", "Lift a ban from every list that has it."),
     "banned": ("runbooks.commands.ban:banned", "Show which lists refuse an address, and why."),
+    "withlist": ("runbooks.commands.withlist:withlist", "Run a script of yours on every list."),
     "history": ("runbooks.commands.history:history", "Show what was changed, when and by whom."),
     "undo": ("runbooks.commands.history:undo", "Take back what a run changed."),
     "locks": ("runbooks.commands.locks:locks", "Show who has which list locked, and since when."),

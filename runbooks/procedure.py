@@ -58,6 +58,10 @@ class Step:
     #: the order of the lines of `shows` means nothing
     unordered: bool = False
     creates: File | None = None
+    #: where it is run when that is not where the step before was, in reStructuredText
+    where: str = ""
+    #: a word of the question that the command asks on the terminal, for a secret
+    asks: str = ""
 
     def matches(self, output: str) -> bool:
         """Whether `output` is what the step says it shows."""
@@ -85,6 +89,10 @@ class Procedure:
     steps: Callable[[Any, Mapping[str, Any]], tuple[Step, ...]]
     #: what to write after ``runbook`` to the same effect, of the arguments
     command: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    #: where that command is run when it is not on the list server, in reStructuredText
+    where: str = ""
+    #: what follows by command, when more than the command itself is to be done
+    then: Callable[[Any, Mapping[str, Any]], tuple[Step, ...]] | None = None
     #: what a terminal shows of that command, questions and their answers included;
     #: see `runbooks.expected`
     shows: str = ""
@@ -93,6 +101,8 @@ class Procedure:
     after: str = ""
     #: the arguments that the page uses
     example: Mapping[str, Any] = field(default_factory=dict)
+    #: those on a practice site, where others are needed there
+    practice: Mapping[str, Any] | None = None
 
 
 def paste(step: Step) -> str:

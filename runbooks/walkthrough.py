@@ -78,6 +78,8 @@ def _walk_through(
     before = state(site)
 
     arguments = _arguments(procedure)
+    if "note" in arguments:
+        screen.say(arguments["note"])
     screen.say("\nby hand", style="bold")
     for number, step in enumerate(procedure.steps(installation, arguments), 1):
         screen.say(f"\n  {number}. {step.title}")
@@ -186,7 +188,10 @@ def state(site: PracticeSite) -> State:
     for lists in sorted(site.folder.glob("srv/mailman/*/lists")):
         name = lists.parent.name
         for pickled in sorted(lists.glob("*/config.pck")):
-            found[name, pickled.parent.name] = pickle.loads(pickled.read_bytes(), encoding="latin1")
+            kept = pickle.loads(pickled.read_bytes(), encoding="latin1")
+            # When a list was made is no difference between two ways to make it.
+            kept.pop("created_at", None)
+            found[name, pickled.parent.name] = kept
         found[name, "locks"] = {
             re.sub(r"\d+", "N", entry): None for entry in os.listdir(lists.parent / "locks")
         }

@@ -1,0 +1,255 @@
+# What `runbook add-list` does on the list server: look for a list, create it, set what
+# Puppet does not set, read it back.
+#
+# Python 2.7 and 3, standard library alone; as Mailman's user. One list of one site.
+from __future__ import print_function
+
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+
+import banning
+import journal
+import locks
+from boot import retried
+
+PYTHON2 = sys.version_info[0] == 2
+
+
+# -- which lists there are: without Mailman, so that one process can serve all sites --------
+
+
+def names(site):
+    """The names of the lists of a site: folders that hold a list's state."""
+    folder = site["list_dir"]
+    return sorted(name for name in os.listdir(folder)
+                  if any(os.path.exists(os.path.join(folder, name, state))
+                         for state in ("config.pck", "config.pck.last")))
+
+
+# -- a list's description -------------------------------------------------------------------
+
+
+def as_text(value, charset):
+    """A description as text, of whatever a list's state holds.
+
+    Python 2 keeps bytes: in the character set of the list's language, or in whatever
+    somebody's file for config_list was.
+    """
+    if not isinstance(value, bytes):
+        try:
+            value = value.encode("latin-1")  # what Python 2 wrote, read by Python 3
+        except UnicodeEncodeError:
+            return value
+        try:
+            return value.decode("utf-8")
+        except UnicodeDecodeError:
+            return value.decode("latin-1")
+    for name in ("utf-8", charset, "latin-1"):
+        try:
+            return value.decode(name)
+        except (UnicodeDecodeError, LookupError):
+            pass
+
+
+def as_stored(text, charset):
+    """(what to store as description, whether the list's language can show it)."""
+    if not PYTHON2:
+        return text, True
+    text = text.decode("utf-8")
+    try:
+        return text.encode(charset), True
+    except (UnicodeEncodeError, LookupError):
+        return text.encode("utf-8"), False
+
+
+def charset_of(m):
+    """The character set of the list's language, in which Mailman 2.1 keeps its texts."""
+    from Mailman import Utils
+    ask = getattr(Utils, "GetCharSet", None)
+    return ask(m.preferred_language) if ask else "us-ascii"
+
+
+# -- look: changes nothing --------------------------------------------------------------------
+
+
+class Site(object):
+    """A site, with Mailman at hand. One for each process."""
+
+    def __init__(self, site):
+        self.site = site
+        if site["site_dir"] is not None:
+            os.environ["MAILMAN_SITE_DIR"] = site["site_dir"]
+        sys.path.insert(0, site["bin"])
+        import paths  # noqa: F401  Mailman's own: it makes the package importable
+        import catch_up
+        from Mailman import Errors, LockFile, mm_cfg
+        self.lacking, self.is_as_new = catch_up.lacking, catch_up.is_as_new
+        self.errors, self.lock_errors, self.settings = Errors, LockFile, mm_cfg
+        self.banning = banning.Banning(site, {"action": "ask", "address": ""})
+
+    def look(self, name):
+        """What there is to see of a list, as an event."""
+        event = {"event": "looked", "exists": name in names(self.site)}
+        event["alias_files"] = self.alias_files()
+        if not event["exists"]:
+            return event
+        try:
+            m, note = self.banning.peek(name)
+        except (self.errors.MMCorruptListDatabaseError, EnvironmentError) as e:
+            return dict(event, unreadable=str(e))
+        others, without, as_new = self.ban_lists_but(m)
+        event.update(
+            note=note, owner=list(m.owner), description=as_text(m.description, charset_of(m)),
+            mail_host=m.host_name, web_page_url=m.web_page_url,
+            lacking=self.lacking(m, others), others=len(others), left_out=without,
+            as_new=as_new)
+        return event
+
+    def ban_lists_but(self, m):
+        """(the ban lists of other lists, the lists that cannot be read, those as new as this one).
+
+        Entries that do not compile ban nobody, and Mailman would write to its error log.
+        """
+        found, without, as_new = [], [], []
+        for name in names(self.site):
+            if name == m.internal_name():
+                continue
+            try:
+                other, _ = self.banning.peek(name)
+            except (self.errors.MMCorruptListDatabaseError, EnvironmentError):
+                without.append(name)
+                continue
+            if self.is_as_new(other, m):
+                as_new.append(name)
+            else:
+                found.append([entry for entry in other.ban_list
+                              if not entry.startswith("^") or banning.compiles(entry)])
+            other.__dict__.clear()
+        return found, without, as_new
+
+    def alias_files(self):
+        """Where Mailman itself writes aliases, if it does."""
+        folder = getattr(self.settings, "DATA_DIR", None)
+        return [os.path.join(folder, "aliases")] if self.settings.MTA and folder else []
+
+    # -- change -------------------------------------------------------------------------------
+
+    def create(self, name, admin, options, password):
+        """Have Mailman's newlist make the list. None, or what stood in the way."""
+        if name in names(self.site):
+            return "it is there already"
+        # A session of its own: newlist would ask for the password on a terminal.
+        child = subprocess.Popen(
+            [os.path.join(self.site["bin"], "newlist"), "-q"] + options + [name, admin],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            preexec_fn=os.setsid, close_fds=True)
+        said = child.communicate(password + b"\n")[0].decode("utf-8", "replace")
+        # The exit status proves nothing.
+        if name not in names(self.site):
+            lines = [line.strip() for line in said.splitlines() if line.strip()]
+            return "newlist: %s" % (lines[-1] if lines else "it said nothing").encode(
+                "ascii", "backslashreplace").decode("ascii")
+        m, _ = self.banning.peek(name)
+        if m.password != hashlib.sha1(password).hexdigest():
+            return "it was created, but its password is not the one that was given"
+        return None
+
+    def change(self, name, description, with_bans, wait):
+        """Set what is to be set, save it if that changed it: (outcome, detail, kept)."""
+        others = self.ban_lists_but(self.banning.peek(name)[0])[0] if with_bans else []
+        m = self.banning.unread_list(name, lock=0)
+        m._put_off = False
+        try:
+            m.Lock(timeout=float(wait))
+        except self.lock_errors.TimeOutError:
+            return "locked", "", {}
+        try:
+            kept, notes = {}, []
+            if description is not None:
+                charset = charset_of(m)
+                value, shown = as_stored(description, charset)
+                if as_text(m.description, charset) != as_text(value, charset):
+                    kept["description"] = as_text(m.description, charset)
+                    m.description = value
+                if not shown:
+                    notes.append("the description is stored as UTF-8, and the list's language"
+                                 " has the character set %s: Mailman may show it wrongly" % charset)
+            added = self.lacking(m, others)
+            if added:
+                m.ban_list.extend(added)
+                kept["added"] = added
+            if kept:
+                m.Save()
+            return ("changed" if kept else "already"), "; ".join(notes), kept
+        finally:
+            m.Unlock()
+
+
+def carry_out(parameters, emit):
+    """Create and change, on record."""
+    site, name = Site(parameters["site"]), parameters["list"]
+    password = secret(parameters.get("secret", 0))
+    # A lock that is left behind helps nobody: what is begun is finished.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        record = journal.begin(parameters["journal"], emit)
+    except journal.JournalError as e:
+        emit({"event": "unrecorded", "why": str(e), "begun": False})
+        return
+    record.begin_list(parameters["site"]["name"], name)
+    record.flush()
+    outcome, detail, kept = "error", "", {}
+    try:
+        if parameters["create"]:
+            detail = site.create(name, parameters["admin"], parameters["options"], password) or ""
+        if not detail:
+            outcome, detail, kept = site.change(
+                name, parameters["description"], parameters["bans"], parameters["timeout"])
+            if parameters["create"] and outcome in ("changed", "already"):
+                outcome = "created"
+                kept["take_back"] = "rmlist -a %s" % name
+    except site.errors.MMCorruptListDatabaseError as e:
+        outcome, detail = "corrupt", "its state does not load: %s" % e
+    except (site.errors.MMUnknownListError, EnvironmentError) as e:
+        outcome, detail = "error", str(e) or "there is no such list any more"
+    record.done(parameters["site"]["name"], name, outcome, detail, **kept)
+    try:
+        record.end("done")
+    except journal.JournalError as e:
+        emit({"event": "unrecorded", "why": str(e), "begun": True})
+    if outcome == "locked":
+        emit({"event": "locks", "site": parameters["site"]["name"], "observation": locks.observe(
+            parameters["site"]["lock_dir"], parameters["site"]["lock_lifetime"])})
+    emit({"event": "list", "site": parameters["site"]["name"], "list": name, "outcome": outcome,
+          "detail": detail, "description_was": kept.get("description"),
+          "added": kept.get("added", [])})
+    emit(site.look(name))
+
+
+def secret(size):
+    """That many bytes of standard input, which nobody else sees."""
+    data = b""
+    while len(data) < size:
+        more = retried(os.read, 0, size - len(data))
+        if not more:
+            raise EOFError("the password did not arrive")
+        data += more
+    return data
+
+
+def run(parameters, emit):
+    """{"action": "names", "sites"}, {"action": "look", "site", "list"}, or carry_out()'s."""
+    if parameters["action"] == "names":
+        for site in parameters["sites"]:
+            try:
+                emit({"event": "names", "site": site["name"], "names": names(site)})
+            except EnvironmentError as e:
+                emit({"event": "names", "site": site["name"], "why": os.strerror(e.errno)})
+    elif parameters["action"] == "look":
+        emit(Site(parameters["site"]).look(parameters["list"]))
+    else:
+        carry_out(parameters, emit)

@@ -1,0 +1,444 @@
+"""*Adding a List*, on a Mailman 2 with the distribution's Puppet."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import pickle
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbooks import add_list, expected
+from runbooks.host import Host
+from runbooks.mailman import Installation, discover
+from runbooks.procedure import paste
+from tests.support import checkout
+from tests.support.box import PROGRAMS, Box, Result
+
+TEXT = "Discussion of OpenStack Foo"
+
+
+def runbook(
+    *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None, stdin: str = ""
+) -> Result:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "runbooks", *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**clean, **(env or {})},
+        timeout=120,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
+def first_site(box: Box) -> str:
+    return next(iter(box.sites))
+
+
+def site_option(box: Box) -> list[str]:
+    return ["--site", first_site(box)] if len(box.sites) > 1 else []
+
+
+def state(box: Box, name: str, site: str | None = None) -> dict[str, Any]:
+    path = f"{box.prefix(site or first_site(box))}/lists/{name}/config.pck"
+    found: dict[str, Any] = pickle.loads(box.read_bytes(path), encoding="latin1")
+    return found
+
+
+def ban_everywhere(box: Box, address: str, *options: str) -> None:
+    done = runbook("ban", address, "--yes", "--host", box.spec, *options)
+    assert done.rc == 0, done
+
+
+def installation(box: Box) -> Installation:
+    return discover(Host(box.spec))
+
+
+def test_by_command_and_by_hand_with_puppet(box: Box, tmp_path: Path) -> None:
+    path = checkout.write(tmp_path)
+    checkout.deploy(box)
+    assert checkout.puppet(box).rc == 2
+    ban_everywhere(box, "target@example.com")
+
+    # By command: into the manifest here, from there to the server.
+    done = runbook(
+        *("add-list", "openstack-foo", "--admin", "admin@example.com", "--description", TEXT),
+        *("--manifest", add_list.MANIFEST, "--yes"),
+        cwd=tmp_path,
+    )
+    assert done.rc == 0, done
+    checkout.deploy(box, path.read_text())
+
+    # By hand, another list, as the page prints it; what Puppet shows is about both.
+    by_hand = add_list.steps(
+        installation(box),
+        {"name": "openstack-bar", "admin": "admin@example.com", "description": TEXT},
+    )
+    for step in by_hand:
+        done = box.run(["sh", "-c", f"exec 2>&1; {paste(step)}"], timeout=120)
+        assert done.rc == 0, (step.name, done)
+        assert step.matches(done.stdout), (step.name, done.stdout)
+
+    seen = runbook(
+        *("add-list", "openstack-foo", "--manifest", add_list.MANIFEST, "--check"),
+        *(*site_option(box), "--host", box.spec),
+        cwd=tmp_path,
+    )
+    assert seen.rc == 1, seen
+    assert re.findall(r"missing +(\w+)", seen.stdout) == ["description", "bans"]
+    fixed = runbook(
+        *("add-list", "openstack-foo", "--manifest", add_list.MANIFEST, "--fix", "--yes"),
+        *(*site_option(box), "--host", box.spec),
+        cwd=tmp_path,
+    )
+    assert fixed.rc == 0, fixed
+
+    foo, bar = state(box, "openstack-foo"), state(box, "openstack-bar")
+    for one in (foo, bar):
+        assert one["owner"] == ["admin@example.com"]
+        assert one["description"] == TEXT
+        assert one["ban_list"] == ["target@example.com"]
+        assert one["password"] == hashlib.sha1(b"se'cret $x").hexdigest()
+    different = {key for key in foo if foo[key] != bar[key]}
+    assert different <= {"real_name", "subject_prefix", "created_at"}
+    again = checkout.puppet(box)
+    assert (again.rc, again.stderr.count("Error")) == (0, 0), again
+    assert "created" not in again.stdout
+    assert (state(box, "openstack-foo"), state(box, "openstack-bar")) == (foo, bar)
+
+    last = runbook(
+        *("add-list", "openstack-foo", "--manifest", add_list.MANIFEST, "--check", "--json"),
+        *(*site_option(box), "--host", box.spec),
+        cwd=tmp_path,
+    )
+    assert last.rc == 0, last
+    states = {o["check"]: o["state"] for o in map(json.loads, last.stdout.splitlines())}
+    assert states == dict.fromkeys(
+        ("list", "owner", "mail host", "web host", "description", "aliases", "bans"), "good"
+    )
+
+
+def without_questions(shows: str) -> str:
+    """What is shown with --yes."""
+    return "\n".join(line for line in shows.split("\n") if "{ANSWER:" not in line)
+
+
+@pytest.mark.layout("multi")
+def test_the_way_by_command_shows_what_the_page_says(box: Box, tmp_path: Path) -> None:
+    path = checkout.write(tmp_path)
+    checkout.deploy(box)
+    assert checkout.puppet(box).rc == 2
+    ban_everywhere(box, "target@example.com")
+    procedure = add_list.PROCEDURE
+    done = runbook(*procedure.command(procedure.example), "--yes", cwd=tmp_path)
+    assert done.rc == 0, done
+    assert expected.matches(without_questions(procedure.shows), done.stdout), done.stdout
+    checkout.deploy(box, path.read_text())
+    assert procedure.then is not None
+    puppet, check = procedure.then(installation(box), procedure.example)
+    done = box.run(["sh", "-c", f"exec 2>&1; {puppet.command}"], timeout=120)
+    assert puppet.matches(done.stdout), done.stdout
+    words = shlex.split(check.command)[1:]
+    done = runbook(*words, "--yes", "--host", box.spec, cwd=tmp_path)
+    assert done.rc == 0, done
+    assert expected.matches(without_questions(check.shows), done.stdout), done.stdout
+
+
+def test_check_changes_nothing(box: Box, tmp_path: Path) -> None:
+    box.run(["newlist", "-q", "alpha", "a@example.com", "pw"], env=box.environment(first_site(box)))
+    box.run(["newlist", "-q", "beta", "a@example.com", "pw"], env=box.environment(first_site(box)))
+    before = box.changes()
+    contents = {path: box.read_bytes(path) for path in before if path.endswith("config.pck")}
+    for options in (["--check"], ["--fix", "--dry-run"]):
+        done = runbook(
+            *("add-list", "beta", "--description", "Beta", *options, *site_option(box)),
+            *("--host", box.spec),
+        )
+        assert done.rc == (1 if options == ["--check"] else 0), done
+        assert box.changes() == before
+        assert {path: box.read_bytes(path) for path in contents} == contents
+    fixed = runbook(
+        *("add-list", "beta", "--description", "Beta", "--fix", "--yes", *site_option(box)),
+        *("--host", box.spec),
+    )
+    assert fixed.rc == 0, fixed
+    assert box.changes() != before
+    assert state(box, "beta")["description"] == "Beta"
+    assert state(box, "alpha")["description"] == ""
+
+
+@pytest.mark.layout("multi")
+def test_puppet_without_the_site_says_created_and_creates_nothing(box: Box, tmp_path: Path) -> None:
+    """Why the page gives Puppet the variable, and why its word proves nothing."""
+    checkout.write(tmp_path)
+    checkout.deploy(box)
+    for _ in range(2):
+        done = box.run(
+            [
+                *("puppet", "apply", "--color=false"),
+                *(f"--modulepath={add_list.CHECKOUT}/modules",),
+                f"{add_list.CHECKOUT}/manifests/site.pp",
+            ],
+            timeout=120,
+        )
+        assert done.rc == 0
+        assert "Maillist[openstack-dev]/ensure: created" in done.stdout
+    for site in box.sites:
+        assert box.run(["ls", f"{box.prefix(site)}/lists"]).stdout == ""
+    seen = runbook(
+        *("add-list", "openstack-dev", "--manifest", add_list.MANIFEST, "--check"),
+        *("--host", box.spec),
+        cwd=tmp_path,
+    )
+    assert seen.rc == 1
+    assert "openstack-dev is on none of the sites openstack, zuul" in seen.stdout
+
+
+#: Stands before newlist, and keeps what any user could have read at that moment.
+SPY = f"""\
+#!/bin/sh
+for f in /proc/[0-9]*/cmdline; do tr '\\0' ' ' < "$f"; echo; done > /tmp/cmdlines 2>/dev/null
+env > /tmp/environment
+exec {PROGRAMS}/newlist.real "$@"
+"""
+
+
+@pytest.mark.parametrize("source", ["file", "variable", "input"])
+def test_direct(box: Box, tmp_path: Path, source: str) -> None:
+    secret = "s3cret-of-the-list"
+    box.run(["mv", f"{PROGRAMS}/newlist", f"{PROGRAMS}/newlist.real"])
+    box.put(f"{PROGRAMS}/newlist", SPY, mode=0o755)
+    site = first_site(box)
+    for name in ("alpha", "beta"):
+        box.run(
+            [f"{PROGRAMS}/newlist.real", "-q", name, "a@example.com", "pw"],
+            env=box.environment(site),
+        )
+    ban_everywhere(box, "target@example.com", *site_option(box))
+    options, env, stdin = [], {}, ""
+    if source == "file":
+        (tmp_path / "password").write_text(secret + "\n")
+        (tmp_path / "password").chmod(0o600)
+        options = ["--password-file", str(tmp_path / "password")]
+    elif source == "variable":
+        env = {"RUNBOOK_LIST_PASSWORD": secret}
+    else:
+        options, stdin = ["--password-file", "-"], secret + "\n"
+    done = runbook(
+        *("add-list", "Gamma", "--admin", "admin@example.com", "--description", "Gamma's"),
+        *("--direct", "--yes", *options, *site_option(box), "--host", box.spec),
+        env=env,
+        stdin=stdin,
+    )
+    assert (done.rc, done.stderr) == (0, ""), done
+    made = state(box, "gamma")
+    assert made["owner"] == ["admin@example.com"]
+    assert made["description"] == "Gamma's"
+    assert made["ban_list"] == ["target@example.com"]
+    assert made["password"] == hashlib.sha1(secret.encode()).hexdigest()
+    seen = box.read("/tmp/cmdlines")
+    assert "newlist -q gamma admin@example.com" in seen.replace(f"{PROGRAMS}/", "")
+    assert secret not in seen
+    assert secret not in box.read("/tmp/environment")
+    journal = box.read(f"{box.prefix(site)}/runbook/journal.jsonl")
+    assert secret not in journal
+    assert '"gamma", "created"' in journal
+
+    again = runbook(
+        *("add-list", "gamma", "--admin", "admin@example.com", "--description", "Gamma's"),
+        *("--direct", "--yes", *options, *site_option(box), "--host", box.spec),
+        env=env,
+        stdin=stdin,
+    )
+    assert again.rc == 2
+    assert "has the list gamma already" in again.stderr
+    assert state(box, "gamma") == made
+
+
+def test_direct_and_by_hand_end_in_the_same_state(box: Box) -> None:
+    site = first_site(box)
+    box.run(["newlist", "-q", "alpha", "a@example.com", "pw"], env=box.environment(site))
+    ban_everywhere(box, "target@example.com", *site_option(box))
+    done = runbook(
+        *("add-list", "one", "--admin", "admin@example.com", "--description", TEXT, "--direct"),
+        *("--yes", *site_option(box), "--host", box.spec),
+        env={"RUNBOOK_LIST_PASSWORD": "pw"},
+    )
+    assert done.rc == 0, done
+    by_hand = add_list.steps(
+        installation(box),
+        {"name": "two", "admin": "admin@example.com", "description": TEXT, "direct": True},
+    )
+    for step in by_hand:
+        # Without a terminal newlist reads the password from standard input, and says so.
+        done = box.run(["setsid", "-w", "sh", "-c", paste(step)], stdin="pw\n" if step.asks else "")
+        assert done.rc == 0, (step.name, done)
+        if not step.asks:
+            assert step.matches(done.stdout + done.stderr), (step.name, done)
+    one, two = state(box, "one"), state(box, "two")
+    assert {key for key in one if one[key] != two[key]} <= {
+        *("real_name", "subject_prefix", "created_at")
+    }
+    assert one["ban_list"] == ["target@example.com"]
+    ls = box.run(["sh", "-c", f"stat -c '%a %U:%G' {box.prefix(site)}/lists/*/config.pck"])
+    assert len(set(ls.stdout.splitlines()[1:])) == 1, ls.stdout
+
+
+def test_a_description_that_is_not_ascii(box: Box) -> None:
+    """By hand and by command; Python 2 runs the file for config_list as Python 2."""
+    site, text = first_site(box), 'Gespräche über "Foo", it\'s \\ 日本 %s $x'
+    for name in ("one", "two"):
+        box.run(["newlist", "-q", name, "a@example.com", "pw"], env=box.environment(site))
+    done = runbook(
+        *("add-list", "one", "--description", text, "--fix", "--yes", *site_option(box)),
+        *("--host", box.spec),
+    )
+    assert done.rc == 0, done
+    for step in add_list.steps(
+        installation(box),
+        {"name": "two", "admin": "a@example.com", "description": text, "exists": True},
+    ):
+        done = box.run(["sh", "-c", paste(step)])
+        assert done.rc == 0, (step.name, done)
+        assert "Error" not in done.stderr, done
+    stored = state(box, "one")["description"]
+    assert stored == state(box, "two")["description"]
+    assert stored == (text if box.python != "2.7" else text.encode().decode("latin1"))
+    for name in ("one", "two"):
+        seen = runbook(
+            *("add-list", name, "--description", text, "--check", *site_option(box)),
+            *("--host", box.spec),
+        )
+        assert seen.rc == 0, seen
+
+
+def test_a_locked_list_is_left_alone_and_named(box: Box) -> None:
+    site = first_site(box)
+    box.run(["newlist", "-q", "alpha", "a@example.com", "pw"], env=box.environment(site))
+    folder = f"{box.prefix(site)}/locks"
+    claim = f"{folder}/alpha.lock.lists.4194000.0"
+    box.sh(
+        f"printf %s {claim} > {claim} && chown list:list {claim} && ln {claim} {folder}/alpha.lock"
+        f" && touch -d '+5 hours' {claim}"
+    )
+    before = state(box, "alpha")
+    done = runbook(
+        *("add-list", "alpha", "--description", TEXT, "--fix", "--yes", "--timeout", "1"),
+        *(*site_option(box), "--host", box.spec),
+    )
+    assert done.rc == 1, done
+    assert "locked" in done.stdout
+    assert "runbook clear-lock alpha" in done.stdout
+    assert state(box, "alpha") == before
+
+
+def test_what_is_missing_is_named(box: Box, tmp_path: Path) -> None:
+    """Each point of the check can fail, and says what is wrong."""
+    checkout.write(tmp_path)
+    checkout.deploy(box)
+    assert checkout.puppet(box).rc == 2
+    site = first_site(box)
+    options = [*site_option(box), "--manifest", add_list.MANIFEST, "--check", "--host", box.spec]
+
+    def missing() -> dict[str, str]:
+        done = runbook("add-list", "openstack-dev", *options, "--json", cwd=tmp_path)
+        found = [json.loads(line) for line in done.stdout.splitlines()]
+        wrong = {o["check"]: o["detail"] for o in found if o["state"] == "missing"}
+        assert done.rc == (1 if wrong else 0), done
+        return wrong
+
+    assert list(missing()) == ["description"]
+    box.put(
+        "/tmp/wrong",
+        "owner = ['x@example.com']\nhost_name = 'other.example.org'\n",
+        owner="list:list",
+    )
+    done = box.run(
+        [f"{PROGRAMS}/config_list", "-i", "/tmp/wrong", "openstack-dev"],
+        user="list",
+        env=box.environment(site),
+    )
+    assert done.rc == 0, done
+    box.sh("sed -i '/^openstack-dev-owner:/d' /etc/aliases")
+    wrong = missing()
+    assert list(wrong) == ["owner", "description", "aliases"]
+    assert "it is x@example.com and should be openstack-dev@example.com" in wrong["owner"]
+    assert wrong["aliases"] == "/etc/aliases lacks openstack-dev-owner"
+    box.sh("sed -i 's/^openstack-dev-join:.*/openstack-dev-join: root/' /etc/aliases")
+    box.sh(
+        "echo 'openstack-dev-owner: \"| /var/lib/mailman/mail/mailman owner openstack-dev\"'"
+        " >> /etc/aliases"
+    )
+    assert missing()["aliases"] == "/etc/aliases has openstack-dev-join for root"
+    box.sh("sed -i '/^openstack-dev/d' /etc/aliases")
+    assert "has those of other lists and none of this one" in missing()["aliases"]
+    box.sh("rm /etc/aliases")
+    assert "has it run here?" in missing()["aliases"]
+    box.sh(f"rm -r {box.prefix(site)}/lists/openstack-dev")
+    assert list(missing()) == ["list"]
+
+
+def test_the_host_is_asked_before_the_manifest_is_written(box: Box, tmp_path: Path) -> None:
+    path = checkout.write(tmp_path)
+    was = path.read_bytes()
+    for name in ("openstack-foo", "openstack-bar-admin"):
+        box.run(["newlist", "-q", name, "a@x.org", "pw"], env=box.environment(first_site(box)))
+    before = box.changes()
+    for name, why in (
+        ("OpenStack-Foo", "has the list openstack-foo already"),
+        ("openstack-bar", "has the list openstack-bar-admin, which is an address of openstack-bar"),
+    ):
+        done = runbook(
+            *("add-list", name, "--admin", "a@example.com", "--description", TEXT),
+            *("--manifest", str(path), "--yes"),
+            env={"RUNBOOK_HOST": box.spec},
+        )
+        assert done.rc == 2
+        assert why in done.stderr
+        assert len(done.stderr.splitlines()) == 1
+        assert path.read_bytes() == was
+    assert box.changes() == before
+
+
+@pytest.mark.layout("single")
+def test_puppets_own_word_on_the_file(box: Box, tmp_path: Path) -> None:
+    """`puppet parser validate` and puppet-lint of the container, as programs of this machine."""
+    path = checkout.write(tmp_path)
+    (tmp_path / "bin").mkdir()
+    for name, arguments in (("puppet", '"$1" "$2" "$3"'), ("puppet-lint", '"$1" "$2"')):
+        tool = tmp_path / "bin" / name
+        tool.write_text(
+            f"#!/bin/sh\nfor file; do :; done\ndocker exec -i {box.id} sh -c"
+            f' \'cat > /tmp/x.pp; {name} "$@" /tmp/x.pp\' {name} {arguments} < "$file"\n'
+        )
+        tool.chmod(0o755)
+    env = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    arguments = (
+        *("add-list", "openstack-foo", "--admin", "a@example.com", "--manifest", str(path)),
+        "--yes",
+    )
+    done = runbook(*arguments, "--description", "It's $5", env=env)
+    assert (done.rc, done.stderr) == (0, ""), done
+    assert "puppet parser validate has nothing to say against it" in done.stdout
+    assert "puppet-lint has nothing to say about the new lines" in done.stdout
+
+    bad = checkout.manifest().replace("class openstack", "$x = = 1\nclass openstack")
+    path.write_text(bad)
+    done = runbook(*arguments, "--description", TEXT, env=env)
+    assert done.rc == 2
+    assert "Syntax error" in done.stderr
+    assert "did not read the file before either" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert path.read_text() == bad
