@@ -13,6 +13,7 @@
 from __future__ import print_function
 
 import collections
+import errno
 import gc
 import json
 import os
@@ -138,10 +139,27 @@ def begin(site, task, parameters):
     def work(order):
         if "names" in order:
             from Mailman import Utils
-            return {"names": sorted(Utils.list_names())}
+            names = sorted(Utils.list_names())
+            return {"names": names, "passed_over": passed_over(site["list_dir"], names)}
         return module.do(state, order["list"], order["wait"])
 
     return work
+
+
+def passed_over(folder, names):
+    """(name, why) of what looks like a list and is none to Mailman, which says nothing of it."""
+    found = []
+    for name in sorted(set(os.listdir(folder)) - set(names) - set(["lost+found"])):
+        path = os.path.join(folder, name)
+        try:
+            states = [entry for entry in os.listdir(path) if entry in ("config.pck", "config.pck.last")]
+        except EnvironmentError as e:
+            if e.errno == errno.EACCES:
+                found.append((name, "Mailman does not see it: its folder cannot be read (%s)" % path))
+            continue
+        if states:
+            found.append((name, "Mailman does not see it: its %s cannot be reached (%s)" % (states[0], path)))
+    return found
 
 
 def trouble(e, where=""):
@@ -212,6 +230,8 @@ class Run(object):
         if "names" in answer:
             queue.extend(answer["names"])
             self.emit({"event": "site", "site": site["name"], "lists": len(queue)})
+            for name, why in answer["passed_over"]:
+                self.report(site, name, {"outcome": "error", "detail": why})
         else:
             self.note(site, "*", dict(answer, outcome="error"))
             self.emit({"event": "site", "site": site["name"], "error": answer["detail"]})

@@ -1,0 +1,109 @@
+"""The image under test with an ssh server in it, reached over ssh without any network.
+
+The server is Debian's, installed over the image with apt; ssh speaks with it through
+``docker exec``, as its ProxyCommand, so that no port and no address is needed.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults.spare import Spares, image_of
+from tests.support.box import Box, BoxError, docker
+
+DOCKERFILE = """\
+FROM {image}
+RUN apt-get update \\
+ && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openssh-server \\
+ && mkdir -p -m 755 /run/sshd /root/.ssh && chmod 700 /root/.ssh
+"""
+
+CONFIG = """\
+Host lists
+  User root
+  ProxyCommand docker exec -i {container} /usr/sbin/sshd -i -o UsePAM=no
+  IdentityFile {folder}/key
+  IdentitiesOnly yes
+  BatchMode yes
+  StrictHostKeyChecking no
+  UserKnownHostsFile /dev/null
+  LogLevel ERROR
+"""
+
+BUILD_SECONDS = 240
+
+
+@dataclass(frozen=True)
+class Reached:
+    """A box, and the way to it over ssh."""
+
+    box: Box
+    spec: str
+
+
+class SshBoxes:
+    """For each box one like it, which ssh reaches."""
+
+    def __init__(self, folder: Path, spares: Spares) -> None:
+        self._folder = folder
+        self._spares = spares
+
+    def get(self, box: Box) -> Reached | str:
+        """A new box of the same image and layout; or why there is none, in a few words."""
+        try:
+            return self._make(box)
+        except (BoxError, OSError, subprocess.SubprocessError) as problem:
+            words = str(problem).strip().splitlines() or [type(problem).__name__]
+            return f"the image has no ssh server and cannot be given one ({words[-1]})"
+
+    def _make(self, box: Box) -> Reached:
+        container = self._spares.start(self._image(image_of(box)))
+        key = self._folder / "key"
+        if not key.exists():
+            subprocess.run(
+                ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key],
+                check=True,
+                capture_output=True,
+            )
+        docker(
+            *("exec", "-i", container, "sh", "-c"),
+            "mkdir -p /run/sshd && umask 077 && cat > /root/.ssh/authorized_keys",
+            stdin=Path(f"{key}.pub").read_bytes(),
+        )
+        config = self._folder / f"config-{container[:12]}"
+        config.write_text(CONFIG.format(container=container, folder=self._folder))
+        done = subprocess.run(
+            ["ssh", "-F", config, "lists", "true"], capture_output=True, timeout=60, check=False
+        )
+        if done.returncode:
+            raise BoxError(f"ssh: {done.stderr.decode('utf-8', 'replace').strip()}")
+        reached = self._spares.prepare(container, box)
+        return Reached(reached, f"ssh://root@lists?ssh_config={config}")
+
+    def _image(self, image: str) -> str:
+        tag = f"mailman2-runbooks/ssh:{image.partition(':')[2][:12] or 'image'}"
+        build = ["docker", "build", "--quiet", "--force-rm", "--tag", tag]
+        dockerfile = DOCKERFILE.format(image=image).encode()
+        for network in ([], ["--network", "host"]):  # an engine may have no network of its own
+            done = subprocess.run(
+                [*build, *network, "-"],
+                input=dockerfile,
+                capture_output=True,
+                timeout=BUILD_SECONDS,
+                check=False,
+            )
+            if done.returncode == 0:
+                return tag
+        raise BoxError("apt does not install openssh-server there")
+
+
+@pytest.fixture(scope="session")
+def ssh_boxes(spares: Spares) -> Iterator[SshBoxes]:
+    with tempfile.TemporaryDirectory(prefix="faults-ssh-") as folder:
+        yield SshBoxes(Path(folder), spares)
