@@ -40,6 +40,7 @@ answers_to = []
 # Seconds for a lock that appears while a list is taken up for the first time, or that
 # is tried after the time for waiting is over.
 BRIEFLY = 0.5
+UNSEEN = "Mailman does not see it: "
 
 
 class Worker(object):
@@ -152,13 +153,15 @@ def passed_over(folder, names):
     for name in sorted(set(os.listdir(folder)) - set(names) - set(["lost+found"])):
         path = os.path.join(folder, name)
         try:
-            states = [entry for entry in os.listdir(path) if entry in ("config.pck", "config.pck.last")]
+            inside = os.listdir(path)
         except EnvironmentError as e:
             if e.errno == errno.EACCES:
-                found.append((name, "Mailman does not see it: its folder cannot be read (%s)" % path))
+                found.append((name, UNSEEN + "its folder cannot be read (%s)" % path))
             continue
-        if states:
-            found.append((name, "Mailman does not see it: its %s cannot be reached (%s)" % (states[0], path)))
+        for state in ("config.pck", "config.pck.last"):
+            if state in inside:
+                found.append((name, UNSEEN + "its %s cannot be reached (%s)" % (state, path)))
+                break
     return found
 
 

@@ -1,4 +1,3 @@
-# ruff: noqa: UP010, UP024
 """Copies a list many times: the program reads {"folder", "template", "names"} from standard input.
 
 Runs in the container under Mailman's Python, as Mailman's user. Names are as long as the

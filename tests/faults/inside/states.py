@@ -1,4 +1,3 @@
-# ruff: noqa: BLE001, UP010
 """Shows what every list holds, as {list: {"file", "loaded", "files"}} in JSON.
 
 Runs in the container under Mailman's Python, as Mailman's user, for the site in its environment.
@@ -15,8 +14,8 @@ import pickle
 import sys
 
 sys.path.insert(0, "/usr/lib/mailman/bin")
-import paths  # noqa: E402, F401
-from Mailman import MailList, mm_cfg  # noqa: E402
+import paths  # noqa: F401
+from Mailman import MailList, mm_cfg
 
 
 def text(value):
@@ -64,11 +63,11 @@ for name in sorted(os.listdir(mm_cfg.LIST_DATA_DIR)):
     folder = os.path.join(mm_cfg.LIST_DATA_DIR, name)
     found[name] = {
         "files": sorted(os.listdir(folder)),
-        "file": attempt(lambda: shown(unpickled(os.path.join(folder, "config.pck")))),  # noqa: B023
+        "file": attempt(lambda: shown(unpickled(os.path.join(folder, "config.pck")))),
     }
     if "look" not in sys.argv[1:]:
         # After the file was read: Mailman repairs what does not load.
         found[name]["loaded"] = attempt(
-            lambda: shown(MailList.MailList(name, lock=0).__dict__)  # noqa: B023
+            lambda: shown(MailList.MailList(name, lock=0).__dict__)
         )
 json.dump(found, sys.stdout)

@@ -1,4 +1,3 @@
-# ruff: noqa: UP010, UP015, UP024, UP031
 """Waits for a moment in a run of `runbook`, and kills a part of what runs in the container.
 
 Runs in the container under Mailman's Python, as root. Standard input, a line each: the order
