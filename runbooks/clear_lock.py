@@ -83,6 +83,8 @@ class Result:
     detail: str = ""
     #: the lock of the same name as it was seen afterwards; None: there was none
     next: Lock | None = None
+    #: how many of those that waited still did then
+    waiting: int = 0
 
 
 @dataclass
@@ -287,11 +289,14 @@ def _result(
         for lock in after
     )
     now = taken or next((lock for lock in after if lock.files[0] == found.lock.name), None)
+    claims = {waiter.claim.name for lock in after for waiter in lock.waiters}
+    claims |= {lock.files[0] for lock in after if lock.verdict is Verdict.WAITING}
+    waiting = sum(waiter.claim.name in claims for waiter in found.lock.waiters)
     match answer["result"]:
         case "removed" if still:
             return Result(found, Outcome.ERROR, "it was removed, and is there again", now)
         case "removed":
-            return Result(found, Outcome.CLEARED, next=now)
+            return Result(found, Outcome.CLEARED, next=now, waiting=waiting)
         # Broken by Mailman itself, or removed by somebody else: it is no longer in the way.
         case "gone":
             return Result(found, Outcome.GONE, "somebody else removed it just now", now)
@@ -421,7 +426,7 @@ _SHOWS = (
     "    no process has the id {PID:4711}\n"
     "Remove 1 stale lock? [y/N] {ANSWER:y}\n"
     "1 stale lock removed and read back:\n"
-    "  openstack-foo (openstack)  nobody has it now; nobody waited for it\n"
+    "  openstack-foo (openstack)  nobody has it now, and nobody waits for it\n"
     "recorded as {RUN:20240501-120301-4f9a1c}"
     " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
 )

@@ -392,12 +392,14 @@ def _became(result: Result) -> str:
     """What became of a lock, and who has it next."""
     from runbooks import locks
 
-    number = len(result.found.lock.waiters)
-    waited = {0: "nobody", 1: "1 process"}.get(number, f"{number:,} processes")
     if result.next is not None:
         now = f"now {locks.describe(result.next)}"
+    elif result.waiting:
+        still = "1 process still waits" if result.waiting == 1 else f"{result.waiting:,} still wait"
+        now = f"nobody has it now, though {still} for it"
     else:
-        now = f"nobody has it now; {waited} waited for it"
+        before = bool(result.found.lock.waiters)
+        now = f"nobody has it now, and nobody waits for it{' any more' if before else ''}"
     if not result.found.is_lock:
         now = ""
     return "; ".join(part for part in (result.detail, now) if part)

@@ -79,7 +79,7 @@ def wait(actor, lock, said):
     said()
     lock.lock()
     note(actor, 'got %%.3f' %% time.time())
-    time.sleep(0.3)
+    time.sleep(1)
     lock.unlock(unconditionally=True)
 
 def release(actor, lock, said):
@@ -126,7 +126,8 @@ for number, actor in enumerate(actors):
             os.waitpid(pids[number], 0)
     elif fate == 'stopped':
         os.kill(pids[number], signal.SIGSTOP)
-    elif fate == 'released':
+for number, actor in enumerate(actors):
+    if actor['fate'] == 'released':
         write('%%d.release' %% number, '')
         os.waitpid(pids[number], 0)
 write('pids', json.dumps(pids))
@@ -149,7 +150,8 @@ class Actor:
     """A process that wants the lock of a list."""
 
     list: str
-    #: "hold", "refresh" again and again, be "busy" letting go and taking it, or "wait"
+    #: "hold", "refresh" again and again, be "busy" letting go and taking it, "wait" for it, or
+    #: "release" it before the test goes on (with the fate "released")
     role: str = "hold"
     #: "killed", "zombie", "terminated", "stopped", "released", or "": it lives
     fate: str = ""
