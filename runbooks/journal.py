@@ -10,6 +10,7 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import shlex
 import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,6 +96,11 @@ class Run:
     more: Mapping[str, Any] = field(default_factory=dict)
     #: of a single run alone
     lists: tuple[ListRecord, ...] = ()
+
+    @property
+    def typed(self) -> str:
+        """The command line, for a shell: ``ban target@example.com --yes``."""
+        return shlex.join(self.arguments)
 
 
 @dataclass

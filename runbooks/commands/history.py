@@ -52,6 +52,7 @@ def history(run: str | None, limit: int, host_spec: str, as_json: bool) -> int:
         with screen.busy("reading the journal"):
             one = journal.find(found, run)
         _show_run(screen, found, one)
+        screen.object(**_as_json(one))
         return 0
     with screen.busy("reading the journal"):
         past = journal.history(found, limit)
@@ -62,7 +63,7 @@ def history(run: str | None, limit: int, host_spec: str, as_json: bool) -> int:
         screen.say("nothing is recorded yet")
     screen.table(
         [
-            (one.id, one.began, f"{one.login} on {one.machine}", _summary(one), _typed(one))
+            (one.id, one.began, f"{one.login} on {one.machine}", _summary(one), one.typed)
             for one in past.runs
         ]
     )
@@ -112,6 +113,10 @@ def undo(
     target = options.target(options.installation(host_spec, screen), (), (), timeout, jobs)
     with screen.busy("reading the journal"):
         past = journal.find(target.installation, run)
+    if past.command == "withlist":
+        from runbooks.commands.withlist import put_back
+
+        return put_back(screen, target, past, dry_run, yes)
     undoing.check(past)
     with screen.busy("looking at the lists"):
         plan = undoing.look(target, past)
@@ -134,20 +139,19 @@ def undo(
     from runbooks.console import many
 
     options.permission(screen, f"Take back {past.id} on {many(len(plan.to_do), 'list')}?", yes)
-    with screen.progress(len(plan.to_do)) as bar:
-
-        def waiting(lists: int, seconds: float) -> None:
-            bar.note(f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most")
-
-        work = undoing.undo(
-            target,
-            past,
-            plan,
-            options.typed(),
-            on_answer=lambda answer: bar.advance(),
-            on_waiting=waiting,
-        )
-    return _show_work(screen, target, plan, work)
+    with options.changing():
+        with screen.progress(len(plan.to_do)) as bar:
+            work = undoing.undo(
+                target,
+                past,
+                plan,
+                options.typed(),
+                on_answer=lambda answer: bar.advance(),
+                on_waiting=lambda lists, seconds: bar.note(
+                    f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most"
+                ),
+            )
+        return _show_work(screen, target, plan, work)
 
 
 # -- undo ---------------------------------------------------------------------------------
@@ -157,7 +161,7 @@ def _show_plan(screen: Screen, target: Target, past: Run, plan: Plan) -> None:
     from runbooks.console import many
 
     screen.say(target.installation.title, style="bold")
-    screen.say(f"{past.id}, {past.began}, {past.login} on {past.machine}: {_typed(past)}")
+    screen.say(f"{past.id}, {past.began}, {past.login} on {past.machine}: {past.typed}")
     rows = []
     for site in target.installation.sites:
         answers = plan.seen.of(site.name)
@@ -259,10 +263,6 @@ def _show_work(screen: Screen, target: Target, plan: Plan, work: Work) -> int:
 # -- history ------------------------------------------------------------------------------
 
 
-def _typed(run: Run) -> str:
-    return shlex.join(run.arguments)
-
-
 def _summary(run: Run) -> str:
     """``140 banned, 1 locked``, and what became of the run as a whole."""
     counts = sorted(run.counts.items(), key=lambda item: -item[1])
@@ -283,7 +283,7 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
     who = run.login if run.login == run.user else f"{run.login} (as {run.user})"
     seen = f"{run.host_login} from {run.host_client}" if run.host_client else run.host_login
     rows = [
-        ("typed", f"runbook {_typed(run)}"),
+        ("typed", f"runbook {run.typed}"),
         ("by", f"{who} on {run.machine}"),
         ("seen here as", seen),
         ("began", run.began),
@@ -305,13 +305,20 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
         said = outcome if outcome != "begun" else "in hand when it was killed"
         screen.say(f"{said}, {many(len(lists), 'list')}{': ' + detail if detail else ''}")
         screen.table([(one.list, one.site, _kept(one)) for one in lists])
+    kept = sum(one.more.get("state") == "kept" for one in run.lists)
+    if kept:
+        where = f"{run.path.rpartition('/')[0]}/saved/{run.id}"
+        screen.say(f"the state of {many(kept, 'list')} from before: {where}")
+    if run.command == "withlist":
+        again = f"runbook withlist --restore {run.id}{found.host.option}"
+        screen.say(f"to put it back: {again}" if kept else "there is nothing to put back")
+        return
     try:
         undoing.check(run)
     except BadInputError as e:
         screen.say(str(e))
     else:
         screen.say(f"to take it back: runbook undo {run.id}{found.host.option}")
-    screen.object(**_as_json(run))
 
 
 def _kept(one: ListRecord) -> str:
@@ -320,7 +327,9 @@ def _kept(one: ListRecord) -> str:
         parts.append(f"+ {', '.join(one.added)}")
     if one.removed:
         parts.append(f"- {', '.join(one.removed)}")
-    parts += [f"{name}: {_value(value)}" for name, value in sorted(one.more.items())]
+    parts += [
+        f"{name} {_value(value)}" for name, value in sorted(one.more.items()) if name != "state"
+    ]
     return "; ".join(parts)
 
 

@@ -1,0 +1,360 @@
+# The process in which a script meets the lists, as it would under Mailman's withlist -r.
+#
+# Python 2.7 and 3, standard library alone. It is forked by scripting.py and does nothing
+# but load the script once and call its function for one list after the other: whatever
+# the script does to its process (prints megabytes, calls os._exit, is killed) is seen
+# from outside.
+#
+# What the function gets is what withlist -r gives it: an unlocked, loaded list, and its
+# arguments. Mailman's Lock and Save are watched:
+#
+# * Lock() without a timeout waits for as long as a lock lasts, five hours behind a stale
+#   one. Here it waits for the time that the command was given.
+# * After Lock() the state on the disk is that which the script will change: it is kept.
+# * After Save() the state on the disk is the script's. By its hash it is known later
+#   whether anybody changed the list since.
+from __future__ import print_function
+
+import io
+import json
+import linecache
+import os
+import re
+import signal
+import shutil
+import sys
+import traceback
+import types
+
+import differing
+import saving
+from boot import Finder, as_json, native, write_all
+
+PYTHON2 = sys.version_info[0] == 2
+# Folders that Mailman writes to, by their names in mm_cfg.py.
+WRITTEN = re.compile(r"(LIST_DATA|LOCK|LOG|DATA|SPAM|MAILDIR|.*QUEUE|.*ARCHIVE_FILE)_DIR$")
+# Bytes of a file of a list that a rehearsal copies, and characters of a traceback.
+LARGEST = 20 * 1024 * 1024
+LONGEST = 20000
+
+
+class Broken(Exception):
+    """The script cannot be loaded: no list can be done."""
+
+
+class Watch(object):
+    """What happened to the locks and states of lists while the function ran."""
+
+    def __init__(self, site, root):
+        self.site = site["name"]
+        self.list_dir = site["list_dir"]
+        self.root = root
+        self.begin(None, None, False, 0)
+
+    def begin(self, name, before, fresh, patience):
+        self.name = name
+        self.patience = patience
+        self.before = {name: before}   # hash of the state before the script's first save
+        self.fresh = set([name]) if fresh else set()
+        self.after = {}                # hash of the state after its last
+        self.timed_out = set()
+
+    def state(self, name):
+        return saving.content(os.path.join(self.list_dir, name, "config.pck"))
+
+    def refresh(self, name):
+        """Keep the state that is on the disk, unless an earlier one of this run is kept."""
+        if self.root is None:
+            return
+        data = self.state(name)
+        if data is None:
+            return
+        now = saving.digest(data)
+        if name in self.after:
+            if now != self.after[name]:
+                saving.Saved(self.root, self.site, name).mark(now, True)
+            return
+        saved = saving.Saved(self.root, self.site, name)
+        if name not in self.before:
+            if not saved.exists():
+                self.fresh.add(name)
+                saved.keep(data)
+        elif name in self.fresh and now != self.before[name]:
+            saved.keep(data)
+        self.before[name] = now
+
+    def saved(self, name):
+        if self.root is None:
+            self.after[name] = True
+            return
+        self.after[name] = saving.digest(self.state(name))
+        saved = saving.Saved(self.root, self.site, name)
+        if saved.exists():  # a list that the script created had no state before
+            saved.mark(self.after[name], saved.after()[1])
+
+
+class Runner(object):
+    """The script, loaded, and Mailman at hand."""
+
+    def __init__(self, site, parameters, scratch):
+        self.site = site
+        self.parameters = parameters
+        self.filename = parameters["filename"]
+        self.watch = Watch(site, parameters["saved"] if scratch is None else None)
+        self.pid = os.getpid()
+        self.lists = self.real_lists = site["list_dir"]
+        if scratch is not None:
+            self.lists = os.path.join(scratch, "lists")
+            self.redirect(scratch)
+        from Mailman import Errors, LockFile, MailList, Utils
+        self.errors, self.lock_file, self.mail_list, self.utils = Errors, LockFile, MailList, Utils
+        self.watch_lists(MailList.MailList)
+        if scratch is not None:
+            self.offer_copies()
+        self.function = self.load()
+
+    # -- Mailman, watched ---------------------------------------------------------------
+
+    def watch_lists(self, maillist):
+        watch, lock, save = self.watch, maillist.Lock, maillist.Save
+        timed_out = self.lock_file.TimeOutError
+
+        def Lock(m, timeout=0):
+            name = m.internal_name()
+            try:
+                lock(m, timeout or watch.patience)
+            except timed_out:
+                watch.timed_out.add(name)
+                raise
+            watch.timed_out.discard(name)
+            watch.refresh(name)
+
+        def Save(m):
+            save(m)
+            watch.saved(m.internal_name())
+
+        maillist.Lock, maillist.Save = Lock, Save
+
+    # -- a rehearsal: on copies ---------------------------------------------------------
+
+    def redirect(self, scratch):
+        """Have Mailman write below `scratch` alone. Before any other module of it is imported."""
+        from Mailman import mm_cfg
+        for name in dir(mm_cfg):
+            if WRITTEN.match(name) and isinstance(getattr(mm_cfg, name), str):
+                folder = os.path.join(scratch, name.lower())
+                if name == "LIST_DATA_DIR":
+                    folder = self.lists
+                if not os.path.isdir(folder):
+                    os.makedirs(folder)
+                setattr(mm_cfg, name, folder)
+
+    def offer_copies(self):
+        """Copy a list when it is asked for; name those that there are."""
+        from Mailman import mm_cfg
+        maillist, utils = self.mail_list.MailList, self.utils
+        init, exists, names = maillist.__init__, utils.list_exists, utils.list_names
+
+        def __init__(m, name=None, *args, **kwargs):
+            self.copy(name)
+            init(m, name, *args, **kwargs)
+
+        def list_exists(name):
+            self.copy(name)
+            return exists(name)
+
+        def list_names(*args, **kwargs):
+            mm_cfg.LIST_DATA_DIR = self.real_lists
+            try:
+                return list(names(*args, **kwargs))
+            finally:
+                mm_cfg.LIST_DATA_DIR = self.lists
+
+        maillist.__init__, utils.list_exists, utils.list_names = __init__, list_exists, list_names
+
+    def copy(self, name):
+        if not isinstance(name, str) or os.sep in name or name in ("", ".", ".."):
+            return
+        source, target = os.path.join(self.real_lists, name), os.path.join(self.lists, name)
+        if os.path.isdir(target) or not os.path.isdir(source):
+            return
+        copy_folder(source, target)
+
+    def forget_copies(self):
+        for name in os.listdir(self.lists):
+            shutil.rmtree(os.path.join(self.lists, name), ignore_errors=True)
+
+    def differences(self):
+        """What the script would have changed: {list: changes}."""
+        found = {}
+        for name in sorted(os.listdir(self.lists)):
+            old = saving.content(os.path.join(self.real_lists, name, "config.pck"))
+            new = saving.content(os.path.join(self.lists, name, "config.pck"))
+            if old != new and old is not None and new is not None:
+                try:
+                    changed = differing.changes(differing.unpickled(old), differing.unpickled(new))
+                except Exception as e:
+                    changed = [{"name": "config.pck", "to": "unreadable: %s" % e}]
+                if changed:
+                    found[name] = changed
+        return found
+
+    # -- the script ---------------------------------------------------------------------
+
+    def load(self):
+        """Import the script, as withlist would: once. Its function."""
+        stem = self.parameters["module"]
+        text = self.parameters["text"]
+        module = types.ModuleType(stem)
+        module.__file__ = self.filename
+        # A script that is called like a module of Python must not take its place.
+        sys.modules.setdefault(stem, module)
+        shown = text if PYTHON2 else text.decode("utf-8", "replace")
+        linecache.cache[self.filename] = (len(text), None, shown.splitlines(True), self.filename)
+        sys.argv = [os.path.join(self.site["bin"], "withlist"), "-q", "-a", "-r",
+                    "%s.%s" % (stem, self.parameters["function"])] + self.parameters["arguments"]
+        try:
+            exec(compile(text, self.filename, "exec", 0, True), module.__dict__)
+            return getattr(module, self.parameters["function"])
+        except BaseException:
+            raise Broken(self.raised()["raised"])
+
+    def raised(self):
+        """The exception at hand: its last line, in one line, where, and the traceback."""
+        kind, value, tb = sys.exc_info()
+        first = tb
+        while first is not None and first.tb_frame.f_code.co_filename != self.filename:
+            first = first.tb_next
+        where, last = "", first
+        while last is not None:
+            if last.tb_frame.f_code.co_filename == self.filename:
+                where = "%s, line %d" % (os.path.basename(self.filename), last.tb_lineno)
+            last = last.tb_next
+        text = " ".join(traceback.format_exception_only(kind, value)[-1].split())[:300]
+        full = "".join(traceback.format_exception(kind, value, first or tb))[-LONGEST:]
+        name = getattr(kind, "__name__", str(kind))
+        return {"raised": text + (" (%s)" % where if where else ""), "traceback": full,
+                "noted": name + (" in " + where if where else "")}
+
+    def call(self, name):
+        """Call the function for a list. What happened."""
+        try:
+            m = self.mail_list.MailList(name, lock=0)
+        except self.errors.MMUnknownListError:
+            return {"trouble": "gone", "detail": "there is no such list any more"}
+        except self.errors.MMCorruptListDatabaseError as e:
+            return {"trouble": "corrupt", "detail": "its state does not load: %s" % e}
+        self.watch.refresh(name)
+        answer = {}
+        try:
+            self.function(m, *self.parameters["arguments"])
+        except SystemExit as e:
+            answer["exit"] = e.code if isinstance(e.code, (int, type(None))) else str(e.code)
+        except BaseException:
+            answer.update(self.raised())
+        for stream in (sys.stdout, sys.stderr):
+            try:
+                stream.flush()
+            except Exception:
+                pass
+        if os.getpid() != self.pid:
+            os._exit(0)  # a process that the function forked, and that came back from it
+        answer.update(self.afterwards(m, name))
+        return answer
+
+    def afterwards(self, m, name):
+        """What the function left behind."""
+        found = {"saved": sorted(self.watch.after), "timed_out": name in self.watch.timed_out}
+        try:
+            if m.Locked():
+                m.Unlock()
+                found["left_locked"] = True
+        except Exception:
+            pass  # it took the list apart; its lock is looked for from outside
+        try:
+            found["unsaved"] = self.unsaved(m, name)
+        except Exception:
+            found["unsaved"] = []
+        return found
+
+    def unsaved(self, m, name):
+        """Attributes that the function changed and did not save."""
+        state = differing.unpickled(saving.content(os.path.join(self.lists, name, "config.pck")))
+        held = vars(m)
+        return sorted(key for key in state
+                      if key not in held or not differing.same(state[key], held[key]))
+
+
+def copy_folder(source, target, depth=1):
+    """Copy the files of a list, without what is too large to be its state."""
+    os.mkdir(target, 0o700)
+    for entry in os.listdir(source):
+        path = os.path.join(source, entry)
+        try:
+            if os.path.isfile(path) and os.path.getsize(path) <= LARGEST:
+                shutil.copyfile(path, os.path.join(target, entry))
+            elif os.path.isdir(path) and depth:
+                copy_folder(path, os.path.join(target, entry), depth - 1)
+        except EnvironmentError:
+            pass  # gone, or not readable: Mailman says so when it needs it
+
+
+def be_apart(output):
+    """Make this process one that a script may have for itself."""
+    os.setsid()
+    for name in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(name, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    if PYTHON2:
+        sys.stdout, sys.stderr = os.fdopen(1, "w", 1), os.fdopen(2, "w", 1)
+        sys.stdin = os.fdopen(0)
+    else:
+        sys.stdout, sys.stderr = [
+            io.open(fd, "w", 1, encoding="utf-8", errors="backslashreplace", closefd=False)
+            for fd in (1, 2)]
+        sys.stdin = io.open(0, closefd=False)
+
+
+def hide_ourselves():
+    """Let the script import modules of these names from the host; keep them alive."""
+    finders = [one for one in sys.meta_path if isinstance(one, Finder)]
+    names = ["boot"] + [name for finder in finders for name in finder.sources]
+    for finder in finders:
+        sys.meta_path.remove(finder)
+    return [sys.modules.pop(name) for name in names if name in sys.modules] + finders
+
+
+def serve(site, parameters, scratch, orders, answers, output):
+    """The life of the process: a line of JSON for each list comes in, and one goes out."""
+    import gc
+    gc.enable()
+    be_apart(output)
+    kept, runner, failure = None, None, None
+    try:
+        kept = hide_ourselves()
+        runner = Runner(site, parameters, scratch)
+    except Broken as e:
+        failure = {"broken": str(e)}
+    except BaseException as e:
+        failure = {"broken": "%s: %s" % (type(e).__name__, e),
+                   "traceback": traceback.format_exc()[-LONGEST:]}
+    for line in iter(os.fdopen(orders, "rb").readline, b""):
+        order = native(json.loads(line.decode("ascii")))
+        answer = failure
+        if answer is None:
+            name = order["list"]
+            runner.watch.begin(name, order["before"], order["fresh"], order["patience"])
+            try:
+                answer = runner.call(name)
+                if scratch is not None:
+                    answer["differences"] = runner.differences()
+            except BaseException as e:
+                answer = {"raised": "%s: %s" % (type(e).__name__, e), "noted": type(e).__name__,
+                          "traceback": traceback.format_exc()[-LONGEST:]}
+            if scratch is not None:
+                runner.forget_copies()
+        write_all(answers, as_json(answer) + b"\n")
+    del kept

@@ -1,0 +1,474 @@
+# What `runbook withlist` does on each list: calls a function of a script on it.
+#
+# Python 2.7 and 3, standard library alone. The script has a process of its own (runner.py)
+# that serves one list after the other, as under withlist -a. This side watches it: passes
+# on what it prints, with bounded memory, whatever else happens; keeps the state of each
+# list from before; unlocks what it left locked; says what became of the list.
+#
+# A rehearsal (--dry-run) does the same on copies of the lists in a private folder, which
+# is removed. Mailman's own modules then write nowhere else, and send nothing: their
+# folders for lists, locks, logs, queues and archives are below that folder. A script that
+# opens files by a path of its own, connects somewhere or starts programs is not held
+# back from that.
+from __future__ import print_function
+
+import ast
+import base64
+import errno
+import fcntl
+import json
+import os
+import select
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+
+import differing
+import lists
+import runner
+import saving
+from boot import as_json, ended_how, native, retried, write_all
+
+# Bytes of a line that are passed on at a time.
+LONGEST_LINE = 8192
+# Seconds for a script that is interrupted, and for one that is then asked to end.
+GRACE = 10
+ENDING = 2
+
+
+class Scripting(object):
+    """What a worker keeps between lists."""
+
+    def __init__(self, site, parameters):
+        self.site = site
+        self.parameters = parameters
+        self.action = parameters["action"]
+        self.process = None
+        self.until = None
+        self.enough = False
+        self.scratch = None
+        self.parent = os.getppid()
+        if self.action == "look":
+            return
+        signal.signal(signal.SIGUSR1, self.stop)
+        if self.action == "run":
+            parameters["saved"] = saved_by(parameters)
+        if self.action == "rehearse":
+            self.scratch = tempfile.mkdtemp(prefix="%s-" % site["name"], dir=parameters["scratch"])
+        lists.at_end.append(self.end)
+
+    def stop(self, signum, frame):
+        self.enough = True
+
+    def end(self):
+        if self.process:
+            self.process.finish()
+        if self.scratch:
+            # The whole folder goes at the end of the run; when that was killed, nobody else
+            # does it.
+            orphaned = os.getppid() != self.parent
+            folder = self.parameters["scratch"] if orphaned else self.scratch
+            shutil.rmtree(folder, ignore_errors=True)
+
+    # -- one list -----------------------------------------------------------------------
+
+    def has_lock(self, name):
+        return os.path.lexists(os.path.join(self.site["lock_dir"], name + ".lock"))
+
+    def look(self, name):
+        from Mailman import Utils
+        if not Utils.list_exists(name):
+            return {"outcome": "gone", "detail": "there is no such list"}
+        return {"outcome": "looked", "has_lock": self.has_lock(name), "detail": ""}
+
+    def run(self, name, wait):
+        """Call the function for a list: once, whatever happens."""
+        patience = self.parameters["timeout"]
+        if self.action == "run" and self.has_lock(name):
+            if not wait:
+                return {"outcome": "locked", "detail": ""}
+            # Locked lists come last and share the time for waiting.
+            self.until = self.until or time.time() + patience
+            while self.has_lock(name) and time.time() < self.until and not self.enough:
+                retried(time.sleep, 0.1)
+            patience = self.until - time.time()
+        return self.call(name, max(patience, lists.BRIEFLY))
+
+    def call(self, name, patience):
+        saved = fresh = before = None
+        if self.action == "run":
+            data = saving.content(os.path.join(self.site["list_dir"], name, "config.pck"))
+            saved = saving.Saved(self.parameters["saved"], self.site["name"], name)
+            # A script that was called for another list may have changed this one: the
+            # state from before that is the one to go back to.
+            fresh = data is not None and not saved.exists()
+            if fresh:
+                saved.keep(data)
+            before = saving.digest(data)
+        if self.process is None:
+            self.process = Process(self.site, self.parameters, self.scratch)
+        text = Lines()
+        order = {"list": name, "before": before, "fresh": bool(fresh), "patience": patience}
+        found = self.process.work(order, text, lambda: self.enough)
+        left = self.process.release(self.site["lock_dir"]) if self.action == "run" else []
+        if found is None:
+            how = self.process.ended(self.enough)
+            self.process = None
+            found = {"raised": how, "noted": how, "died": True}
+        text.end()
+        return self.answer(name, found, left, saved)
+
+    def answer(self, name, found, left, saved):
+        """What became of the list, for the command and for the journal."""
+        answer = {"outcome": "unchanged", "detail": "", "noted": "", "notes": []}
+        if saved is not None and saved.exists():
+            answer.update(self.settle(name, saved))
+        elif "differences" in found:
+            own = found["differences"].pop(name, [])
+            answer.update(changes=own, others=found["differences"])
+            if own:
+                answer["outcome"] = "planned"
+        notes = answer["notes"]
+        if found.get("left_locked") or name in left:
+            notes.append("the script left it locked; it was unlocked")
+        for other in left:
+            if other != name:
+                notes.append("the script left %s locked; it was unlocked" % other)
+        others = [other for other in found.get("saved", ()) if other != name]
+        if others and self.action == "run":
+            notes.append("the script changed other lists as well: %s" % ", ".join(others))
+        if found.get("unsaved"):
+            notes.append("the script changed %s in memory and did not save it"
+                         % ", ".join(found["unsaved"]))
+        if "broken" in found:
+            answer.update(outcome="error", detail=found["broken"], hopeless=True,
+                          noted="the script does not load")
+        elif found.get("trouble"):
+            answer.update(outcome="error" if found["trouble"] == "gone" else "corrupt",
+                          detail=found["detail"], noted=found["detail"])
+        elif found.get("timed_out") and "TimeOutError" in found.get("raised", "TimeOutError"):
+            answer.update(outcome="error", locked=True, detail="the script could not lock it",
+                          noted="the script could not lock it")
+        elif "raised" in found:
+            answer.update(outcome="error", detail=found["raised"], noted=found["noted"])
+        elif "exit" in found:
+            code = found["exit"]
+            if code in (None, 0):
+                notes.append("the script called sys.exit(), which would have ended withlist")
+            else:
+                answer.update(outcome="error", noted="sys.exit", detail="sys.exit(%s)" % (
+                    json.dumps(code) if isinstance(code, str) else code))
+        if "traceback" in found:
+            answer["traceback"] = found["traceback"]
+        return answer
+
+    def settle(self, name, saved):
+        """Whether the list was changed, and whether its state from before is worth keeping."""
+        data = saving.content(os.path.join(self.site["list_dir"], name, "config.pck"))
+        before = saved.before()
+        if data == before:
+            saved.drop()
+            return {}
+        after, mixed = saved.after()
+        found = {"kept": {"state": "kept"}}
+        if after is None:
+            # Nobody saved it through Mailman's own Save in the script's process.
+            saved.mark(saving.digest(data), True)
+            mixed = True
+        saved.sync()
+        if mixed or after != saving.digest(data):
+            found["notes"] = [
+                "somebody else changed it in the same moment; --restore will leave it alone"]
+        try:
+            changed = differing.attributes(differing.unpickled(before), differing.unpickled(data))
+        except Exception:
+            changed = ["config.pck"]
+        if changed:
+            found.update(outcome="changed", changed=changed)
+            found["kept"]["changed"] = changed
+        return found
+
+
+def saved_by(parameters):
+    """Where this run keeps what it replaces."""
+    return saving.folder_of(parameters["journal"]["folder"], parameters["run"])
+
+
+class Process(object):
+    """The process of the script."""
+
+    def __init__(self, site, parameters, scratch):
+        self.buffer = b""
+        orders_end, self.orders = os.pipe()
+        self.answers, answers_end = os.pipe()
+        self.output, output_end = os.pipe()
+        self.began = time.time()
+        self.pid = os.fork()
+        if self.pid == 0:
+            status = 70
+            try:
+                keep_open(orders_end, answers_end, output_end)
+                runner.serve(site, parameters, scratch, orders_end, answers_end, output_end)
+                status = 0
+            finally:
+                os._exit(status)
+        for fd in (orders_end, answers_end, output_end):
+            os.close(fd)
+        flags = fcntl.fcntl(self.output, fcntl.F_GETFL)
+        fcntl.fcntl(self.output, fcntl.F_SETFL, flags | os.O_NONBLOCK)
+        self.status = None
+
+    def has_died(self):
+        if self.status is None:
+            pid, status = retried(os.waitpid, self.pid, os.WNOHANG)
+            self.status = status if pid else None
+        return self.status is not None
+
+    def work(self, order, text, enough):
+        """Have it do a list, and pass on what it prints. What happened; None when it died."""
+        try:
+            write_all(self.orders, as_json(order) + b"\n")
+        except OSError:
+            pass  # it died
+        ends = None
+        answer, reading = None, [self.output, self.answers]
+        while answer is None:
+            if enough():
+                ends = ends or time.time() + ENDING
+                self.signal(signal.SIGTERM if time.time() < ends else signal.SIGKILL)
+            try:
+                ready = select.select(reading, [], [], 0.2)[0]
+            except (OSError, select.error) as e:  # a signal, on Python 2
+                if e.args[0] != errno.EINTR:
+                    raise
+                continue
+            if self.output in ready and not self.pass_on(text):
+                reading.remove(self.output)  # the script closed what it prints to
+            if self.answers in ready:
+                more = retried(os.read, self.answers, 65536)
+                if not more:
+                    break
+                self.buffer += more
+                if self.buffer.endswith(b"\n"):
+                    answer, self.buffer = native(json.loads(self.buffer.decode("ascii"))), b""
+            elif not ready and self.has_died():
+                break  # something that it started still has its pipes
+        # What it printed before it answered.
+        while self.output in reading and self.has_output() and self.pass_on(text):
+            pass
+        return answer
+
+    def has_output(self):
+        return bool(retried(select.select, [self.output], [], [], 0)[0])
+
+    def pass_on(self, text):
+        """Pass on a piece of what it printed; False at the end."""
+        try:
+            data = os.read(self.output, 65536)
+        except OSError as e:
+            if e.errno in (errno.EAGAIN, errno.EINTR):
+                return True
+            raise
+        text.add(data)
+        return bool(data)
+
+    def signal(self, number):
+        """To it, and to what it started."""
+        for send, whom in ((os.killpg, self.pid), (os.kill, self.pid)):
+            try:
+                send(whom, number)
+            except OSError:
+                pass
+
+    def ended(self, interrupted):
+        """How it ended, having died."""
+        self.close()
+        if self.status is None:
+            self.status = retried(os.waitpid, self.pid, 0)[1]
+        if interrupted:
+            return "interrupted: it was still at work %d seconds later" % GRACE
+        return "the script ended its process, which was %s" % ended_how(self.status)
+
+    def close(self):
+        for fd in (self.orders, self.answers, self.output):
+            os.close(fd)
+
+    def finish(self):
+        """Let it end: there is nothing left to do."""
+        os.close(self.orders)
+        self.orders = os.open(os.devnull, os.O_RDONLY)
+        ends = time.time() + ENDING
+        while not self.has_died() and time.time() < ends:
+            retried(time.sleep, 0.01)
+        if not self.has_died():  # a thread of the script, or what it does at exit, keeps it
+            self.signal(signal.SIGKILL)
+        self.ended(False)
+
+    def release(self, lock_dir):
+        """Remove the locks that it holds; the names of the lists.
+
+        It waits for the next list, or is dead: a lock that bears its number is nobody's.
+        """
+        freed = []
+        for host in set([socket.gethostname(), os.uname()[1]]):
+            mark = ".lock.%s.%d." % (host, self.pid)
+            for claim in sorted(os.listdir(lock_dir)):
+                name, found, _ = claim.partition(mark)
+                path = os.path.join(lock_dir, claim)
+                if not found or not is_since(path, self.began):
+                    continue
+                lock = os.path.join(lock_dir, name + ".lock")
+                try:
+                    if os.lstat(lock).st_ino == os.lstat(path).st_ino:
+                        os.unlink(lock)
+                        freed.append(name)
+                    os.unlink(path)
+                except OSError:
+                    pass  # gone
+        return freed
+
+
+def keep_open(*wanted):
+    """Close everything else but the three standard streams: a script has no business with it."""
+    for fd in wanted:
+        fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.fcntl(fd, fcntl.F_GETFD) | fcntl.FD_CLOEXEC)
+    first = 3
+    for fd in sorted(wanted) + [os.sysconf("SC_OPEN_MAX")]:
+        os.closerange(first, min(fd, 65536))
+        first = fd + 1
+
+
+def is_since(path, moment):
+    """Whether a file was made or changed since; clocks of file systems are coarse."""
+    try:
+        return os.lstat(path).st_ctime >= moment - 2
+    except OSError:
+        return False
+
+
+class Lines(object):
+    """Passes on what a script prints, whole lines at a time."""
+
+    def __init__(self):
+        self.rest = b""
+
+    def add(self, data):
+        whole, feed, rest = (self.rest + data).rpartition(b"\n")
+        if feed:
+            self.tell(whole)
+        while len(rest) > LONGEST_LINE:
+            self.tell(rest[:LONGEST_LINE])
+            rest = rest[LONGEST_LINE:]
+        self.rest = rest
+
+    def tell(self, text):
+        lists.tell({"event": "output", "text": text})
+
+    def end(self):
+        if self.rest:
+            self.tell(self.rest)
+        self.rest = b""
+
+
+# -- before anything is run ---------------------------------------------------------------
+
+
+def refusal(parameters):
+    """Why the script cannot be run, as {"why", "line"?}; None when it can."""
+    name = os.path.basename(parameters["filename"])
+    try:
+        code = compile(parameters["text"], name, "exec", ast.PyCF_ONLY_AST, True)
+        compile(parameters["text"], name, "exec", 0, True)
+    except SyntaxError as e:
+        line = (e.text or "").strip()
+        if isinstance(line, bytes):
+            line = line.decode("utf-8", "replace")
+        return {"line": e.lineno, "why": "%s: %s%s" % (
+            type(e).__name__, e.msg, ": " + line[:100] if line else "")}
+    except Exception as e:
+        return {"why": "it does not compile: %s" % e}
+    function = parameters["function"]
+    defined = [node for node in code.body if isinstance(node, ast.FunctionDef)]
+    names = list(bound(code))
+    if function not in names and "*" not in names:
+        public = [node.name for node in defined if not node.name.startswith("_")]
+        has = "; it has %s" % ", ".join(public) if public else ""
+        return {"why": "it defines no function %s%s" % (function, has), "functions": public}
+    named = [node for node in defined if node.name == function]
+    if len(named) == 1 and names.count(function) == 1 and not named[0].decorator_list:
+        return wrong_number(named[0], len(parameters["arguments"]))
+    return None
+
+
+def bound(node):
+    """The names that a module binds, also within an if or a try."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
+            yield child.name
+        elif isinstance(child, (ast.Import, ast.ImportFrom)):
+            for alias in child.names:
+                yield (alias.asname or alias.name).split(".")[0]
+        elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            yield child.id
+        elif not isinstance(child, ast.Lambda):
+            for name in bound(child):
+                yield name
+
+
+def wrong_number(function, given):
+    """Why a function does not take the list and `given` arguments; None when it does."""
+    positional = len(function.args.args) + len(getattr(function.args, "posonlyargs", ()))
+    least = positional - len(function.args.defaults) - 1
+    most = positional - 1
+    by_name = getattr(function.args, "kwonlyargs", ())
+    needed = [argument.arg for argument, default in zip(by_name, getattr(
+        function.args, "kw_defaults", ())) if default is None]
+    if needed:
+        return {"why": "%s cannot be called: %s must be given by name" % (
+            function.name, ", ".join(needed))}
+    if function.args.vararg:
+        if given >= least:
+            return None
+        wants = "at least %d" % least
+    elif max(least, 0) <= given <= most:
+        return None
+    else:
+        wants = str(most) if least == most else "%d to %d" % (max(least, 0), most)
+    if most < 0 and not function.args.vararg:
+        return {"why": "%s takes no argument, and withlist gives it the list" % function.name}
+    return {"why": "%s takes the list and %s argument%s, and was given %d" % (
+        function.name, wants, "" if wants == "1" else "s", given)}
+
+
+def prepare(site, parameters):
+    return Scripting(site, parameters)
+
+
+def do(state, name, wait):
+    try:
+        return state.look(name) if state.action == "look" else state.run(name, wait)
+    except EnvironmentError as e:
+        return {"outcome": "error", "detail": str(e)}
+
+
+def run(parameters, emit):
+    parameters["text"] = base64.b64decode(parameters.pop("script").encode("ascii"))
+    refused = refusal(parameters)
+    if refused:
+        emit(dict(refused, event="refused", python=".".join(str(n) for n in sys.version_info[:3])))
+        return
+    emit({"event": "compiled", "python": ".".join(str(n) for n in sys.version_info[:3])})
+    parameters.update(grace=GRACE, at_hand=1, waiting=parameters["jobs"])
+    scratch = None
+    if parameters["action"] == "rehearse":
+        scratch = parameters["scratch"] = tempfile.mkdtemp(prefix="runbook-")
+    try:
+        lists.run_each("scripting", parameters, emit)
+    finally:
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+        elif parameters.get("run"):
+            saving.tidy(saved_by(parameters))
