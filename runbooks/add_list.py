@@ -97,7 +97,11 @@ def apply(planned: Edit) -> manifest_file.Judgement:
     Raises BadInputError; then the file is as it was.
     """
     planned.file.write(planned.text)
-    judged = manifest_file.validate(planned.file.target)
+    try:
+        judged = manifest_file.validate(planned.file.target)
+    except KeyboardInterrupt:
+        planned.file.put_back(planned.text)
+        raise
     if judged.problems:
         planned.file.put_back(planned.text)
         before = manifest_file.validate(planned.file.target)

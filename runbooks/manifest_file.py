@@ -34,11 +34,12 @@ class ManifestFile:
     def diff(self, text: str) -> str:
         """What would change, for a person: a unified diff."""
         lines: list[str] = []
+        name = self.path.lstrip("/")
         for line in difflib.unified_diff(
             _lines(self.manifest.text),
             _lines(text),
-            f"a/{self.path}",
-            f"b/{self.path}",
+            f"a/{name}",
+            f"b/{name}",
         ):
             lines += [line[:-1]] if line.endswith("\n") else [line, "\\ No newline at end of file"]
         return "\n".join(lines)

@@ -225,7 +225,10 @@ def _edit(screen: Screen, given: _Given) -> int:
     options.permission(screen, f"Write {file.path}?", given.yes)
     with screen.busy("writing, and having Puppet read it"):
         judged = add_list.apply(planned)
-        linted = manifest_file.lint(file.target, first, last)
+        try:
+            linted = manifest_file.lint(file.target, first, last)
+        except KeyboardInterrupt:  # the file stays as it is now: say so
+            linted = manifest_file.Judgement(False)
     screen.say(f"wrote {file.path}, lines {first} to {last}", style="green")
     _show_judgements(screen, judged, linted)
     _show_next(screen, given, file.path)

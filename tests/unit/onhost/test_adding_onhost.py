@@ -1,0 +1,155 @@
+"""What add-list runs on the host, on every Python on the PATH: aliases, descriptions, names."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from runbooks.add_list import aliases_of
+from runbooks.onhost import source
+
+MODULES = ("boot", "journal", "locks", "lists", "banning", "aliases", "adding")
+#: Loads the programs from memory, as on a host, and runs what follows.
+LOAD = """\
+import json, os, sys, types
+texts, parameters = json.load(sys.stdin)
+for name, text in texts:
+    name = str(name)
+    sys.modules[name] = module = types.ModuleType(name)
+    exec(compile(text, name, "exec", 0, True), module.__dict__)
+import adding, aliases
+from boot import as_json, native
+parameters = native(parameters)
+events = []
+"""
+
+
+def interpreters() -> list[str]:
+    found = []
+    for name in ["python2.7", *(f"python3.{minor}" for minor in range(9, 15))]:
+        path = shutil.which(name)
+        # A launcher of a version that is not installed is on the PATH as well.
+        if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
+            found.append(path)
+    return found
+
+
+@pytest.fixture(params=interpreters(), ids=os.path.basename)
+def python(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def run(python: str, code: str, **parameters: Any) -> Any:
+    texts = [[name, source(name)] for name in MODULES]
+    done = subprocess.run(
+        [python, "-c", f"{LOAD}{code}\nprint(as_json(events).decode('ascii'))\n"],
+        input=json.dumps([texts, parameters]).encode(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.stderr == b""
+    return json.loads(done.stdout)
+
+
+PUPPET = "".join(
+    f'{alias}: "| /var/lib/mailman/mail/mailman {action} a-b"\n'
+    for alias, action in aliases_of("a-b").items()
+)
+MAILMAN = "".join(
+    f'{alias + ":":<20} "|/usr/lib/mailman/mail/mailman {action} a-b"\n'
+    for alias, action in aliases_of("a-b").items()
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "missing", "elsewhere", "others"),
+    [
+        (PUPPET, 0, [], 0),
+        (MAILMAN, 0, [], 0),
+        (PUPPET.upper().replace("MAILMAN", "mailman"), 0, sorted(aliases_of("a-b")), 0),
+        ("# comment\n\nroot: a, b,\n  c\n" + PUPPET, 0, [], 0),
+        ("x: y\n\n" + PUPPET.replace(': "', ':\n\t"'), 0, [], 0),
+        (PUPPET.replace("a-b-join:", "#a-b-join:"), 1, [], 0),
+        (PUPPET.replace("join a-b", "join a-c"), 0, ["a-b-join"], 0),
+        (PUPPET.replace("mailman join", "mailman leave"), 0, ["a-b-join"], 0),
+        (PUPPET.replace("a-b-join:", '"a-b-join" :'), 0, [], 0),
+        (PUPPET.replace("a-b", "c"), 10, [], 1),
+        ("c: root\nd: \xff\n", 10, [], 0),
+        ("", 10, [], 0),
+    ],
+)
+def test_a_file_of_aliases(
+    python: str, tmp_path: Path, text: str, missing: int, elsewhere: list[str], others: int
+) -> None:
+    path = tmp_path / "aliases"
+    path.write_bytes(text.encode("latin-1"))
+    (event,) = run(
+        python,
+        "aliases.run(parameters, events.append)",
+        files=[str(path)],
+        aliases=aliases_of("a-b"),
+        others=["c", "d"],
+    )
+    assert len(event["missing"]) == missing
+    assert sorted(event["elsewhere"]) == elsewhere
+    assert event["others"] == others
+    assert event["stale"] is None
+
+
+def test_a_database_that_is_older(python: str, tmp_path: Path) -> None:
+    path, database = tmp_path / "aliases", tmp_path / "aliases.db"
+    path.write_text(PUPPET)
+    database.write_text("")
+    ask = "aliases.run(parameters, events.append)"
+    asked = {"files": [str(path), "/nonexistent"], "aliases": aliases_of("a-b"), "others": []}
+    assert run(python, ask, **asked)[0]["stale"] is None
+    os.utime(database, (1, 1))
+    found, absent = run(python, ask, **asked)
+    assert found["stale"] == str(database)
+    assert (absent["why"], absent["absent"]) == ("No such file or directory", True)
+
+
+TEXTS = ["Discussion of OpenStack Foo", "", "é", "日本 \\ ' \" %s", "Ÿ"]
+
+
+@pytest.mark.parametrize("charset", ["us-ascii", "iso-8859-1", "utf-8", "euc-jp", "nonsense"])
+def test_a_description_survives(python: str, charset: str) -> None:
+    code = """
+for text in parameters["texts"]:
+    stored, shown = adding.as_stored(text, parameters["charset"])
+    assert isinstance(stored, str)
+    events.append([adding.as_text(stored, parameters["charset"]), shown])
+"""
+    found = run(python, code, texts=TEXTS, charset=charset)
+    assert [text for text, _ in found] == TEXTS
+    if "2.7" in python and charset == "us-ascii":
+        assert [shown for _, shown in found] == [True, True, False, False, False]
+    if charset == "utf-8" or "2.7" not in python:
+        assert all(shown for _, shown in found)
+
+
+def test_a_description_of_another_time(python: str) -> None:
+    """What somebody's config_list file or Python 2 left, in whatever character set."""
+    code = """
+for value in (b"\\xe9", b"\\xc3\\xa9", u"\\xe9", u"\\xc3\\xa9", u"\\u65e5"):
+    events.append(adding.as_text(value, "iso-8859-1"))
+"""
+    assert run(python, code) == ["é", "é", "é", "é", "日"]
+
+
+def test_names(python: str, tmp_path: Path) -> None:
+    for name, file in (("b", "config.pck"), ("a", "config.pck.last"), ("c", "config.tmp")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / file).touch()
+    sites = [{"name": "x", "list_dir": str(tmp_path)}, {"name": "y", "list_dir": "/nonexistent"}]
+    found = run(python, "adding.run(parameters, events.append)", action="names", sites=sites)
+    assert found == [
+        {"event": "names", "site": "x", "names": ["a", "b"]},
+        {"event": "names", "site": "y", "why": "No such file or directory"},
+    ]
