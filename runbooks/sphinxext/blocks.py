@@ -100,9 +100,9 @@ class PasteLexer(Lexer):
         yield start + len(body) + 1 + len(last), Text, "\n"
 
     def _inside(self, first_line: str) -> Lexer:
-        path = re.search(r"\btee (\S+)", first_line)
+        names = re.findall(r"[-\w]+\.\w+", first_line.partition("<<")[0])
         try:
-            return get_lexer_for_filename(Path(path.group(1).strip("'")).name if path else "")
+            return get_lexer_for_filename(names[-1] if names else "")
         except ClassNotFound:
             return get_lexer_by_name("text")
 
@@ -113,5 +113,14 @@ class PasteLexer(Lexer):
             yield offset + index, token, value
 
 
+def _let_the_keyboard_scroll(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """A block that is wider or longer than its frame is reached with the Tab key."""
+    if "body" in context:
+        context["body"] = re.sub(r"<pre(?=[ >])", '<pre tabindex="0"', context["body"])
+
+
 def setup(app: Sphinx) -> None:
     app.add_lexer("paste", PasteLexer)
+    app.connect("html-page-context", _let_the_keyboard_scroll)

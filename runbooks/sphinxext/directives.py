@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from runbooks.procedure import Procedure, Step, paste
 from runbooks.procedures import PROCEDURES, find
 from runbooks.sphinxext import blocks, verification
 from runbooks.sphinxext.documented import INSTALLATION, SERVER
+from runbooks.sphinxext.verification import COMMAND
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -34,6 +36,15 @@ def steps_of(procedure: Procedure) -> tuple[Step, ...]:
 def command_of(procedure: Procedure) -> str:
     """The way by command, as the pages print it."""
     return shlex.join(["runbook", *procedure.command(procedure.example)])
+
+
+def by_command(procedure: Procedure) -> tuple[Step, ...]:
+    """The way by command as steps: the command, and what follows where more is to be done."""
+    first = Step(COMMAND, "By command", "", command_of(procedure), procedure.shows)
+    if procedure.then is None:
+        return (first,)
+    then = procedure.then(INSTALLATION, procedure.example)
+    return (first, *(replace(step, name=f"{COMMAND}-{step.name}") for step in then))
 
 
 class _Directive(SphinxDirective):
@@ -76,17 +87,23 @@ class _Directive(SphinxDirective):
     # -- the parts --------------------------------------------------------------------
 
     def by_command(self, procedure: Procedure) -> nodes.section:
+        first, *then = by_command(procedure)
+        where = procedure.where or (
+            f"On the list server, as root; from elsewhere, with ``--host ssh://root@{SERVER}``"
+            " behind it."
+        )
+        name = anchor(procedure, first.name)
         see = f":ref:`runbook-{procedure.command(procedure.example)[0]}`"
-        content = [
-            *self.prose(
-                f"On the list server, as root; from elsewhere, with ``--host ssh://root@{SERVER}``"
-                f" behind it. All options: {see}."
-            ),
-            blocks.command(command_of(procedure)),
-        ]
-        if procedure.shows:
-            content.append(blocks.output(procedure.shows))
-        return self.section("By command", anchor(procedure, "command"), procedure, *content)
+        section = self.section(
+            first.title,
+            name,
+            procedure,
+            *self.prose(f"{where} All options: {see}."),
+            *self.blocks(first),
+        )
+        for number, step in enumerate(then, 1):
+            section += self.step(procedure, number, step)
+        return section
 
     def by_hand(self, procedure: Procedure) -> nodes.section:
         section = self.section(
@@ -99,6 +116,13 @@ class _Directive(SphinxDirective):
             section += self.step(procedure, number, step)
         return section
 
+    def blocks(self, step: Step) -> list[nodes.Node]:
+        """The command of a step, and what it prints."""
+        command = blocks.step_command(step, self.config)
+        if step.shows:
+            return [command, blocks.output(step.shows)]
+        return [command, nodes.paragraph("", "It prints nothing.", classes=["silent"])]
+
     def step(self, procedure: Procedure, number: int, step: Step) -> nodes.section:
         name = anchor(procedure, step.name)
         content: list[nodes.Node] = []
@@ -106,11 +130,8 @@ class _Directive(SphinxDirective):
         if earlier is not None:
             content += self.prose(f"It is there already if you have been through :ref:`{earlier}`.")
         else:
-            content.append(blocks.step_command(step, self.config))
-            if step.shows:
-                content.append(blocks.output(step.shows))
-            else:
-                content.append(nodes.paragraph("", "It prints nothing.", classes=["silent"]))
+            content += self.prose(step.where)
+            content += self.blocks(step)
             content += self.prose(step.why)
         section = self.section(f"{number}. {step.title}", name, procedure, *content)
         section["pastes"] = paste(step)
@@ -147,7 +168,10 @@ class ProcedureDirective(_Directive):
         parts = [
             index,
             *self.prose(procedure.when),
-            verification.status(procedure.name, [step.name for step in steps_of(procedure)]),
+            verification.status(
+                procedure.name,
+                [step.name for step in (*by_command(procedure), *steps_of(procedure))],
+            ),
             self.by_command(procedure),
             self.by_hand(procedure),
             self.troubles(procedure),

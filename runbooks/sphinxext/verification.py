@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
-#: Beside the steps of a procedure: its command, and that both ways end in the same state.
+#: Beside the steps by hand: the command, and that both ways end in the same state.
 COMMAND = "command"
 STATE = "state"
 
@@ -180,8 +180,8 @@ class table_node(nodes.General, nodes.Element):
 
 
 def status(procedure: str, steps: Iterable[str]) -> status_node:
-    """The place on a page for the status of `procedure`, which has these steps."""
-    return status_node(procedure=procedure, wanted=[*steps, COMMAND, STATE])
+    """The place on a page for the status of `procedure`, which has these steps, both ways."""
+    return status_node(procedure=procedure, wanted=[*steps, STATE])
 
 
 class VerificationDirective(SphinxDirective):
@@ -299,12 +299,13 @@ def _step_title(
     app: Sphinx, docname: str, page: str, procedure: str, step: str
 ) -> nodes.Node | str:
     from runbooks.procedures import find
-    from runbooks.sphinxext.directives import anchor, steps_of
+    from runbooks.sphinxext.directives import anchor, by_command, steps_of
 
     if step == STATE:
         return "By hand and by command end in the same state"
-    titles = {one.name: one.title for one in steps_of(find(procedure))} | {COMMAND: "By command"}
-    uri = f"{app.builder.get_relative_uri(docname, page)}#{anchor(find(procedure), step)}"
+    found = find(procedure)
+    titles = {one.name: one.title for one in (*by_command(found), *steps_of(found))}
+    uri = f"{app.builder.get_relative_uri(docname, page)}#{anchor(found, step)}"
     return nodes.reference("", titles[step], internal=True, refuri=uri)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,24 +48,25 @@ def put_back(box: Box, kept: Kept) -> None:
     assert box.changes() == kept.changes
 
 
-def state(box: Box, ignored: Iterable[str] = ()) -> State:
-    """What a procedure may have changed, with the process ids taken out of the names of locks.
-
-    `ignored`: regular expressions for paths that the two ways do not share.
-    """
+def state(box: Box) -> State:
+    """What a procedure may have changed, with the process ids taken out of the names of locks."""
     found: State = {}
-    skip = re.compile("|".join([*IGNORED, *ignored]))
     for path, what in box.changes().items():
-        if skip.fullmatch(path):
+        if re.fullmatch("|".join(IGNORED), path):
             continue
         name = re.sub(r"(/locks/.*)\.\d+\.\d+$", r"\1.PID.SEQ", path)
         found[name] = what if what == "removed" else _content(box, path)
     return found
 
 
-#: Times, and what is kept from before a change.
+#: Attributes of a list that are times.
+TIMES = ("created_at",)
+
+#: Times, what is kept from before a change, and the record that the way by command leaves.
 IGNORED = (
+    r"/srv/mailman/[^/]+/runbook(/.*)?",
     r".*/logs(/.*)?",
+    r"/var/(cache|lib|log)/puppet(/.*)?",
     r".*/config\.pck\.last",
     r".*\.pyc",
     r".*/__pycache__",
@@ -80,8 +80,10 @@ def _content(box: Box, path: str) -> Any:
         return re.sub(r"\.\d+\.\d+$", ".PID.SEQ", box.read(path).strip())
     content = box.read_bytes(path)
     if path.endswith("config.pck"):
-        return pickle.loads(content, encoding="latin1")
-    return content
+        attributes = pickle.loads(content, encoding="latin1")
+        return {k: "a time" if k in TIMES else v for k, v in attributes.items()}
+    # What Puppet writes into a file of its own accord.
+    return re.sub(rb"(?m)^(# HEADER: .* at ).*", rb"\1TIME", content)
 
 
 def differences(one: State, other: State) -> list[str]:

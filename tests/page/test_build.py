@@ -120,9 +120,11 @@ def test_what_the_reader_creates_is_the_file_itself(lists_page):
         for step in steps_of(procedure):
             if step.creates is None or step.creates.path in created:
                 continue
-            created.add(step.creates.path)
             source = creates_source(step)
-            assert source is not None, f"{step.name}: the file is no file of the package"
+            if source is None:
+                assert not step.creates.path.endswith(".py"), f"{step.name}: not of the package"
+                continue
+            created.add(step.creates.path)
             text = source.read_text(encoding="utf-8")
             assert blocks[anchor(procedure, step.name)].text.count(text) == 1
     assert created

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from runbooks.procedures import PROCEDURES
-from runbooks.sphinxext.directives import steps_of
-from runbooks.sphinxext.verification import COMMAND, FAILED, PASSED, STATE, Record, read, write
+from runbooks.sphinxext.directives import by_command, steps_of
+from runbooks.sphinxext.verification import FAILED, PASSED, STATE, Record, read, write
 from tests.page.conftest import SOURCE, sphinx
 from tests.page.pages import Page
 from tests.page.walk import add_records
@@ -57,7 +57,10 @@ def records(publish):
             image="some/image:tag",
         )
         for procedure in PROCEDURES
-        for step in [COMMAND, *(step.name for step in steps_of(procedure)), STATE]
+        for step in [
+            *(step.name for step in (*by_command(procedure), *steps_of(procedure))),
+            STATE,
+        ]
     ]
 
 

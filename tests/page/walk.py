@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,28 +9,29 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from runbooks import expected
-from runbooks.procedure import Procedure, Step
+from runbooks.procedure import Procedure, Step, paste
 from runbooks.sphinxext import verification
-from runbooks.sphinxext.directives import anchor, command_of, steps_of
+from runbooks.sphinxext.directives import anchor, by_command, steps_of
 from runbooks.sphinxext.verification import COMMAND, FAILED, PASSED, STATE, Record
 from tests.page import reader, state, world
 from tests.page.pages import Block, Page
+from tests.page.reader import Printed
 from tests.support.box import Box
-
-#: What only the way by command leaves, and what only the way by hand does.
-BY_COMMAND_ALONE = (r".*/journal(/.*)?", r".*/runbook(/.*)?")
 
 
 @dataclass
 class Printing:
-    """A procedure as a page prints it: its blocks, by what they belong to."""
+    """A procedure as a page prints it: its blocks, by the step that they belong to."""
 
     procedure: Procedure
-    #: ``COMMAND`` or the name of a step: its command, and what the page shows of its output
+    #: each command, and what the page shows of its output, by the name of the step
     commands: dict[str, Block] = field(default_factory=dict)
     outputs: dict[str, Block] = field(default_factory=dict)
-    #: the order of the steps on the page
-    order: list[str] = field(default_factory=list)
+
+    def in_order(self, steps: Sequence[Step]) -> list[tuple[Step, Block]]:
+        """Those of `steps` that the page prints a command of, in the page's order."""
+        by_name = {step.name: step for step in steps}
+        return [(by_name[name], block) for name, block in self.commands.items() if name in by_name]
 
 
 @dataclass
@@ -50,11 +50,11 @@ class Walk:
 
     def read(self) -> list[Printing]:
         """The procedures of the page, in its order. A block that belongs to none is a fault."""
-        owners: dict[str, tuple[Procedure, str]] = {}
-        for procedure in self.procedures:
-            owners[anchor(procedure, COMMAND)] = (procedure, COMMAND)
-            for step in steps_of(procedure):
-                owners[anchor(procedure, step.name)] = (procedure, step.name)
+        owners = {
+            anchor(procedure, step.name): (procedure, step.name)
+            for procedure in self.procedures
+            for step in (*by_command(procedure), *steps_of(procedure))
+        }
         found: dict[str, Printing] = {}
         last: Block | None = None
         for block in self.page.blocks:
@@ -62,98 +62,105 @@ class Walk:
             if owner is None or block.kind == "other":
                 self.fault(block.place, f"no test runs the block {_first_line(block.text)}")
                 continue
-            procedure, part = owner
+            procedure, step = owner
             printing = found.setdefault(procedure.name, Printing(procedure))
             kept = printing.commands if block.kind == "command" else printing.outputs
-            if part in kept:
+            if step in kept:
                 self.fault(block.place, f"no test runs the block {_first_line(block.text)}")
             elif block.kind == "output" and (last is None or last.anchor != block.anchor):
                 self.fault(block.place, "an output stands before its command")
             else:
-                kept[part] = block
-                if block.kind == "command" and part != COMMAND:
-                    printing.order.append(part)
+                kept[step] = block
             last = block
         self._compare_with_source(found)
         return list(found.values())
 
     def _compare_with_source(self, found: Mapping[str, Printing]) -> None:
         """Every procedure, step and output that is defined is on the page, and says the same."""
-        created: set[tuple[object, str]] = set()
+        printed: set[str] = set()
         for procedure in self.procedures:
             printing = found.get(procedure.name) or Printing(procedure)
-            if COMMAND not in printing.commands:
-                self.fault(procedure.name, "the page does not print its command")
-            elif printing.commands[COMMAND].text != command_of(procedure):
-                self.fault(procedure.name, "the page prints another command than is defined")
-            self._compare_output(printing, COMMAND, procedure.shows)
-            if not procedure.shows.strip():
-                self.fault(procedure.name, "the page does not show what its command prints")
+            for step in by_command(procedure):
+                self._compare_step(printing, step)
+                if not step.shows.strip():
+                    place = anchor(procedure, step.name)
+                    self.fault(place, "the page does not show what the command prints")
             for step in steps_of(procedure):
-                again = step.creates is not None and (step.creates, step.command) in created
-                created.add((step.creates, step.command))
-                if step.name not in printing.commands and not again:
-                    self.fault(anchor(procedure, step.name), "the page does not print this step")
-                self._compare_output(printing, step.name, "" if again else step.shows)
+                # What creates a file is printed once.
+                if step.creates is None or paste(step) not in printed:
+                    self._compare_step(printing, step)
+                printed.add(paste(step))
 
-    def _compare_output(self, printing: Printing, part: str, shows: str) -> None:
-        block = printing.outputs.get(part)
-        printed = block.text if block else ""
-        if printed != expected.as_shown(shows):
-            place = anchor(printing.procedure, part)
-            self.fault(place, f"the page shows another output than is defined: {printed!r}")
+    def _compare_step(self, printing: Printing, step: Step) -> None:
+        place = anchor(printing.procedure, step.name)
+        command, output = printing.commands.get(step.name), printing.outputs.get(step.name)
+        if command is None:
+            self.fault(place, "the page does not print this step")
+        elif command.text != paste(step):
+            self.fault(place, f"the page prints another command than is defined: {command.text!r}")
+        if (output.text if output else "") != expected.as_shown(step.shows):
+            self.fault(place, "the page shows another output than is defined")
 
     # -- what comes of it -----------------------------------------------------------------
 
     def go(self, box: Box, image: str, folder: Path) -> None:
-        """Every procedure both ways in `box`, from the same beginning."""
+        """Every procedure both ways in `box`, from the same beginning.
+
+        `folder`: where a command is run that is not run on the list server.
+        """
         for printing in self.read():
             procedure = printing.procedure
-            world.befall(box, procedure.name, procedure.example)
+            world.befall(box, folder, procedure.name, procedure.example)
             start = state.keep(box)
             record = _Recorder(self, procedure, box, image)
-            created = [step.creates.path for step in steps_of(procedure) if step.creates]
-            ignored = [*BY_COMMAND_ALONE, *map(re.escape, created)]
             self._by_command(printing, box, folder, record)
-            by_command = state.state(box, ignored)
+            by_command = state.state(box)
             state.put_back(box, start)
             self._by_hand(printing, box, record)
-            differing = state.differences(state.state(box, ignored), by_command)
+            by_hand = state.state(box)
+            # What only the reader has: the files of the procedure itself.
+            for step in steps_of(procedure):
+                if step.creates and step.creates.path not in by_command:
+                    by_hand.pop(step.creates.path, None)
+            differing = state.differences(by_hand, by_command)
             for line in differing:
                 self.fault(f"{self.page.name}.html#{procedure.name}", f"differs: {line}")
             record(STATE, "; ".join(differing))
 
     def _by_command(self, printing: Printing, box: Box, folder: Path, record: _Recorder) -> None:
-        block = printing.commands.get(COMMAND)
-        if block is None:
-            return
-        shows = printing.procedure.shows
-        environment = {"RUNBOOK_HOST": f"docker://{box.id}", "HOME": str(folder)}
-        printed = reader.by_command(block.text, shows, environment, folder)
+        procedure = printing.procedure
+        for step, block in printing.in_order(by_command(procedure)):
+            if block.text.startswith("runbook "):
+                environment = {"HOME": str(folder), "RUNBOOK_HOST": f"docker://{box.id}"}
+                printed = reader.by_command(block.text, step.shows, environment, folder)
+            else:
+                (printed,) = reader.by_hand(box, [block.text])
+            self._judge(step, block, printed, record, 0)
+            if step.name == COMMAND:
+                world.come_of_it(box, folder, procedure.name, procedure.example)
+
+    def _by_hand(self, printing: Printing, box: Box, record: _Recorder) -> None:
+        steps = steps_of(printing.procedure)
+        blocks = printing.in_order(steps)
+        pasted = reader.by_hand(box, [block.text for _, block in blocks])
+        for (step, block), printed in zip(blocks, pasted, strict=True):
+            self._judge(step, block, printed, record, None)
+        for step in steps:
+            if step.name not in printing.commands:  # printed, and run, further up
+                record(step.name, "")
+
+    def _judge(
+        self, step: Step, block: Block, printed: Printed, record: _Recorder, status: int | None
+    ) -> None:
+        """Compare what was printed, and the exit status where one is wanted."""
         trouble = ""
-        if not expected.matches(shows, printed.text):
-            trouble = _mismatch(shows, printed.text)
-        elif printed.status != 0:
+        if printed.status is None or not step.matches(printed.text):
+            trouble = _mismatch(step.shows, printed.text)
+        elif status is not None and printed.status != status:
             trouble = f"exit status {printed.status}"
         if trouble:
             self.fault(block.place, trouble)
-        record(COMMAND, trouble)
-
-    def _by_hand(self, printing: Printing, box: Box, record: _Recorder) -> None:
-        blocks = [printing.commands[name] for name in printing.order]
-        steps = {step.name: step for step in steps_of(printing.procedure)}
-        for block, printed in zip(
-            blocks, reader.by_hand(box, [block.text for block in blocks]), strict=True
-        ):
-            step = _step(steps, printing, block)
-            trouble = ""
-            if printed.status is None or not step.matches(printed.text):
-                trouble = _mismatch(step.shows, printed.text)
-                self.fault(block.place, trouble)
-            record(step.name, trouble)
-        for name in steps.keys() - set(printing.order):
-            # Printed by a procedure further up, and run there.
-            record(name, "")
+        record(step.name, trouble)
 
 
 @dataclass(frozen=True)
@@ -182,11 +189,6 @@ class _Recorder:
                 detail=trouble,
             )
         )
-
-
-def _step(steps: Mapping[str, Step], printing: Printing, block: Block) -> Step:
-    name = next(name for name, one in printing.commands.items() if one is block)
-    return steps[name]
 
 
 def _mismatch(shows: str, printed: str) -> str:

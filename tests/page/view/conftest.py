@@ -1,0 +1,121 @@
+"""The site as it is published, in a browser."""
+
+from __future__ import annotations
+
+import functools
+import http.server
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Error, Page, sync_playwright
+
+from tests.page.conftest import BUILD, SOURCE, sphinx
+from tests.page.view import browser as browsers
+
+#: Not longer for a page of a server on this machine.
+PATIENCE = 15_000  # ms
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Any static web server will do; this one does not report each request."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def published() -> Path:
+    """The site in ``build/html``, built again: with what was run of it until now."""
+    done = sphinx(SOURCE, BUILD / "html")
+    assert done.returncode == 0, done.stderr
+    return BUILD / "html"
+
+
+@pytest.fixture(scope="session")
+def address(published: Path) -> Iterator[str]:
+    """Where the site is served."""
+    handler = functools.partial(Quiet, directory=str(published))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def axe(pytestconfig: pytest.Config) -> str:
+    return _had(lambda: browsers.axe(BUILD / "axe", _reporter(pytestconfig)))
+
+
+@pytest.fixture(scope="session")
+def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
+    path = _had(lambda: browsers.obtain(_reporter(pytestconfig)))
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(
+            executable_path=path, headless=True, args=list(browsers.FLAGS)
+        )
+        yield started
+        started.close()
+
+
+def _had(get: Callable[[], str]) -> str:
+    try:
+        return get()
+    except browsers.MissingError as problem:
+        pytest.fail(str(problem), pytrace=False)
+
+
+def _reporter(config: pytest.Config) -> Callable[[str], None]:
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+
+    def say(line: str) -> None:
+        if terminal is not None:
+            terminal.ensure_newline()
+            terminal.write_line(line)
+
+    return say
+
+
+@pytest.fixture
+def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
+    """Opens a page of the site. Afterwards nothing was fetched from elsewhere, no script failed."""
+    contexts = []
+    strangers: list[str] = []
+    failures: list[str] = []
+
+    def look(url: str) -> None:
+        if not url.startswith((address, "data:", "blob:", "about:")):
+            strangers.append(url)
+
+    def open_it(path: str, width: int = 1440, scheme: str = "light") -> Page:
+        context = browser.new_context(
+            viewport={"width": width, "height": 800 if width < 600 else 900},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            permissions=["clipboard-read", "clipboard-write"],
+            has_touch=width < 600,
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(PATIENCE)
+        page.on("request", lambda request: look(request.url))
+        page.on("pageerror", lambda error: failures.append(f"{path}: {error}"))
+        page.on(
+            "response",
+            lambda answer: (
+                failures.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None
+            ),
+        )
+        try:
+            page.goto(address + path, wait_until="load")
+        except Error as problem:
+            pytest.fail(f"{path} does not open: {problem.message}", pytrace=False)
+        return page
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert not strangers, f"requests that leave the machine: {strangers}"
+    assert not failures, "\n".join(failures)
