@@ -37,12 +37,15 @@ Examples:
 def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) -> int:
     """Show every lock of every site: who has it, since when, who waits.
 
-    held     its process runs, and started before the lock was taken
-    stale    its process is gone: runbook clear-lock removes it
-    expired  its process runs, and its time is over: Mailman breaks it
-    foreign  its process is on another host
-    debris   a file of a process that died waiting; it holds nobody up
+    \b
+    held       its process runs, and started before the lock was taken
+    stale      its process is gone: runbook clear-lock removes it
+    expired    its process runs, and its time is over: Mailman breaks it
+    foreign    its process is on another host
+    malformed  it is not as Mailman makes locks
+    waiting    nobody has it just now, and a process wants it
 
+    What dead processes left of locks that they waited for is counted; it holds nobody up.
     Exit status 1 when a lock is stale, or when a folder could not be read.
     """
     from runbooks import clear_lock
