@@ -9,7 +9,11 @@ everybody, and ``^evil.*@example.com`` bans strangers at ``example.com.evil.org`
 from __future__ import annotations
 
 import re
+import signal
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runbooks.errors import BadInputError
@@ -18,6 +22,9 @@ from runbooks.mailman import short
 #: Longer ones are no addresses (RFC 5321: 64 for the local part, 255 for the domain).
 LONGEST_ADDRESS = 254
 LONGEST_PATTERN = 500
+
+#: Seconds within which a pattern must have been matched with all addresses that are tried.
+PATIENCE = 2.0
 
 #: What Mailman refuses in the address of a member, and with it everything that a shell
 #: would make something of (recording `banned_subscribe` shows one of them).
@@ -29,6 +36,9 @@ _DOMAIN = re.compile(
 
 #: What nobody writes in an address and many write in a pattern.
 _LIKE_A_PATTERN = re.compile(r"[*|\\$()\[\]]|\.[+?]|\A@")
+
+#: What cannot be anything but a pattern without its ``^``: nobody has such an address.
+_MEANS_ANYBODY = re.compile(r"\A[.*+?]*@")
 
 #: What the Pythons of Mailman 2.2 understand and Python 2.7, that of Mailman 2.1, does not.
 _NOT_IN_PYTHON_2 = {
@@ -112,7 +122,8 @@ def is_address(text: str) -> bool:
 
 
 def _address(text: str, force: bool) -> Entry:
-    if _LIKE_A_PATTERN.search(text) and not (force and is_address(text)):
+    may_be_meant = force and is_address(text) and not _MEANS_ANYBODY.match(text)
+    if _LIKE_A_PATTERN.search(text) and not may_be_meant:
         raise BadInputError(
             f"{short(text)} would ban nobody: a pattern starts with ^;"
             f" did you mean '{_meant(text)}'?"
@@ -154,17 +165,33 @@ def _pattern(text: str, force: bool) -> Entry:
                 f"{short(text)} has {name}, which Python 2.7 does not know: on Mailman 2.1 it"
                 " would ban nobody"
             )
+    if re.search(r"\{(?:\d*,)?\d{4,}\}|\{\d{4,},", unescaped):
+        raise BadInputError(
+            f"{short(text)} repeats something a thousand times or more, and no address is as long"
+        )
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            compiled = re.compile(text, re.IGNORECASE)
-    except (re.error, OverflowError, RecursionError) as e:
+        compiled = _compiled(text)
+    except ValueError as e:
         raise BadInputError(
             f"{short(text)} does not compile ({e}): Mailman would skip it and ban nobody"
         ) from None
-    if all(compiled.search(stranger) for stranger in _STRANGERS):
+    if re.match(r"\^+(?:\\?@|\[@\])", text):
+        raise BadInputError(
+            f"{short(text)} would ban nobody: nothing stands before the @{_did_you_mean(text)}"
+        )
+    try:
+        with _limited():
+            everybody = all(compiled.search(stranger) for stranger in _STRANGERS)
+            sample = _sample(text, compiled)
+            for tried in _drawn_out(sample or ""):
+                compiled.search(tried)
+    except _TooLongError:
+        raise BadInputError(
+            f"{short(text)} takes too long to match some addresses: it would hold up Mailman,"
+            " which searches with it at each subscription; repeat nothing that repeats"
+        ) from None
+    if everybody:
         raise BadInputError(f"{short(text)} matches every address: it would ban everybody")
-    sample = _sample(text, compiled)
     if sample is None and not force:
         raise BadInputError(
             f"{short(text)} matches no address that could be found: it would ban nobody"
@@ -180,6 +207,39 @@ def _pattern(text: str, force: bool) -> Entry:
     return Entry(text, tuple(found), _probably(text) if found else None, sample)
 
 
+class _TooLongError(Exception):
+    """Matching was not over within `PATIENCE`."""
+
+
+@contextmanager
+def _limited() -> Iterator[None]:
+    """Raise _TooLongError after `PATIENCE`. In the main thread alone: it takes a signal."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(signum: int, frame: object) -> None:
+        raise _TooLongError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _drawn_out(sample: str) -> Iterator[str]:
+    """Addresses on which a pattern that can repeat in several ways at once takes for ever."""
+    local = sample.partition("@")[0]
+    for part in dict.fromkeys([*local, local, *(local[-n:] for n in (2, 3)), "a", "ab1"]):
+        if part:
+            many = (part * 40)[:40]
+            yield f"{many}!@{many}!"
+            yield many + "!"
+
+
 def _did_you_mean(text: str) -> str:
     meant = _meant(text)
     return f"; did you mean '{meant}'?" if meant != text and _works(meant) else ""
@@ -193,9 +253,22 @@ def _probably(text: str) -> str | None:
 
 def _works(text: str) -> bool:
     try:
-        return _sample(text, re.compile(text, re.IGNORECASE)) is not None
-    except re.error:
+        with _limited():
+            return _sample(text, _compiled(text)) is not None
+    except (ValueError, _TooLongError):
         return False
+
+
+def _compiled(text: str) -> re.Pattern[str]:
+    """The pattern as Mailman searches with it. Raises ValueError, with the reason."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return re.compile(text, re.IGNORECASE)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except (re.error, OverflowError) as e:
+        raise ValueError(str(e)) from None
 
 
 def _anchored(text: str) -> bool:
@@ -250,7 +323,7 @@ def _sample(text: str, compiled: re.Pattern[str]) -> str | None:
             try:
                 made = makers.xeger(text)
             # A construct that rstr cannot make an example of (a look-ahead, say).
-            except (KeyError, ValueError, TypeError, IndexError, NotImplementedError):
+            except (KeyError, ValueError, TypeError, IndexError, RuntimeError):
                 break
             for candidate in _completed(made):
                 if is_address(candidate) and compiled.search(candidate):
