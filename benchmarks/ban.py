@@ -1,0 +1,110 @@
+"""`runbook ban` beside the script that the page had, and beside a shell loop.
+
+By itself it prints the two ratios on 1,000 lists of 1,000 members:
+
+    python -m benchmarks.ban
+"""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from benchmarks.server import WITHLIST, Cost, Server
+
+#: What the repetition and the ban may take of the original's time, at most.
+GOAL_BAN, GOAL_REPETITION = 0.6, 0.3
+
+OURS, AGAIN, ORIGINAL, LOOP = (
+    "runbook ban",
+    "the same again",
+    "the page's script",
+    "a shell loop",
+)
+
+_numbers = itertools.count()
+
+
+@dataclass
+class Cell:
+    """The times on so many lists of so many members."""
+
+    lists: int
+    members: int
+    #: seconds of each run
+    times: dict[str, list[float]] = field(default_factory=dict)
+    banned: list[float] = field(default_factory=list)
+    cost: Cost | None = None
+    #: KiB of the process that runs the original
+    original_memory: int = 0
+
+    def median(self, what: str) -> float:
+        return statistics.median(self.times[what])
+
+    def ratio(self, what: str) -> float:
+        """The time of `what` as a part of the original's."""
+        return self.median(what) / self.median(ORIGINAL)
+
+
+def measure(
+    server: Server,
+    lists: int,
+    members: int,
+    runs: int,
+    *,
+    loop: bool = False,
+    memory: bool = True,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Cell:
+    """Measure side by side: each run of one is followed by a run of the others.
+
+    Every ban is of an address that no list has; the lists are those of the run before.
+    """
+    server.grow(lists, members)
+    cell = Cell(lists, members)
+    # Once for the caches of the disk, and of the compiled modules here and there.
+    server.banned_by_all("nobody@example.com", expected="accepts")
+
+    def note(what: str, seconds: float) -> None:
+        cell.times.setdefault(what, []).append(seconds)
+        tell(f"{lists:,} lists of {members:,}: {what} {seconds:.2f} s")
+
+    for _ in range(runs):
+        ours = new_address()
+        note(OURS, server.ban(ours))
+        original = new_address()
+        note(ORIGINAL, server.original(original))
+        note(AGAIN, server.ban(ours, expected="already"))
+        if loop:
+            looped = new_address()
+            note(LOOP, server.loop(looped))
+            server.banned_by_all(looped)
+        cell.banned.append(server.banned_by_all(original))
+    if memory:
+        cell.cost = server.measure("ban", new_address(), "--yes")
+        with server.watched(WITHLIST) as most:
+            server.original(new_address())
+        cell.original_memory = most["largest"]
+    return cell
+
+
+def new_address() -> str:
+    return f"target{next(_numbers)}@example.com"
+
+
+def ratios(cell: Cell) -> str:
+    """The two ratios, in a line."""
+    where = f"{cell.lists:,} lists of {cell.members:,} members"
+    return (
+        f"{where}: ban {cell.ratio(OURS):.2f} of the page's script (goal {GOAL_BAN}),"
+        f" repetition {cell.ratio(AGAIN):.2f} (goal {GOAL_REPETITION})"
+    )
+
+
+if __name__ == "__main__":
+    from benchmarks.subjects import servers
+
+    for one in servers(None, print):
+        print(ratios(measure(one, 1000, 1000, 5, memory=False, tell=print)))
