@@ -164,6 +164,7 @@ def run(
     on_output: Callable[[str, str, str], None] = lambda site, name, text: None,
     on_answer: Callable[[Answer], None] = lambda answer: None,
     on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
+    on_stopping: Callable[[float], None] = lambda seconds: None,
 ) -> Work:
     """Run the script on each list. One command.
 
@@ -174,13 +175,16 @@ def run(
     left locked is unlocked. The state of each list that it changed is kept on the host.
 
     `rehearse`: on copies of the lists; the lists stay as they are. `on_output` hears what
-    the script prints: site, list, lines. `arguments`: the command line, for the journal.
-    Raises JournalError when that cannot be written; then nothing was run.
+    the script prints: site, list, lines; `on_stopping`, after Ctrl-C, for how many seconds the
+    list in hand is waited for before its script is ended. `arguments`: the command line, for
+    the journal. Raises JournalError when that cannot be written; then nothing was run.
     """
 
     def hear(event: Event) -> None:
         if event["event"] == "output":
             on_output(event["site"], event["list"], event["text"])
+        elif event["event"] == "stopping":
+            on_stopping(event["seconds"])
 
     parameters = _parameters(target, script, plan.names)
     if rehearse:

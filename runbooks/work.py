@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runbooks import journal
+from runbooks.errors import LostError
 from runbooks.journal import Recorded
 from runbooks.mailman import Installation
 from runbooks.session import Event
@@ -97,10 +98,21 @@ def over_lists(
     try:
         installation.call(modules, parameters, hear)
     except KeyboardInterrupt:
-        work.ended_early = work.ended_early or "interrupted"
+        work.ended_early = work.ended_early or f"interrupted at once{_see_history(work)}"
+    except LostError as e:
+        if work.recorded is None:
+            raise
+        # What was heard until then is worth telling; the host ends what it has in hand.
+        work.ended_early = f"{e}{_see_history(work)}"
     work.answers = [_explained(answer, evidence, again) for answer in work.answers]
     work.answers.sort(key=lambda answer: (answer.site, answer.list))
     return work
+
+
+def _see_history(work: Work) -> str:
+    if work.recorded is None:
+        return ""
+    return f" ('runbook history {work.recorded.run}' shows what became of the lists in hand)"
 
 
 def _explained(answer: Answer, evidence: LockEvidence, again: tuple[str, ...]) -> Answer:

@@ -126,6 +126,10 @@ def withlist(
                 on_waiting=lambda lists, seconds: bar.note(
                     f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most"
                 ),
+                on_stopping=lambda seconds: screen.warn(
+                    f"stopping: the script has {seconds:g} s for the list in hand"
+                    " (Ctrl-C again: do not wait for it)"
+                ),
             )
         return _show_work(screen, target, work, dry_run)
 
@@ -234,10 +238,12 @@ def _show_work(screen: Screen, target: Target, work: Work, rehearsed: bool) -> i
         screen.warn(f"{note}: {_names(target, having)}")
     if work.ended_early:
         screen.say(f"{work.ended_early}: lists not named here were not begun", style="red")
+    if any(answer.said.get("hopeless") for answer in work.answers):
+        screen.say("no other list was begun: it would fare no better", style="red")
     if rehearsed:
         screen.say("dry run: it ran on copies of the lists; the lists are as they were")
     options.recorded(screen, target.installation, work.recorded)
-    if work.recorded and any(a.outcome == "changed" for a in work.answers):
+    if work.recorded and any(a.said.get("changed") for a in work.answers):
         screen.say(f"to put them back: runbook withlist --restore {work.recorded.run}{host.option}")
     for answer in work.answers:
         extra = {

@@ -365,7 +365,10 @@ class Run(object):
 
     def hurry(self):
         """Ask workers that are still busy some time after the stop to give up their list."""
-        self.stopped_at = self.stopped_at or time.time()
+        if self.stopped_at is None:
+            self.stopped_at = time.time()
+            if "grace" in self.parameters:
+                self.emit({"event": "stopping", "seconds": self.parameters["grace"]})
         if time.time() > self.stopped_at + self.parameters.get("grace", float("inf")):
             for worker in self.workers:
                 if worker.orders:
@@ -469,6 +472,6 @@ def run_each(task, parameters, emit):
     if not work.begin_record():
         return
     work.all()
-    work.recorded("end", "hopeless" if work.hopeless else "interrupted" if work.stopped else "done")
+    work.recorded("end", "gave up" if work.hopeless else "interrupted" if work.stopped else "done")
     if work.stopped and not work.hopeless:
         emit({"event": "stopped"})

@@ -161,6 +161,10 @@ class Scripting(object):
             else:
                 answer.update(outcome="error", noted="sys.exit", detail="sys.exit(%s)" % (
                     json.dumps(code) if isinstance(code, str) else code))
+        if answer["outcome"] == "error" and answer.get("changed"):
+            what = "; it had changed %s by then" % ", ".join(answer["changed"])
+            answer["detail"] += what
+            answer["noted"] += what
         if "traceback" in found:
             answer["traceback"] = found["traceback"]
         return answer
@@ -290,7 +294,7 @@ class Process(object):
             self.status = retried(os.waitpid, self.pid, 0)[1]
         if interrupted:
             return "interrupted: it was still at work %d seconds later" % GRACE
-        return "the script ended its process, which was %s" % ended_how(self.status)
+        return "the process of the script was %s" % ended_how(self.status)
 
     def close(self):
         for fd in (self.orders, self.answers, self.output):
