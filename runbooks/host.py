@@ -62,6 +62,11 @@ class Host:
     def __post_init__(self) -> None:
         self._session: Session | None = None
         self.practice_dir: str | None = None
+        if not self.spec or any(ord(c) < 32 or ord(c) == 127 for c in self.spec):
+            # urlsplit() would leave some of them out without a word.
+            raise BadInputError(
+                f"the host {short(self.spec)} is not a name: try ssh://root@lists.example.org"
+            )
         if self.spec.startswith("practice:"):
             folder = os.path.expanduser(self.spec.removeprefix("practice:"))
             self._use_practice_site(os.path.abspath(folder))

@@ -12,7 +12,6 @@ import pwd
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,8 +100,8 @@ class PracticeSite:
         ).stdout
 
 
-def create(folder: Path, tell: Callable[[str], None] = lambda text: None) -> PracticeSite:
-    """Make a practice site in `folder`, which is created or empty. `tell` hears of the progress.
+def create(folder: Path, python: str = sys.executable) -> PracticeSite:
+    """Make a practice site in `folder`, which is created or empty, for the interpreter `python`.
 
     Raises BadInputError when the folder is in use, or cannot be one.
     """
@@ -123,10 +122,9 @@ def create(folder: Path, tell: Callable[[str], None] = lambda text: None) -> Pra
         raise BadInputError(
             "you have no user name or group name here, and Mailman's user must have both"
         ) from None
-    tell("the stand-in for Mailman 2")
     # Not the link in a virtual environment, whose path may have blanks in it.
-    python = os.path.realpath(sys.executable)
-    install(str(folder), python=python, mm_cfg=_MM_CFG.format(user=user, group=group))
+    interpreter = os.path.realpath(python)
+    install(str(folder), python=interpreter, mm_cfg=_MM_CFG.format(user=user, group=group))
     site = PracticeSite(folder)
     sites_file = Path(f"{folder}{SITES_FILE}")
     sites_file.parent.mkdir(parents=True)
@@ -136,7 +134,6 @@ def create(folder: Path, tell: Callable[[str], None] = lambda text: None) -> Pra
     for name, lists in SITES.items():
         make_site(str(site.site_dir(name)))
         for number, one in enumerate(lists):
-            tell(f"{one} of {name}")
             site.run(name, "newlist", "-q", one, "admin@example.com", "practice")
             members = [f"member{n}@example.org" for n in range(number * 5, number * 5 + 12)]
             site.run(
@@ -144,7 +141,6 @@ def create(folder: Path, tell: Callable[[str], None] = lambda text: None) -> Pra
                 *("add_members", "-r", "-", "-w", "n", "-a", "n", one),
                 stdin="\n".join([*members, TARGET, ""]),
             )
-    tell("a stale lock")
     _die_holding(site, "openstack", STALE_LIST)
     return site
 

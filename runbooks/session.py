@@ -201,7 +201,9 @@ class Session:
         if kill:
             self.child.kill()
         self.child.wait()
-        self.drain.join(timeout=5)
+        if not kill:
+            # What was killed here may go on for a moment there, with its standard error.
+            self.drain.join(timeout=5)
         self.output.close()
 
 
