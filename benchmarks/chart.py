@@ -15,13 +15,17 @@ STYLE = """\
   .title { font-weight: 600; font-size: 13px; }
   .grid { stroke: #d9d9d4; stroke-width: 1; }
   .line { fill: none; stroke-width: 2.25; stroke-linejoin: round; }
-  .c0 { stroke: #1668b8; } .c1 { stroke: #12855c; } .c2 { stroke: #b4530a; } .c3 { stroke: #7d5ba6; }
-  .d0 { fill: #1668b8; } .d1 { fill: #12855c; } .d2 { fill: #b4530a; } .d3 { fill: #7d5ba6; }
+  .c0 { stroke: #1668b8; } .d0 { fill: #1668b8; }
+  .c1 { stroke: #12855c; } .d1 { fill: #12855c; }
+  .c2 { stroke: #b4530a; } .d2 { fill: #b4530a; }
+  .c3 { stroke: #7d5ba6; } .d3 { fill: #7d5ba6; }
   @media (prefers-color-scheme: dark) {
     text { fill: #dcdcd6; }
     .grid { stroke: #4a4a46; }
-    .c0 { stroke: #69aef0; } .c1 { stroke: #4cc596; } .c2 { stroke: #f09a56; } .c3 { stroke: #b99be0; }
-    .d0 { fill: #69aef0; } .d1 { fill: #4cc596; } .d2 { fill: #f09a56; } .d3 { fill: #b99be0; }
+    .c0 { stroke: #69aef0; } .d0 { fill: #69aef0; }
+    .c1 { stroke: #4cc596; } .d1 { fill: #4cc596; }
+    .c2 { stroke: #f09a56; } .d2 { fill: #f09a56; }
+    .c3 { stroke: #b99be0; } .d3 { fill: #b99be0; }
   }
 """
 
