@@ -54,6 +54,10 @@ Examples:
   runbook ban target@example.com --explain            the same by hand, ready to paste
 
 \b
+Completion in bash (or zsh, fish):
+  eval "$(_RUNBOOK_COMPLETE=bash_source runbook)"
+
+\b
 Exit status:
   0  all done
   1  something named in the output was not done
@@ -71,9 +75,11 @@ class Subcommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUBCOMMANDS:
             return None
-        module, _, attribute = SUBCOMMANDS[cmd_name][0].partition(":")
+        place, line = SUBCOMMANDS[cmd_name]
+        module, _, attribute = place.partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)
+        command.short_help = line  # for the completion of a shell
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

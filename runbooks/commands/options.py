@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -42,10 +43,19 @@ sites = click.option(
 lists = click.option(
     "--list", "lists", metavar="NAME", multiple=True, help="Only this list. May be repeated."
 )
+
+
+def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which is in every range, as it is neither below nor above
+        raise click.BadParameter("nan is not a number of seconds.")
+    return value
+
+
 timeout = click.option(
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(0, 3600),
+    callback=_number,
     default=10.0,
     show_default=True,
     help="How long to wait for lists that are locked, all together.",

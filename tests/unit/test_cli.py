@@ -1,0 +1,275 @@
+"""The command line: bad input is one line with exit status 2, and help costs nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from runbooks import cli
+from runbooks.errors import BadInputError, HostError, LostError
+
+RUNBOOK = [sys.executable, "-m", "runbooks"]
+
+
+def runbook(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [*RUNBOOK, *arguments],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        timeout=60,
+        check=False,
+        env={**os.environ, **environment},
+    )
+
+
+def on_terminal(*arguments: str, answer: str = "") -> tuple[int, str]:
+    """Run the command on a terminal; its exit status and what was shown."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm-256color"
+        os.execv(RUNBOOK[0], [*RUNBOOK, *arguments])
+    shown, answered = b"", not answer
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if select.select([fd], [], [], 0.5)[0]:
+            try:
+                more = os.read(fd, 65536)
+            except OSError:
+                break
+            if not more:
+                break
+            shown += more
+        if not answered and b"[y/N]" in shown:
+            os.write(fd, answer.encode())
+            answered = True
+    os.close(fd)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
+
+
+# -- help -----------------------------------------------------------------------------------
+
+
+def test_help_loads_nothing_that_only_work_needs():
+    code = (
+        "import sys; sys.argv = ['runbook', '--help']\n"
+        "from runbooks import cli\n"
+        "status = cli.run()\n"
+        "slow = {'rich', 'testinfra', 'docker', 'pytest', 'runbooks.commands', 'runbooks.host'}\n"
+        "print(status, sorted(slow & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stderr.strip() == "0 []"
+    for name, (_, line) in cli.SUBCOMMANDS.items():
+        assert re.search(rf"^  {name} +{re.escape(line[:30])}", done.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", cli.SUBCOMMANDS)
+def test_every_subcommand_has_help_with_examples(name):
+    done = runbook(name, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(rf"^ +runbook {name}\b", done.stdout, re.MULTILINE)
+    assert max(len(line) for line in done.stdout.splitlines()) <= 100
+
+
+@pytest.mark.parametrize("name", cli.SUBCOMMANDS)
+def test_a_shell_completes_subcommands_with_the_lines_of_the_help(name):
+    words = f"runbook {name[:-1]}"
+    done = runbook(_RUNBOOK_COMPLETE="zsh_complete", COMP_WORDS=words, COMP_CWORD="1")
+    lines = done.stdout.splitlines()
+    assert lines[lines.index(name) + 1] == cli.SUBCOMMANDS[name][1]
+
+
+def test_no_arguments_show_the_help():
+    done = runbook()
+    assert done.returncode == 2
+    assert "Commands:" in done.stdout
+    assert done.stderr == ""
+
+
+def test_the_version_is_told():
+    assert re.fullmatch(r"runbook, version \d+\.\d+\.\d+\n", runbook("--version").stdout)
+
+
+# -- bad input ------------------------------------------------------------------------------
+
+BAD = [
+    ["nosuch"],
+    ["--nosuch"],
+    ["ban"],
+    ["ban", ""],
+    ["ban", "evil@example.com", "--nosuch"],
+    ["ban", "evil@example.com", "another@example.com"],
+    ["ban", "-evil@example.com"],
+    ["ban", "--", "-evil@example.com"],
+    ["ban", ".*@example.com"],
+    ["ban", "^"],
+    ["ban", "^[bad"],
+    ["ban", " evil@example.com"],
+    ["ban", "evil@example.com\nother@example.com"],
+    ["ban", "'; touch /tmp/never'@example.com"],
+    ["ban", "$(touch /tmp/never)@example.com"],
+    ["ban", "x" * 10_000],
+    ["ban", "é@example.com"],
+    ["ban", os.fsdecode(b"\xff\xfe@example.com")],
+    ["ban", "evil@example.com", "--timeout", "soon"],
+    ["ban", "evil@example.com", "--timeout", "-1"],
+    ["ban", "evil@example.com", "--timeout", "nan"],
+    ["ban", "evil@example.com", "--jobs", "0"],
+    ["ban", "evil@example.com", "--jobs", "1e3"],
+    ["unban", ""],
+    ["unban", "evil\n@example.com"],
+    ["unban", "x" * 20_000],
+    ["banned", "\x1b[31mred"],
+    ["sites", "--host", ""],
+    ["sites", "--host", "lists.example.org"],
+    ["sites", "--host", "ssh://-oProxyCommand=touch$IFS/tmp/never"],
+    ["sites", "--host", "ssh://%2doProxyCommand=touch$IFS/tmp/never"],
+    ["sites", "--host", "ssh://a;touch${IFS}/tmp/never"],
+    ["sites", "--host", "ssh://" + "x" * 10_000 + "\n"],
+    ["practice", "new"],
+    ["practice", "new", "/proc/nowhere"],
+    ["practice", "new", "a\nb"],
+    ["practice", "nosuch"],
+]
+
+
+@pytest.mark.parametrize("arguments", BAD, ids=lambda arguments: repr(" ".join(arguments))[:60])
+def test_bad_input_is_one_line_and_exit_status_2(arguments):
+    done = runbook(*arguments)
+    assert done.returncode == 2, done
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("runbook")
+    assert done.stderr.strip().isprintable()
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert not Path("/tmp/never").exists()
+
+
+@pytest.mark.parametrize("text", ["evil\0@example.com", "\0", "^\0"])
+def test_nul_is_one_line_too(text, capsys):
+    """No shell can pass it; a program that calls this one can."""
+    assert cli.run(["ban", text]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (BadInputError("a\nb"), 2),
+        (HostError("h"), 3),
+        (LostError("l"), 1),
+        (KeyboardInterrupt(), 2),
+    ],
+)
+def test_an_error_is_one_line_and_its_exit_status(error, status, monkeypatch, capsys):
+    def fail(*arguments: object, **options: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "cli", fail)
+    assert cli.run([]) == status
+    assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("spec", "status"),
+    [
+        ("practice:/nonexistent", 3),
+        ("docker://no-such-container-at-all", 3),
+        ("ssh://nobody@localhost.invalid?timeout=2", 3),
+        ("nosuch://host", 3),
+    ],
+)
+def test_a_host_that_cannot_be_reached_is_one_line_and_exit_status_3(spec, status):
+    done = runbook("ban", "evil@example.com", "--yes", "--host", spec)
+    assert done.returncode == status
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("runbook: ")
+
+
+# -- output ---------------------------------------------------------------------------------
+
+
+def test_without_a_terminal_there_is_no_colour_and_no_question(any_sites):
+    done = runbook(
+        "ban", "evil@example.com", "--host", any_sites.spec, FORCE_COLOR="1", TERM="xterm-256color"
+    )
+    assert done.returncode == 2
+    assert "--yes" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    assert any_sites.bans("zuul", "zuul-jobs") == []
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_no_encoding_of_the_output_is_a_reason_to_fail(any_sites, encoding):
+    done = runbook("sites", "--host", any_sites.spec, PYTHONIOENCODING=encoding, LC_ALL="C")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "2 sites" in done.stdout
+
+
+def test_whoever_reads_the_output_may_go_away(any_sites):
+    command = f"{' '.join(RUNBOOK)} sites --json --host {any_sites.spec} 2>&1 | head -c 1"
+    done = subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout == "{"
+
+
+def test_the_host_may_come_from_the_environment(any_sites):
+    assert runbook("sites", RUNBOOK_HOST=any_sites.spec).returncode == 0
+
+
+@pytest.mark.parametrize("answer", ["n\n", "\n", "x\n", "\x04"])
+def test_anything_but_yes_is_no(any_sites, answer):
+    status, shown = on_terminal("ban", "evil@example.com", "--host", any_sites.spec, answer=answer)
+    assert status == 2
+    assert "not confirmed; nothing was changed" in shown
+    assert "Traceback" not in shown
+    assert any_sites.bans("zuul", "zuul-jobs") == []
+
+
+def test_an_interrupt_at_the_question_changes_nothing(any_sites):
+    status, shown = on_terminal("ban", "evil@example.com", "--host", any_sites.spec, answer="\x03")
+    assert status == 2
+    assert "nothing was changed" in shown
+    assert any_sites.bans("zuul", "zuul-jobs") == []
+
+
+def test_on_a_terminal_there_are_plan_question_bar_and_result(any_sites):
+    any_sites.unlock()
+    status, shown = on_terminal("ban", "evil@example.com", "--host", any_sites.spec, answer="y\n")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert status == 0
+    assert plain != shown  # with colours
+    assert "Ban evil@example.com from 11 lists? [y/N]" in plain
+    assert "11/11" in plain
+    assert "11 lists banned and read back" in plain
+    assert any_sites.bans("zuul", "zuul-jobs") == ["evil@example.com"]
+
+
+def test_json_is_one_object_a_line_and_nothing_else(any_sites):
+    any_sites.unlock()
+    done = runbook("ban", "evil@example.com", "--yes", "--json", "--host", any_sites.spec)
+    recorded, *objects, last = [json.loads(line) for line in done.stdout.splitlines()]
+    assert list(recorded) == ["recorded"]
+    assert last == {"summary": {"banned": 11}}
+    assert len(objects) == 11
+    assert objects[0] == {
+        "host": any_sites.spec,
+        "site": "openstack",
+        "list": "openstack-announce",
+        "outcome": "banned",
+        "detail": "",
+    }
