@@ -311,6 +311,7 @@ def test_by_hand_a_process_that_is_hardly_younger_is_let_be(box: Box) -> None:
         ": > alpha.lock",
         "printf %s $PWD/alpha.lock.lists.self.0 > alpha.lock",
         "mv $claim alpha.lock.lists.self.0; printf %s $PWD/alpha.lock.lists.self.0 > alpha.lock",
+        "mv $claim alpha.lock.lists.abc.0; printf %s $PWD/alpha.lock.lists.abc.0 > alpha.lock",
         "mv $claim alpha.lock.lists..0; printf %s $PWD/alpha.lock.lists..0 > alpha.lock",
         "printf %s '/etc/passwd' > alpha.lock",
         "printf %s '../../data/x' > alpha.lock",
@@ -337,3 +338,40 @@ def test_by_hand_what_is_no_lock_of_this_host_is_let_be(box: Box, spoil: str) ->
     assert "removed" not in shown.stdout
     assert box.sh(f"cd {box.prefix(site)}/locks; stat -c '%n %i %y' *").stdout == before
     assert box.sh("[ -e /tmp/pwned ] || [ ! -e /etc/passwd ]").rc == 1
+
+
+@pytest.mark.layout("single")
+def test_by_hand_the_expiry_is_pushed_before_the_removal(box: Box) -> None:
+    site = first_site(box)
+    new_list(box, site, "alpha")
+    play(box, site, [Actor("alpha", fate="killed")])
+    box.run(["touch", "-d", "-9 seconds", lock_of(box, site)])
+    steps = {
+        step.name: step
+        for step in clear_lock.steps(installation(box), {"list": "alpha", "site": site})
+    }
+    watched = 'rm() { echo $(($(stat -c %Y "$1") - $(date +%s))); command rm "$@"; }\n'
+    shown = box.sh(watched + paste(steps["remove-lock"])).stdout.split()
+    assert int(shown[0]) > 3000
+    assert shown[1] == "removed"
+    assert names(box, site) == set()
+
+
+@pytest.mark.layout("single")
+def test_by_hand_a_lock_that_is_another_after_the_push_is_let_be(box: Box) -> None:
+    site = first_site(box)
+    new_list(box, site, "alpha")
+    play(box, site, [Actor("alpha", fate="killed")])
+    steps = {
+        step.name: step
+        for step in clear_lock.steps(installation(box), {"list": "alpha", "site": site})
+    }
+    # Mailman breaks it and another process takes it, while we push.
+    another = 'printf %s "$PWD/alpha.lock.lists.4711.0" > alpha.lock.lists.4711.0'
+    between = (
+        'touch() { command touch "$@"; rm *; '
+        f"{another}; ln alpha.lock.lists.4711.0 alpha.lock; }}\n"
+    )
+    step = f"cd {box.prefix(site)}/locks\n{between}{paste(steps['remove-lock'])}"
+    assert box.sh(step).stdout == ""
+    assert names(box, site) == {"alpha.lock", "alpha.lock.lists.4711.0"}
