@@ -141,11 +141,11 @@ class Site(object):
         """Have Mailman's newlist make the list. None, or what stood in the way."""
         if name in names(self.site):
             return "it is there already"
-        # A session of its own: newlist would ask for the password on a terminal.
+        # Without a terminal, and there is none here, newlist reads the password from its input.
         child = subprocess.Popen(
             [os.path.join(self.site["bin"], "newlist"), "-q"] + options + [name, admin],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            preexec_fn=os.setsid, close_fds=True)
+            close_fds=True)
         said = child.communicate(password + b"\n")[0].decode("utf-8", "replace")
         # The exit status proves nothing.
         if name not in names(self.site):

@@ -267,6 +267,30 @@ def test_direct(box: Box, tmp_path: Path, source: str) -> None:
     assert state(box, "gamma") == made
 
 
+@pytest.mark.parametrize(
+    ("script", "said", "there"),
+    [
+        ("echo 'Please set MAILMAN_SITE_DIR'", "newlist: Please set MAILMAN_SITE_DIR", False),
+        ("echo 'No space: \xff' >&2; exit 1", "newlist: No space: \\ufffd", False),
+        (f'echo another | {PROGRAMS}/newlist.real "$@"', "not the one that was given", True),
+    ],
+)
+def test_what_newlist_says_proves_nothing(box: Box, script: str, said: str, there: bool) -> None:
+    box.run(["mv", f"{PROGRAMS}/newlist", f"{PROGRAMS}/newlist.real"])
+    box.put(f"{PROGRAMS}/newlist", f"#!/bin/sh\n{script}\n".encode("latin-1"), mode=0o755)
+    done = runbook(
+        *("add-list", "gamma", "--admin", "admin@example.com", "--description", "Gamma"),
+        *("--direct", "--yes", *site_option(box), "--host", box.spec),
+        env={"RUNBOOK_LIST_PASSWORD": "pw"},
+    )
+    assert (done.rc, done.stderr) == (1, ""), done
+    assert f"gamma: error: {said}" in done.stdout or f"is {said}" in done.stdout, done.stdout
+    site = first_site(box)
+    listed = box.run([f"{PROGRAMS}/list_lists", "-b"], env=box.environment(site)).stdout
+    assert (listed == "gamma\n") == there
+    assert '"gamma", "error"' in box.read(f"{box.prefix(site)}/runbook/journal.jsonl")
+
+
 def test_direct_and_by_hand_end_in_the_same_state(box: Box) -> None:
     site = first_site(box)
     box.run(["newlist", "-q", "alpha", "a@example.com", "pw"], env=box.environment(site))

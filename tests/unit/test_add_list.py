@@ -190,6 +190,7 @@ def test_bad_input(
         (["add-list", "a", "--manifest", "x"], "--admin"),
         (["add-list", "a", "--manifest", "x", "--admin", "a@example.com"], "--description"),
         (["add-list"], "Missing argument"),
+        (["add-list", "--password", "secret"], "not taken from the command line"),
     ],
 )
 def test_what_is_left_out(capsys: Captured, words: list[str], why: str) -> None:
