@@ -332,6 +332,7 @@ def serve(site, parameters, scratch, orders, answers, output):
     import gc
     gc.enable()
     be_apart(output)
+    parent = os.getppid()
     kept, runner, failure = None, None, None
     try:
         kept = hide_ourselves()
@@ -341,20 +342,28 @@ def serve(site, parameters, scratch, orders, answers, output):
     except BaseException as e:
         failure = {"broken": "%s: %s" % (type(e).__name__, e),
                    "traceback": traceback.format_exc()[-LONGEST:]}
-    for line in iter(os.fdopen(orders, "rb").readline, b""):
-        order = native(json.loads(line.decode("ascii")))
-        answer = failure
-        if answer is None:
-            name = order["list"]
-            runner.watch.begin(name, order["before"], order["fresh"], order["patience"])
-            try:
-                answer = runner.call(name)
-                if scratch is not None:
-                    answer["differences"] = runner.differences()
-            except BaseException as e:
-                answer = {"raised": "%s: %s" % (type(e).__name__, e), "noted": type(e).__name__,
-                          "traceback": traceback.format_exc()[-LONGEST:]}
-            if scratch is not None:
-                runner.forget_copies()
-        write_all(answers, as_json(answer) + b"\n")
+    try:
+        for line in iter(os.fdopen(orders, "rb").readline, b""):
+            answer = failure or answer_to(runner, native(json.loads(line.decode("ascii"))), scratch)
+            write_all(answers, as_json(answer) + b"\n")
+    except EnvironmentError:
+        pass  # nobody waits for the answer any more
+    if scratch is not None and os.getppid() != parent:
+        # Whoever would have removed the copies was killed.
+        shutil.rmtree(os.path.dirname(scratch), ignore_errors=True)
     del kept
+
+
+def answer_to(runner, order, scratch):
+    name = order["list"]
+    runner.watch.begin(name, order["before"], order["fresh"], order["patience"])
+    try:
+        answer = runner.call(name)
+        if scratch is not None:
+            answer["differences"] = runner.differences()
+    except BaseException as e:
+        answer = {"raised": "%s: %s" % (type(e).__name__, e), "noted": type(e).__name__,
+                  "traceback": traceback.format_exc()[-LONGEST:]}
+    if scratch is not None:
+        runner.forget_copies()
+    return answer

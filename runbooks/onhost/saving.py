@@ -56,10 +56,20 @@ class Saved(object):
 
     def keep(self, data):
         """Keep the state `data`."""
+        for again in (True, True, False):
+            try:
+                self.make_folders()
+                break
+            except OSError as e:
+                # Another run has just removed the folder of all runs, which was empty.
+                if e.errno != errno.ENOENT or not again:
+                    raise
+        self.write("config.pck", data)
+
+    def make_folders(self):
         site = os.path.dirname(self.folder)
         for folder in (os.path.dirname(self.root), self.root, site, self.folder):
             journal.private_folder(folder)
-        self.write("config.pck", data)
 
     def mark(self, after, mixed):
         """Note the hash of the state that the run left the list in."""
@@ -94,17 +104,16 @@ class Saved(object):
 
 
 def tidy(root):
-    """Remove the folders of a run that has kept nothing, and whether any is left."""
+    """Remove the folders of a run in which nothing is kept."""
     try:
         sites = os.listdir(root)
     except OSError:
-        return False
-    for folder in [os.path.join(root, site) for site in sites] + [root]:
+        return
+    for folder in [os.path.join(root, site) for site in sites] + [root, os.path.dirname(root)]:
         try:
             os.rmdir(folder)
         except OSError:
             pass  # something is kept there
-    return os.path.isdir(root)
 
 
 def kept_lists(root):
