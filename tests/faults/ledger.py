@@ -6,6 +6,10 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 
+#: How many losses of each kind are told in full.
+SHOWN = 5
+
+
 @dataclass
 class Row:
     """One kind of fault."""
@@ -44,5 +48,7 @@ class Ledger:
             seen = ", ".join(f"{number:,} {what}" for what, number in row.seen.items())
             table.append(f"{row.fault:<{width}}  {row.tried:>6,}  {lost:<7}  {seen}".rstrip())
         for row in self._rows.values():
-            table += [f"lost: {row.fault}: {sentence}" for sentence in row.lost]
+            table += [f"lost: {row.fault}: {sentence}" for sentence in row.lost[:SHOWN]]
+            if len(row.lost) > SHOWN:
+                table.append(f"lost: {row.fault}: … and {len(row.lost) - SHOWN:,} more")
         return table + self.notes
