@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx import addnodes
@@ -33,9 +34,9 @@ def steps_of(procedure: Procedure) -> tuple[Step, ...]:
     return procedure.steps(INSTALLATION, procedure.example)
 
 
-def command_of(procedure: Procedure) -> str:
-    """The way by command, as the pages print it."""
-    return shlex.join(["runbook", *procedure.command(procedure.example)])
+def command_of(procedure: Procedure, arguments: Mapping[str, Any] | None = None) -> str:
+    """The way by command; with the arguments of the pages, unless others are given."""
+    return shlex.join(["runbook", *procedure.command(arguments or procedure.example)])
 
 
 def by_command(procedure: Procedure) -> tuple[Step, ...]:
@@ -228,13 +229,16 @@ class IndexDirective(_Directive):
 
 
 class CommandsDirective(_Directive):
-    """The way by command of every procedure, without what it shows."""
+    """The way by command of every procedure on a practice site, without what it shows."""
 
     required_arguments = 0
 
     def run(self) -> list[nodes.Node]:
         self.note_sources()
-        return [blocks.command(command_of(procedure)) for procedure in PROCEDURES]
+        return [
+            blocks.command(command_of(p, p.example if p.practice is None else p.practice))
+            for p in PROCEDURES
+        ]
 
 
 class InstallationDirective(_Directive):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -59,3 +61,28 @@ def write_records() -> Callable[[Sequence[Record]], None]:
             walk.add_records(BUILD / VERIFICATION, records)
 
     return write
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of the package and the pages, to change."""
+    for folder in ("runbooks", "doc"):
+        shutil.copytree(
+            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    return tmp_path
+
+
+def build_in(checkout: Path) -> subprocess.CompletedProcess[str]:
+    """Build the pages of a copy, from the package of the copy."""
+    return subprocess.run(
+        [
+            *(sys.executable, "-B", "-m", "sphinx", "-q", "-W", "-n", "--keep-going"),
+            *("-b", "html", "-d", "build/doctrees", "doc/source", "build/html"),
+        ],
+        cwd=checkout,
+        env={**os.environ, "PYTHONPATH": str(checkout)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )

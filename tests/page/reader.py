@@ -14,6 +14,7 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,14 +59,22 @@ def by_hand(box: Box, commands: list[str]) -> list[Printed]:
     return found
 
 
-def by_command(command: str, shows: str, environment: dict[str, str], folder: Path) -> Printed:
+def by_command(
+    command: str,
+    shows: str,
+    environment: dict[str, str],
+    folder: Path,
+    always: Mapping[str, str] | None = None,
+) -> Printed:
     """Run a command line in a terminal, answering its questions as `shows` says.
 
+    `always`: answers to questions that may come any number of times, by regular expressions.
     What comes back is what stands on the screen at the end, as a reader sees it.
     """
     screen = pyte.Screen(200, 1000)
     stream = pyte.ByteStream(screen)
     questions = expected.answers(shows)
+    said = -1
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "PYTEST_"))}
     environment = {**inherited, "TERM": "xterm", "LC_ALL": "C.UTF-8", "PATH": path, **environment}
@@ -92,8 +101,14 @@ def by_command(command: str, shows: str, environment: dict[str, str], folder: Pa
             if not data:
                 break
             stream.feed(data)
-            if questions and re.search(f"{questions[0][0]}$", _line_of_cursor(screen)):
+            line = _line_of_cursor(screen)
+            if questions and re.search(f"{questions[0][0]}$", line):
                 os.write(terminal, questions.pop(0)[1].encode() + b"\n")
+            elif screen.cursor.y != said:
+                for prompt, answer in (always or {}).items():
+                    if re.search(f"{prompt}$", line):
+                        said = screen.cursor.y
+                        os.write(terminal, answer.encode() + b"\n")
     finally:
         os.close(terminal)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -101,7 +116,8 @@ def by_command(command: str, shows: str, environment: dict[str, str], folder: Pa
 
 
 def _line_of_cursor(screen: pyte.Screen) -> str:
-    return screen.display[screen.cursor.y][: screen.cursor.x]
+    line = screen.buffer[screen.cursor.y]
+    return "".join(line[column].data for column in range(screen.cursor.x))
 
 
 def _text(screen: pyte.Screen) -> str:

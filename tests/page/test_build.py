@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -18,7 +14,7 @@ from runbooks.procedures import PROCEDURES
 from runbooks.sphinxext.blocks import creates_source
 from runbooks.sphinxext.directives import anchor, command_of, steps_of
 from tests.page import pages
-from tests.page.conftest import ROOT, SOURCE, sphinx
+from tests.page.conftest import ROOT, SOURCE, build_in, sphinx
 from tests.page.pages import Page
 from tests.page.walk import Walk
 
@@ -156,35 +152,11 @@ def words_of(roff: str) -> list[str]:
     return re.findall(r"\w+", text)
 
 
-# A build in a folder of its own
-
-
-@pytest.fixture
-def checkout(tmp_path):
-    """A copy of the package and the pages, to change."""
-    for folder in ("runbooks", "doc"):
-        shutil.copytree(
-            ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    return tmp_path
-
-
-def build(checkout: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [
-            *(sys.executable, "-B", "-m", "sphinx", "-q", "-W", "-n", "--keep-going"),
-            *("-b", "html", "-d", "build/doctrees", "doc/source", "build/html"),
-        ],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+# Builds in a folder of their own
 
 
 def test_a_changed_file_of_the_package_rebuilds_the_pages_that_print_it(checkout):
-    assert build(checkout).returncode == 0
+    assert build_in(checkout).returncode == 0
     page = checkout / "build" / "html" / "lists.html"
     assert "never seen before" not in page.read_text(encoding="utf-8")
     for changed, old in (
@@ -195,7 +167,7 @@ def test_a_changed_file_of_the_package_rebuilds_the_pages_that_print_it(checkout
         text = path.read_text(encoding="utf-8")
         assert old in text
         path.write_text(text.replace(old, f"Never seen before in {changed}: {old}"))
-        done = build(checkout)
+        done = build_in(checkout)
         assert done.returncode == 0, done.stderr
         shown = Page(checkout / "build" / "html", "lists").article.get_text()
         assert f"Never seen before in {changed}" in shown
@@ -221,6 +193,6 @@ def test_a_mistake_in_a_page_fails_the_build(checkout, old, new, complaint):
         found = found or old in text
         source.write_text(text.replace(old, new), encoding="utf-8")
     assert found
-    done = build(checkout)
+    done = build_in(checkout)
     assert done.returncode != 0
     assert complaint in done.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
@@ -103,13 +103,16 @@ class Walk:
 
     # -- what comes of it -----------------------------------------------------------------
 
-    def go(self, box: Box, image: str, folder: Path) -> None:
+    def go(self, box: Box, image: str, folder: Path, only: Container[str] | None = None) -> None:
         """Every procedure both ways in `box`, from the same beginning.
 
-        `folder`: where a command is run that is not run on the list server.
+        `folder`: where a command is run that is not run on the list server. `only`: the names of
+        those to run, where not all are meant.
         """
         for printing in self.read():
             procedure = printing.procedure
+            if only is not None and procedure.name not in only:
+                continue
             world.befall(box, folder, procedure.name, procedure.example)
             start = state.keep(box)
             record = _Recorder(self, procedure, box, image)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import http.server
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,18 +13,31 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from tests.page.conftest import BUILD, SOURCE, sphinx
+from tests.page.conftest import BUILD, ROOT, SOURCE, sphinx
 from tests.page.view import browser as browsers
 
 #: Not longer for a page of a server on this machine.
 PATIENCE = 15_000  # ms
 
 
+NGINX = ROOT / "doc" / "publish" / "nginx.conf"
+
+
 class Quiet(http.server.SimpleHTTPRequestHandler):
-    """Any static web server will do; this one does not report each request."""
+    """Any static web server will do; this one does not report each request.
+
+    It sends the header that the page on publishing has, which lets nothing be fetched from
+    elsewhere.
+    """
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
+
+    def end_headers(self) -> None:
+        header = re.search(r'add_header (\S+) "([^"]+)";', NGINX.read_text(encoding="utf-8"))
+        assert header
+        self.send_header(header.group(1), header.group(2))
+        super().end_headers()
 
 
 @pytest.fixture(scope="session")

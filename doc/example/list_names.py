@@ -1,0 +1,57 @@
+"""*Seeing Which Lists There Are*: by hand, and by command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from runbooks.expected import MORE
+from runbooks.mailman import Installation, as_mailman
+from runbooks.procedure import Procedure, Step, Trouble
+
+
+def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The procedure by hand. `arguments`: none."""
+    return tuple(
+        Step(
+            name=f"lists-{site.name}",
+            title=f"Name the lists of the site {site.name}",
+            why="``-b`` leaves out the descriptions.",
+            command=as_mailman(installation, site, "list_lists", "-b"),
+            shows=f"{{LIST:{site.first_list}}}\n{MORE}",
+        )
+        for site in installation.sites
+    )
+
+
+PROCEDURE = Procedure(
+    name="list-names",
+    title="Seeing Which Lists There Are",
+    when="Somebody asks for a list, and nobody knows whether it is there already.",
+    steps=steps,
+    command=lambda arguments: ("sites",),
+    shows="""\
+{ANY:lists} · Mailman {VERSION:2.1.39} · 2 sites, {NUMBER:7} lists
+  programs  /usr/lib/mailman/bin
+  Python    {VERSION:2.7.18}  {ANY:/usr/bin/python2.7}
+  user      list, group list
+
+  openstack
+    lists     {NUMBER:4} lists in /srv/mailman/openstack/lists
+    locks     /srv/mailman/openstack/locks, for 5 hours
+    mail      NAME@lists.example.org
+    variable  MAILMAN_SITE_DIR=/srv/mailman/openstack
+
+  zuul
+    lists     {NUMBER:3} lists in /srv/mailman/zuul/lists
+    locks     /srv/mailman/zuul/locks, for 5 hours
+    mail      NAME@lists.example.org
+    variable  MAILMAN_SITE_DIR=/srv/mailman/zuul
+""",
+    troubles=(
+        Trouble(
+            "A list is missing that was there yesterday",
+            "``runbook history`` says what was done on the host, and by whom.",
+        ),
+    ),
+)

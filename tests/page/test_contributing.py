@@ -1,0 +1,90 @@
+"""The worked example: a procedure added as the page says, built, and run."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from types import ModuleType
+
+import pytest
+import yaml
+
+from runbooks.procedures import PROCEDURES
+from runbooks.sphinxext.directives import anchor, by_command, steps_of
+from tests.page import world
+from tests.page.conftest import ROOT, build_in
+from tests.page.pages import Page
+from tests.page.walk import Walk, image_of
+
+EXAMPLE = ROOT / "doc" / "example" / "list_names.py"
+
+
+@pytest.fixture(scope="session")
+def example() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("list_names", EXAMPLE)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def page_with_example(checkout, built):
+    """The page with the example on it, after the three changes that `contributing` tells of."""
+    blocks = {block.anchor: block.text for block in Page(built, "contributing").blocks}
+    assert blocks["the-module"] == EXAMPLE.read_text(encoding="utf-8").strip("\n")
+    (checkout / "runbooks" / "list_names.py").write_text(blocks["the-module"], encoding="utf-8")
+    procedures = checkout / "runbooks" / "procedures.py"
+    text = procedures.read_text(encoding="utf-8")
+    entry = re.search(r"^ *(list_names\.PROCEDURE,)$", page_block(built, "python"), re.MULTILINE)
+    assert entry
+    changed = re.sub(r"\n\)", f"\n    {entry.group(1)}\n)", text, count=1)
+    changed = changed.replace("from runbooks import ", "from runbooks import list_names, ", 1)
+    assert changed != text
+    procedures.write_text(changed, encoding="utf-8")
+    lists = checkout / "doc" / "source" / "lists.rst"
+    with lists.open("a", encoding="utf-8") as page:
+        page.write(f"\n{page_block(built, 'rst')}\n")
+    done = build_in(checkout)
+    assert done.returncode == 0, done.stderr
+    return Page(checkout / "build" / "html", "lists")
+
+
+def page_block(built, language: str) -> str:
+    article = Page(built, "contributing").article
+    found = article.select(f"#the-other-two-lines div.highlight-{language} pre")
+    assert len(found) == 1
+    return found[0].get_text()
+
+
+@pytest.mark.layout("multi")
+def test_the_example_is_printed_and_does_what_it_says(box, page_with_example, example, tmp_path):
+    world.make(box)
+    walk = Walk(page_with_example, [*PROCEDURES, example.PROCEDURE])
+    walk.go(box, image_of(box), tmp_path, only=[example.PROCEDURE.name])
+    assert not walk.faults, "\n".join(["", *walk.faults])
+    assert len(walk.records) == 4
+
+
+def test_the_anchors_that_the_page_speaks_of_are_there(page_with_example, built, example):
+    text = Page(built, "contributing").article.get_text()
+    procedure = example.PROCEDURE
+    anchors = {
+        anchor(procedure, step.name) for step in (*by_command(procedure), *steps_of(procedure))
+    }
+    referred = re.findall(r":ref:`([\w-]+)`", text)
+    assert referred
+    assert set(referred) <= anchors | {procedure.name}
+    assert anchors <= page_with_example.ids
+
+
+@pytest.mark.parametrize("name", ["zuul.yaml", "github.yaml", "playbooks-publish.yaml"])
+def test_the_jobs_run_what_there_is(name):
+    """They are no more than parsed: neither Zuul nor GitHub runs here."""
+    text = (ROOT / "doc" / "publish" / name).read_text(encoding="utf-8")
+    assert yaml.safe_load(text)
+    environments = re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text(), re.MULTILINE)
+    named = re.findall(r"(?:tox -e|tox_envlist:) (\w+)", text)
+    assert set(named) <= set(environments)
+    assert "page" in named or "build/html" in text or "work_root" in text

@@ -1,0 +1,52 @@
+"""The page on practising: its commands, one after the other, as a newcomer types them."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.page import reader
+from tests.page.pages import Page
+
+#: What the page tells a newcomer to answer: yes, and any password.
+ANSWERS = {r"\[y/N\] ": "y", r"(Password [^:]*|Repeat for confirmation): ": "practice"}
+
+
+@pytest.mark.timeout(300)
+def test_every_command_of_the_page_works(built, tmp_path, monkeypatch):
+    monkeypatch.setattr(reader, "PATIENCE", 200)
+    blocks = Page(built, "practice").blocks
+    commands = [block.text for block in blocks if block.kind == "command"]
+    assert len(commands) > 5
+    environment = {"HOME": str(tmp_path)}
+    exports = []
+    for command in commands:
+        if command.startswith("export "):
+            exports.append(command)
+            continue
+        printed = reader.by_command(
+            "\n".join([*exports, command]), "", environment, tmp_path, always=ANSWERS
+        )
+        # A list that is locked is named with the command that helps, and the status is 1.
+        assert printed.status == 0 or (printed.status == 1 and "→ runbook" in printed.text), (
+            f"{command}: exit status {printed.status}\n{printed.text}"
+        )
+        assert "Traceback" not in printed.text
+        if command == "runbook practice":
+            assert "each procedure ended in the same state" in printed.text
+        if command.startswith("runbook practice new"):
+            assert (tmp_path / "practice" / "bin" / "withlist").is_file()
+    assert not os.listdir(tmp_path), "the page has the reader remove what it had them make"
+
+
+def test_every_block_of_the_page_is_known(built):
+    """What is not run here is what installs the command, which the README's test does."""
+    others = [block.text for block in Page(built, "practice").blocks if block.kind != "command"]
+    assert len(others) == 1
+    (install,) = others
+    readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
+    first = install.split(" && PATH=")[0]
+    assert first in re.sub(r"\s+", " ", readme)
