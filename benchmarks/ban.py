@@ -11,6 +11,7 @@ import itertools
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from benchmarks.server import WITHLIST, Cost, Server
 
@@ -35,6 +36,8 @@ class Cell:
     members: int
     #: seconds of each run
     times: dict[str, list[float]] = field(default_factory=dict)
+    #: seconds of processor time on the server, of each run
+    work: dict[str, list[float]] = field(default_factory=dict)
     banned: list[float] = field(default_factory=list)
     cost: Cost | None = None
     #: KiB of the process that runs the original
@@ -42,6 +45,10 @@ class Cell:
 
     def median(self, what: str) -> float:
         return statistics.median(self.times[what])
+
+    def work_ratio(self, what: str) -> float:
+        """The processor time of `what` on the server as a part of the original's."""
+        return statistics.median(self.work[what]) / statistics.median(self.work[ORIGINAL])
 
     def ratio(self, what: str) -> float:
         """The time of `what` as a part of the original's."""
@@ -67,19 +74,21 @@ def measure(
     # Once for the caches of the disk, and of the compiled modules here and there.
     server.banned_by_all("nobody@example.com", expected="accepts")
 
-    def note(what: str, seconds: float) -> None:
+    def run(what: str, command: Callable[[], float]) -> None:
+        before = server.processor_time()
+        seconds = command()
+        work = server.processor_time() - before
         cell.times.setdefault(what, []).append(seconds)
-        tell(f"{lists:,} lists of {members:,}: {what} {seconds:.2f} s")
+        cell.work.setdefault(what, []).append(work)
+        tell(f"{lists:,} lists of {members:,}: {what} {seconds:.2f} s, {work:.2f} s of work")
 
     for _ in range(runs):
-        ours = new_address()
-        note(OURS, server.ban(ours))
-        original = new_address()
-        note(ORIGINAL, server.original(original))
-        note(AGAIN, server.ban(ours, expected="already"))
+        ours, original, looped = new_address(), new_address(), new_address()
+        run(OURS, partial(server.ban, ours))
+        run(ORIGINAL, partial(server.original, original))
+        run(AGAIN, partial(server.ban, ours, expected="already"))
         if loop:
-            looped = new_address()
-            note(LOOP, server.loop(looped))
+            run(LOOP, partial(server.loop, looped))
             server.banned_by_all(looped)
         cell.banned.append(server.banned_by_all(original))
     if memory:

@@ -78,7 +78,9 @@ class Server:
         """Have `lists` lists of `members` members: those there are, and copies of the first."""
         if not self._lists:
             self._mailman("newlist", "-q", TEMPLATE, "admin@example.com", "secret")
-            addresses = "".join(f"member{n}.{TEMPLATE}@example.net\n" for n in range(members))
+            addresses = "".join(
+                f"Member {n} <member{n}.{TEMPLATE}@example.net>\n" for n in range(members)
+            )
             add = ("add_members", "-r", "-", "-w", "n", "-a", "n", TEMPLATE)
             self._mailman(*add, stdin=addresses.encode())
             self._lists = 1
@@ -153,6 +155,15 @@ class Server:
         started = time.perf_counter()
         docker(*("exec", "-u", "list", self.id, "sh", "-c", script), seconds=3600)
         return time.perf_counter() - started
+
+    def processor_time(self) -> float:
+        """Seconds of processor time that everything on the server has used until now."""
+        for file, unit in (("cpu.stat", 1e6), ("cpuacct/cpuacct.usage", 1e9)):
+            script = f"cat /sys/fs/cgroup/{file} 2>/dev/null || true"
+            words = docker("exec", self.id, "sh", "-c", script).split()
+            if words:
+                return int(words[1] if words[0] == "usage_usec" else words[0]) / unit
+        raise MeasureError("the container does not say how much processor time it has used")
 
     # -- what is measured: memory, commands, bytes
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-
 #: How many losses of each kind are told in full.
 SHOWN = 5
 
