@@ -211,7 +211,9 @@ def carry_out(parameters, emit):
                 name, parameters["description"], parameters["bans"], parameters["timeout"])
             if parameters["create"] and outcome in ("changed", "already"):
                 outcome = "created"
-                kept["take_back"] = "rmlist -a %s" % name
+                kept["take_back"] = ["rmlist -a %s" % name]
+            elif outcome == "changed":
+                kept["take_back"] = take_back(name, kept)
     except site.errors.MMCorruptListDatabaseError as e:
         outcome, detail = "corrupt", "its state does not load: %s" % e
     except (site.errors.MMUnknownListError, EnvironmentError) as e:
@@ -228,6 +230,15 @@ def carry_out(parameters, emit):
           "detail": detail, "description_was": kept.get("description"),
           "added": kept.get("added", [])})
     emit(site.look(name))
+
+
+def take_back(name, kept):
+    """What undoes a change, a line each."""
+    found = ["runbook unban --list %s -- '%s'" % (name, entry.replace("'", "'\\''"))
+             for entry in kept.get("added", ())]
+    if "description" in kept:
+        found.append("config_list, with the description that is recorded here")
+    return found
 
 
 def secret(size):

@@ -177,6 +177,8 @@ def test_check_changes_nothing(box: Box, tmp_path: Path) -> None:
     assert box.changes() != before
     assert state(box, "beta")["description"] == "Beta"
     assert state(box, "alpha")["description"] == ""
+    journal = box.read(f"{box.prefix(first_site(box))}/runbook/journal.jsonl")
+    assert '"description": "", "take_back": ["config_list, with' in journal
 
 
 @pytest.mark.layout("multi")
@@ -255,6 +257,7 @@ def test_direct(box: Box, tmp_path: Path, source: str) -> None:
     journal = box.read(f"{box.prefix(site)}/runbook/journal.jsonl")
     assert secret not in journal
     assert '"gamma", "created"' in journal
+    assert '"take_back": ["rmlist -a gamma"]' in journal
 
     again = runbook(
         *("add-list", "gamma", "--admin", "admin@example.com", "--description", "Gamma's"),

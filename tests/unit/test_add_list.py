@@ -7,6 +7,7 @@ import io
 import json
 import os
 import stat
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +67,6 @@ mailman_list { 'a@zuul':
   description => 'A',
 }
 """
-#: Where there is no program called puppet.
-EMPTY = {"PATH": "/nonexistent"}
-
 Captured = pytest.CaptureFixture[str]
 
 
@@ -238,6 +236,33 @@ def test_nobody_to_ask(manifest: Path, capsys: Captured, monkeypatch: pytest.Mon
     assert cli.run(arguments(manifest)) == 2
     assert "add --yes" in capsys.readouterr().err
     assert manifest.read_text() == TEXT
+
+
+@pytest.mark.parametrize(
+    ("text", "site"), [(TEXT, None), (SITES, "openstack"), (SITES, "zuul"), (SITES[:-1], "zuul")]
+)
+def test_the_step_by_hand_does_the_same(
+    tmp_path: Path,
+    practice: PracticeSite,
+    capsys: Captured,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    site: str | None,
+) -> None:
+    path = tmp_path / "it's lists.pp"
+    path.write_text(text)
+    words = [*arguments(path), *(["--site", site] if site else [])]
+    assert cli.run([*words, "--explain", "--host", practice.spec]) == 0
+    assert path.read_text() == text
+    explained = capsys.readouterr().out
+    pasted = explained.split("# 1. ")[1].split("\n", 1)[1].split("\n\n# 2. ")[0]
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    subprocess.run(["sh", "-c", pasted], check=True)
+    by_hand = path.read_text()
+    path.write_text(text)
+    assert cli.run([*words, "--yes"]) == 0
+    assert by_hand.rstrip("\n") == path.read_text().rstrip("\n")
+    assert by_hand != text
 
 
 # -- the file -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -141,6 +142,14 @@ for value in (b"\\xe9", b"\\xc3\\xa9", u"\\xe9", u"\\xc3\\xa9", u"\\u65e5"):
     events.append(adding.as_text(value, "iso-8859-1"))
 """
     assert run(python, code) == ["é", "é", "é", "é", "日"]
+
+
+def test_what_takes_a_change_back(python: str) -> None:
+    code = "events.extend(adding.take_back('x', parameters))"
+    unban, description = run(python, code, added=["o'neil@example.com"], description="D")
+    assert shlex.split(unban) == ["runbook", "unban", "--list", "x", "--", "o'neil@example.com"]
+    assert "config_list" in description
+    assert run(python, code) == []
 
 
 def test_names(python: str, tmp_path: Path) -> None:
