@@ -1,4 +1,4 @@
-"""``runbook practice``: every procedure on a practice site, by hand and by command, and what changed.
+"""``runbook practice``: each procedure on a practice site, both ways, and what changed.
 
 The walk is also a check: it ends with exit status 1 when the two ways end in different states.
 """
@@ -55,7 +55,7 @@ def walk(screen: Screen) -> int:
         screen.say()
         if different:
             screen.say(
-                f"{many(different, 'procedure')} did not end in the same state by hand and by command",
+                f"{many(different, 'procedure')} did not end in the same state both ways",
                 style="red",
             )
             return 1

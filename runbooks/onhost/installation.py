@@ -27,7 +27,7 @@ def last_line(text):
 
 
 def describe(bin_dir):
-    """What mm_cfg.py says, in a process of its own. What it prints is in the way of nobody there."""
+    """What mm_cfg.py says, in a process of its own, where what it prints is in nobody's way."""
     sys.path.insert(0, bin_dir)
     import paths  # noqa: F401  Mailman's own: it makes the package importable
     from Mailman import mm_cfg, Utils, Version
