@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from runbooks import add_list, ban, clear_lock
+from runbooks import add_list, ban, clear_lock, scripted_change
 from runbooks.procedure import Procedure
 
 PROCEDURES: tuple[Procedure, ...] = (
     add_list.PROCEDURE,
+    scripted_change.PROCEDURE,
+    scripted_change.FIND,
+    scripted_change.CLOSE,
+    scripted_change.OPEN,
     ban.PROCEDURE,
     ban.UNBAN,
     ban.PATTERN,
