@@ -444,7 +444,7 @@ def wrong_number(function, given):
     if most < 0 and not function.args.vararg:
         return {"why": "%s takes no argument, and withlist gives it the list" % function.name}
     return {"why": "%s takes the list and %s argument%s, and was given %d" % (
-        function.name, wants, "" if wants == "1" else "s", given)}
+        function.name, wants, "" if wants.split()[-1] == "1" and "to" not in wants else "s", given)}
 
 
 def prepare(site, parameters):

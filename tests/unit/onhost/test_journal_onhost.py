@@ -469,9 +469,7 @@ def test_no_journal_is_no_trouble(python: str, folder: Path) -> None:
         b"[" * 100_000 + b"\n",
     ],
 )
-def test_lines_of_something_else_are_passed_over(
-    python: str, folder: Path, garbage: bytes
-) -> None:
+def test_lines_of_something_else_are_passed_over(python: str, folder: Path, garbage: bytes) -> None:
     run(python, BEGIN + "record.end()", to_write(folder))
     with open(folder / "journal.jsonl", "ab") as file:
         file.write(garbage)
