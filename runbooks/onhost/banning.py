@@ -181,6 +181,8 @@ class Banning(object):
 
         outcome, detail = self.ban.change(m, edit, self.address, wait or lists.BRIEFLY)
         m.__dict__.clear()
+        if outcome == "corrupt":
+            self.peek(name)  # raises an error that says what is wrong with which file
         if outcome not in ("banned", "unbanned", "absent"):
             return {"outcome": outcome, "detail": detail}
         answer = self.read_back(name, outcome)

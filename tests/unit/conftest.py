@@ -141,8 +141,22 @@ def any_sites(make_sites: Callable[[str], Sites]) -> Iterator[Sites]:
 
 
 @pytest.fixture(params=PYTHONS.values(), ids=PYTHONS)
-def sites(request: pytest.FixtureRequest, make_sites: Callable[[str], Sites]) -> Iterator[Sites]:
+def every_sites(
+    request: pytest.FixtureRequest, make_sites: Callable[[str], Sites]
+) -> Iterator[Sites]:
     """A practice site for each Python."""
+    made = make_sites(request.param)
+    yield made
+    stop(made)
+
+
+#: The oldest and the newest: what differs between Pythons, differs between these.
+EXTREMES = dict.fromkeys([next(iter(PYTHONS)), next(reversed(PYTHONS))])
+
+
+@pytest.fixture(params=[PYTHONS[name] for name in EXTREMES], ids=EXTREMES)
+def sites(request: pytest.FixtureRequest, make_sites: Callable[[str], Sites]) -> Iterator[Sites]:
+    """A practice site for the oldest and the newest Python."""
     made = make_sites(request.param)
     yield made
     stop(made)

@@ -1,0 +1,492 @@
+"""Banning on a practice site, under every Python: what is changed, what is read, what is left."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from runbooks import addresses, ban
+from runbooks.errors import BadInputError
+from runbooks.procedure import Outcome, paste
+from runbooks.target import Target
+from runbooks.walkthrough import state
+
+EVIL = addresses.entry("evil@example.com")
+LISTS = 11
+STALE = "openstack-foo"
+
+
+def target(sites, *names: str, jobs: int = 2, timeout: float = 10.0) -> Target:
+    installation = sites.installation()
+    return Target(installation, installation.sites, names, jobs, timeout)
+
+
+def change(sites, *names: str, action: str = "ban", entry=EVIL, **options) -> ban.Report:
+    chosen = target(sites, *names, **options)
+    try:
+        plan = ban.look(chosen, entry, people=False)
+        return ban.change(chosen, action, entry, plan)
+    finally:
+        chosen.installation.host.close()
+
+
+def look(sites, *names: str, entry=EVIL, people: bool = True) -> dict[str, ban.Look]:
+    chosen = target(sites, *names)
+    try:
+        return {one.list: one for one in ban.look(chosen, entry, people=people).looks}
+    finally:
+        chosen.installation.host.close()
+
+
+def result(report: ban.Report, name: str) -> ban.Result:
+    return next(one for one in report.results if one.list == name)
+
+
+def set_bans(sites, site: str, name: str, entries: list[object]) -> None:
+    sites.code(
+        site,
+        "import sys\nfrom Mailman import MailList\n"
+        "m = MailList.MailList(sys.argv[1], lock=1)\nm.ban_list = eval(sys.argv[2])\n"
+        "m.Save()\nm.Unlock()\n",
+        name,
+        repr(entries),
+    )
+
+
+def withlist(sites, site: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sites.folder / "bin" / "withlist", *arguments],
+        env={**os.environ, "MAILMAN_SITE_DIR": str(sites.prefix(site))},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def put_ban_py(sites) -> None:
+    step = ban.steps(sites.installation(), ban.PROCEDURE.example)[0]
+    subprocess.run(["/bin/sh", "-c", paste(step)], check=True)
+
+
+# -- what it is for -------------------------------------------------------------------------
+
+
+def test_a_ban_is_on_every_list_of_every_site_and_can_be_lifted(every_sites):
+    sites = every_sites
+    sites.unlock()
+    before = state(sites.site)
+    assert change(sites).counts == {Outcome.BANNED: LISTS}
+    for site, name in [("openstack", "release-team"), ("zuul", "zuul-jobs")]:
+        assert sites.bans(site, name) == ["evil@example.com"]
+    banned = state(sites.site)
+    assert change(sites).counts == {Outcome.ALREADY: LISTS}
+    assert state(sites.site) == banned
+    assert change(sites, action="unban").counts == {Outcome.UNBANNED: LISTS}
+    assert state(sites.site) == before
+    assert change(sites, action="unban").counts == {Outcome.ABSENT: LISTS}
+
+
+def test_by_hand_and_by_command_end_in_the_same_state(every_sites):
+    sites = every_sites
+    sites.unlock()
+    assert change(sites).is_done
+    by_command = state(sites.site)
+    assert change(sites, action="unban").is_done
+    outputs = []
+    for step in ban.steps(sites.installation(), ban.PROCEDURE.example):
+        done = subprocess.run(
+            ["/bin/sh", "-c", paste(step).replace("target@example.com", EVIL.text)],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == ""
+        outputs.append((step, done.stdout))
+    assert state(sites.site) == by_command
+    for step, printed in outputs:
+        assert step.matches(printed.replace(EVIL.text, "target@example.com")), printed
+
+
+def test_only_the_named_lists_are_changed(sites):
+    report = change(sites, "zuul-jobs", "release-team")
+    assert [(one.site, one.list) for one in report.results] == [
+        ("openstack", "release-team"),
+        ("zuul", "zuul-jobs"),
+    ]
+    assert sites.bans("zuul", "zuul-announce") == []
+
+
+def test_an_unknown_list_is_refused_with_the_name_that_was_perhaps_meant(sites):
+    with pytest.raises(BadInputError, match="did you mean zuul-jobs"):
+        change(sites, "zuul-job")
+    assert sites.bans("zuul", "zuul-jobs") == []
+
+
+def test_a_pattern_bans_whom_it_matches(sites):
+    sites.unlock()
+    pattern = addresses.entry(r"^evil(\+.*)?@example\.com$")
+    assert change(sites, entry=pattern).counts == {Outcome.BANNED: LISTS}
+    seen = look(sites, "zuul-jobs", entry=addresses.entry("evil+1@example.com"))
+    assert seen["zuul-jobs"].refused_by == pattern.text
+    assert (
+        look(sites, "zuul-jobs", entry=addresses.entry("evil@example.org"))["zuul-jobs"].refused_by
+        is None
+    )
+
+
+def test_a_pattern_that_the_hosts_python_does_not_compile_is_refused(sites):
+    only_here = addresses.Entry("^(?P<x>a)(?P<x>b)")
+    chosen = target(sites)
+    with pytest.raises(BadInputError, match="does not compile under the Python of the host"):
+        ban.look(chosen, only_here)
+    chosen.installation.host.close()
+
+
+def test_a_list_that_refuses_it_by_another_entry_is_left_and_named_when_the_ban_is_lifted(sites):
+    set_bans(sites, "zuul", "zuul-jobs", [r"^evil@"])
+    assert change(sites, "zuul-jobs").counts == {Outcome.ALREADY: 1}
+    assert sites.bans("zuul", "zuul-jobs") == [r"^evil@"]
+    lifted = change(sites, "zuul-jobs", action="unban").results[0]
+    assert lifted.outcome is Outcome.ERROR
+    assert "^evil@" in lifted.detail
+    assert lifted.help == ("unban", "^evil@")
+
+
+def test_an_entry_is_lifted_however_it_is_spelled(sites):
+    set_bans(
+        sites, "zuul", "zuul-jobs", [" Evil@Example.com ", "other@example.com", "EVIL@example.com"]
+    )
+    assert change(sites, "zuul-jobs", action="unban").counts == {Outcome.UNBANNED: 1}
+    assert sites.bans("zuul", "zuul-jobs") == ["other@example.com"]
+
+
+# -- looking --------------------------------------------------------------------------------
+
+
+def test_looking_changes_nothing_whatever_is_wrong(every_sites):
+    sites = every_sites
+    set_bans(sites, "zuul", "zuul-jobs", ["^[bad", "^evil@"])
+    damaged = sites.list_folder("zuul", "zuul-announce") / "config.pck"
+    damaged.write_bytes(damaged.read_bytes()[:500])
+    lost = sites.list_folder("zuul", "zuul-security")
+    for path in lost.glob("config.pck*"):
+        path.write_bytes(b"nonsense")
+    before = sites.files()
+    for people in (True, False):
+        seen = look(sites, people=people)
+        assert seen["zuul-jobs"].refused_by == "^evil@"
+        assert "damaged" in seen["zuul-announce"].detail
+        assert seen["zuul-announce"].trouble is None
+        assert seen["zuul-security"].trouble is Outcome.CORRUPT
+    assert sites.files() == before
+
+
+def test_whom_a_ban_would_match_is_seen_before(sites):
+    seen = look(sites, "zuul-jobs", entry=addresses.entry("target@example.com"))["zuul-jobs"]
+    assert (seen.members, seen.some_members) == (1, ("target@example.com",))
+    pattern = addresses.entry(r"^member1\d@example\.org$")
+    seen = look(sites, "zuul-announce", entry=pattern)["zuul-announce"]
+    assert (seen.members, seen.of_members) == (2, 13)
+    owner = look(sites, "zuul-jobs", entry=addresses.entry("Admin@example.com"))["zuul-jobs"]
+    assert owner.people == ("admin@example.com",)
+    host = addresses.entry("mailman-owner@lists.example.org")
+    assert look(sites, "zuul-jobs", entry=host)["zuul-jobs"].people == (host.text,)
+
+
+ENTRIES = [
+    [],
+    ["evil@example.com"],
+    ["EVIL@EXAMPLE.COM"],
+    [" evil@example.com "],
+    ["^evil"],
+    ["^[bad"],
+    ["x" * 300, "^evil" + ".*" * 150],
+    ["another@example.com", "notevil@example.com"],
+    ["evil@example.com.au"],
+    [".*^evil"],
+    ["caf\xe9@example.com"],
+]
+
+
+@pytest.mark.parametrize("protocol", [0, 1, 2, 4])
+def test_a_quick_look_at_the_bytes_sees_what_a_whole_look_sees(sites, protocol):
+    """The states of lists may have been written by either Python, and by any release."""
+    places = sorted(map(str, sites.folder.glob("srv/mailman/*/lists/*/config.pck")))
+    sites.code(
+        "zuul",
+        "import pickle, sys\n"
+        "for path, entries in zip(*eval(sys.argv[1])):\n"
+        "    with open(path, 'rb') as f: held = pickle.loads(f.read())\n"
+        "    held['ban_list'] = entries\n"
+        "    protocol = min(int(sys.argv[2]), pickle.HIGHEST_PROTOCOL)\n"
+        "    with open(path, 'wb') as f: f.write(pickle.dumps(held, protocol))\n",
+        repr((places, ENTRIES)),
+        str(protocol),
+    )
+    quick, whole = look(sites), look(sites, people=False)
+    assert sum(one.refused_by is not None for one in whole.values()) == 5
+    for name, one in whole.items():
+        assert (quick[name].refused_by, quick[name].entries) == (one.refused_by, one.entries), name
+
+
+def test_a_pattern_that_takes_for_ever_with_the_members_ends_the_look_of_it(sites):
+    slow = addresses.Entry(r"^(\w+)+!$", sample=None)
+    name = "zuul-jobs"
+    sites.code(
+        "zuul",
+        "from Mailman import MailList\nm = MailList.MailList('zuul-jobs', lock=1)\n"
+        "m.members['member' * 8 + '@example.org'] = 0\nm.Save()\nm.Unlock()\n",
+    )
+    began = time.monotonic()
+    assert "takes more than" in look(sites, name, entry=slow)[name].detail
+    assert time.monotonic() - began < 30
+
+
+def test_entries_that_are_not_ascii_are_shown(every_sites):
+    sites = every_sites
+    value = b"caf\xc3\xa9@example.com" if sites.is_python_2 else "café@example.com"
+    set_bans(sites, "zuul", "zuul-jobs", [value, "^evil"])
+    assert look(sites, "zuul-jobs", people=False)["zuul-jobs"].refused_by == "^evil"
+    asked = look(sites, "zuul-jobs", entry=addresses.Entry("café@example.com"), people=False)
+    assert asked["zuul-jobs"].entries == ("café@example.com",)
+
+
+# -- lists in trouble -----------------------------------------------------------------------
+
+
+def test_a_stale_lock_is_named_with_the_command_that_helps(every_sites):
+    sites = every_sites
+    report = change(sites, timeout=1)
+    assert report.counts == {Outcome.BANNED: LISTS - 1, Outcome.LOCKED: 1}
+    stale = result(report, STALE)
+    assert re.fullmatch(
+        r"locked since .* by process \d+ on .*, which no longer runs(?: \(.*\))?", stale.detail
+    )
+    assert stale.help == ("clear-lock", STALE)
+
+
+def test_a_lock_that_is_held_is_named_with_its_process(sites):
+    holder = sites.hold("zuul", "zuul-jobs")
+    report = change(sites, "zuul-jobs", timeout=1)
+    held = result(report, "zuul-jobs")
+    assert f"by process {holder.pid} on" in held.detail
+    assert "which runs" in held.detail
+    assert held.help == ("ban", "evil@example.com", "--list", "zuul-jobs")
+    # What waited has left no claim.
+    assert len(sites.locks("zuul")) == 2
+
+
+def test_several_locked_lists_cost_the_time_out_once(sites):
+    names = ["zuul-announce", "zuul-discuss", "zuul-jobs", "zuul-security"]
+    for name in names:
+        sites.hold("zuul", name)
+    began = time.monotonic()
+    report = change(sites, timeout=3)
+    assert 3 <= time.monotonic() - began < 9
+    assert report.counts == {Outcome.BANNED: LISTS - 5, Outcome.LOCKED: 5}
+
+
+def test_a_lock_that_is_let_go_in_time_costs_only_that_time(sites):
+    sites.unlock()
+    holder = sites.start(
+        "zuul",
+        "import sys, time\nfrom Mailman import MailList\n"
+        "m = MailList.MailList('zuul-jobs', lock=1)\nprint('held')\nsys.stdout.flush()\n"
+        "time.sleep(2)\nm.Unlock()\n",
+    )
+    assert holder.stdout.readline() == "held\n"
+    began = time.monotonic()
+    assert change(sites, timeout=20).counts == {Outcome.BANNED: LISTS}
+    assert time.monotonic() - began < 10
+
+
+def test_a_locked_list_that_refuses_it_already_is_not_waited_for(sites):
+    set_bans(sites, "zuul", "zuul-jobs", ["evil@example.com"])
+    sites.hold("zuul", "zuul-jobs")
+    began = time.monotonic()
+    assert change(sites, "zuul-jobs", timeout=20).counts == {Outcome.ALREADY: 1}
+    assert time.monotonic() - began < 10
+
+
+def test_a_worker_that_is_killed_takes_only_its_list_with_it(sites):
+    sites.hold("zuul", "zuul-jobs")
+    chosen = target(sites, timeout=30)
+    plan = ban.look(chosen, EVIL, people=False)
+    killed = []
+
+    def kill(lists: int, seconds: float) -> None:
+        """Kill what waits for the list: its claim has its id."""
+        deadline = time.monotonic() + 10
+        mine = f"zuul-jobs.lock.{os.uname().nodename}."
+        holder = sites.started[0].pid
+        while not killed and time.monotonic() < deadline:
+            for claim in sites.locks("zuul"):
+                pid = claim.removeprefix(mine).split(".")[0]
+                if claim.startswith(mine) and int(pid) != holder:
+                    os.kill(int(pid), signal.SIGKILL)
+                    killed.append(int(pid))
+            time.sleep(0.01)
+        # So that the stale lock on another list is not waited for longer than needed.
+        sites.unlock()
+
+    report = ban.change(chosen, "ban", EVIL, plan, on_waiting=kill)
+    chosen.installation.host.close()
+    assert len(killed) == 1
+    lost = result(report, "zuul-jobs")
+    assert lost.outcome is Outcome.ERROR
+    assert "killed by signal 9" in lost.detail
+    assert lost.help == ("clear-lock", "zuul-jobs")
+    assert report.counts[Outcome.BANNED] == LISTS - 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_run_that_is_ended_while_it_waits_leaves_nothing(sites, number):
+    words = ["ban", EVIL.text, "--yes", "--timeout", "60", "--host", sites.spec]
+    command = subprocess.Popen(
+        [sys.executable, "-m", "runbooks", *words],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    deadline = time.monotonic() + 30
+    # The stale lock, its claim, and the claim of what waits for it.
+    while sum(name.startswith(f"{STALE}.lock") for name in sites.locks("openstack")) < 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    began = time.monotonic()
+    os.killpg(command.pid, number)
+    out, _ = command.communicate(timeout=30)
+    if number == signal.SIGINT:
+        assert command.returncode == 1
+        assert f"{LISTS - 1} lists banned and read back, 1 not done" in out
+        assert "interrupted" in out
+        assert "which no longer runs" in out
+    deadline = time.monotonic() + 15
+    while ours := [p for p in Path("/proc").glob("[0-9]*/cmdline") if is_ours(p)]:
+        assert time.monotonic() < deadline, ours
+        time.sleep(0.05)
+    assert time.monotonic() - began < 15
+    assert len(sites.locks("openstack")) == 2
+    sites.unlock()
+    assert change(sites).counts == {Outcome.ALREADY: LISTS - 1, Outcome.BANNED: 1}
+    assert not list(sites.folder.rglob("config.pck.tmp*"))
+
+
+def is_ours(path: Path) -> bool:
+    try:
+        return b"zlib.decompress(take(int(sys.argv[1])))" in path.read_bytes()
+    except OSError:
+        return False
+
+
+def test_a_damaged_list_is_repaired_by_mailman_or_named_and_the_others_are_done(every_sites):
+    sites = every_sites
+    sites.unlock()
+    set_bans(sites, "zuul", "zuul-announce", [])  # so that there is a config.pck.last
+    repaired = sites.list_folder("zuul", "zuul-announce") / "config.pck"
+    repaired.write_bytes(repaired.read_bytes()[:500])
+    lost = sites.list_folder("zuul", "zuul-jobs")
+    for path in lost.glob("config.pck*"):
+        path.write_bytes(b"nonsense")
+    report = change(sites)
+    assert report.counts == {Outcome.BANNED: LISTS - 1, Outcome.CORRUPT: 1}
+    assert result(report, "zuul-jobs").detail.startswith("its state does not load: config.pck is")
+    assert sites.bans("zuul", "zuul-announce") == ["evil@example.com"]
+    assert sites.locks("zuul") == []
+
+
+def test_a_site_without_its_folder_is_named_and_the_other_is_done(sites):
+    sites.unlock()
+    (sites.prefix("zuul") / "lists").rename(sites.prefix("zuul") / "moved")
+    report = change(sites)
+    assert report.counts == {Outcome.BANNED: 7}
+    assert "No such file" in report.sites_failed["zuul"]
+    assert not report.is_done
+
+
+def test_odd_things_in_the_folder_of_the_lists_are_no_lists(sites):
+    sites.unlock()
+    lists = os.fsencode(sites.prefix("zuul") / "lists")
+    os.mkdir(os.path.join(lists, b"caf\xe9"))
+    os.mkdir(os.path.join(lists, b"a\nb"))
+    os.mkdir(os.path.join(lists, b"empty"))
+    Path(os.fsdecode(lists), "file").write_text("")
+    assert change(sites).counts == {Outcome.BANNED: LISTS}
+
+
+# -- by hand --------------------------------------------------------------------------------
+
+
+def test_by_hand_a_damaged_list_does_not_keep_the_others_from_being_visited(sites):
+    put_ban_py(sites)
+    for path in sites.list_folder("zuul", "zuul-announce").glob("config.pck*"):
+        path.write_bytes(b"nonsense")
+    done = withlist(sites, "zuul", "-q", "-a", "-r", "ban", EVIL.text)
+    assert done.returncode == 0
+    said = Counter(line.partition(": ")[2].split(",")[0] for line in done.stdout.splitlines())
+    assert said == {"banned": 3, "corrupt": 1}
+    assert done.stderr == ""
+
+
+def test_by_hand_a_locked_list_is_named_and_the_others_are_done(sites):
+    put_ban_py(sites)
+    done = withlist(sites, "openstack", "-q", "-a", "-r", "ban", EVIL.text, "1")
+    lines = done.stdout.splitlines()
+    assert f"{STALE}: locked by another process, not changed" in lines
+    assert sum(line.endswith(": banned") for line in lines) == 6
+
+
+def test_by_hand_an_unknown_list_is_a_message_and_not_a_traceback(sites):
+    put_ban_py(sites)
+    done = withlist(sites, "zuul", "-q", "-r", "ban", "nosuch", EVIL.text)
+    assert done.returncode == 1
+    assert "nosuch" in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_by_hand_the_option_l_is_refused_and_leaves_no_lock(sites):
+    """Mailman 2.2 does not unlock what it locked for -l."""
+    put_ban_py(sites)
+    done = withlist(sites, "zuul", "-l", "-q", "-a", "-r", "ban", EVIL.text)
+    assert done.stdout.count("do not use withlist -l") == 4
+    assert "Traceback" not in done.stderr
+    assert sites.locks("zuul") == []
+
+
+def test_by_hand_an_entry_that_is_not_ascii_is_printed(sites):
+    put_ban_py(sites)
+    set_bans(sites, "zuul", "zuul-jobs", ["^evil|caf\xe9", "caf\xe9@example.com"])
+    done = withlist(sites, "zuul", "-q", "-r", "ban.banned", "zuul-jobs", EVIL.text)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("zuul-jobs: refuses evil@example.com (matched ^evil|caf")
+
+
+def test_by_hand_a_save_that_fails_leaves_nothing(sites):
+    """A disk that is full, as far as a process with a limit on the size of its files sees it."""
+    put_ban_py(sites)
+    before = state(sites.site)
+    folder = sites.list_folder("zuul", "zuul-jobs")
+    size = (folder / "config.pck").stat().st_size
+    limited = f"trap '' XFSZ; ulimit -f {size // 1024 // 2}; exec \"$@\""
+    words = ["-q", "-r", "ban", "zuul-jobs", EVIL.text]
+    done = subprocess.run(
+        ["/bin/bash", "-c", limited, "-", sites.folder / "bin" / "withlist", *words],
+        env={**os.environ, "MAILMAN_SITE_DIR": str(sites.prefix("zuul"))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.startswith("zuul-jobs: error not changed: "), done
+    assert sites.locks("zuul") == []
+    assert not list(folder.glob("*.tmp*"))
+    assert state(sites.site) == before
