@@ -1,0 +1,194 @@
+"""What an installation says of itself, and what it is when something is wrong with it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runbooks.errors import BadInputError, HostError
+from runbooks.host import Host
+from runbooks.mailman import LIST_NAME, as_mailman, discover, list_name, unknown_list
+
+
+def test_an_installation_describes_itself(every_sites):
+    found = every_sites.installation()
+    assert found.version == ("2.1.39" if every_sites.is_python_2 else "2.2.0")
+    assert found.note == "stand-in"
+    assert Path(found.interpreter).name.startswith("python")
+    assert found.bin == str(every_sites.folder / "bin")
+    assert [site.name for site in found.sites] == ["openstack", "zuul"]
+    openstack = found.sites[0]
+    assert openstack.site_dir == openstack.prefix == str(every_sites.prefix("openstack"))
+    assert openstack.lock_dir == f"{openstack.prefix}/locks"
+    assert openstack.lock_lifetime == 5 * 3600
+    assert (openstack.lists, openstack.first_list) == (7, "openstack-announce")
+    assert openstack.problems == ()
+    assert found.problems == ()
+    assert found.host.traffic.commands == 1
+
+
+def test_discovering_changes_nothing(every_sites):
+    before = every_sites.files()
+    every_sites.installation()
+    assert every_sites.files() == before
+
+
+def test_sites_of_the_same_name_are_told_apart(any_sites):
+    """They would be taken for one another in every result, and one of them be left out."""
+    other = any_sites.folder / "srv" / "other" / "zuul"
+    shutil.copytree(any_sites.prefix("zuul"), other, symlinks=True)
+    with (any_sites.folder / "etc/mailman/sites").open("a") as file:
+        file.write(f"lists.other.example: {other}\n")
+    found = any_sites.installation()
+    assert [site.name for site in found.sites] == [
+        "openstack",
+        str(any_sites.prefix("zuul")),
+        str(other),
+    ]
+
+
+def test_a_site_that_is_listed_twice_or_linked_is_one_site(any_sites):
+    link = any_sites.folder / "link"
+    link.symlink_to(any_sites.prefix("zuul"))
+    with (any_sites.folder / "etc/mailman/sites").open("a") as file:
+        file.write(
+            f"\n# comment\nnonsense\na.example: {link}\nb.example: {any_sites.prefix('zuul')}\n"
+        )
+    assert [site.name for site in any_sites.installation().sites] == ["openstack", "zuul"]
+
+
+def test_a_site_whose_folder_is_missing_is_a_problem_and_not_a_failure(any_sites):
+    with (any_sites.folder / "etc/mailman/sites").open("a") as file:
+        file.write("gone.example: /srv/mailman/gone\n")
+    found = any_sites.installation()
+    gone = next(site for site in found.sites if site.name == "gone")
+    assert any("is no folder" in problem for problem in gone.problems)
+
+
+@pytest.mark.parametrize(
+    ("mm_cfg", "why"),
+    [
+        ("print('Please set the other variable')\nimport sys\nsys.exit(0)\n", "other variable"),
+        ("raise ValueError('broken settings')\n", "broken settings"),
+        ("this is no Python\n", "SyntaxError"),
+        ("import os\nos.kill(os.getpid(), 9)\n", "says nothing"),
+    ],
+)
+def test_settings_that_do_not_load_are_one_line(any_sites, mm_cfg, why):
+    (any_sites.folder / "Mailman/mm_cfg.py").write_text(mm_cfg)
+    with pytest.raises(HostError, match=why) as caught:
+        any_sites.installation()
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        ("#!/nonexistent/python", "interpreter that is not there: /nonexistent/python"),
+        ('#!/no"such\\python', "interpreter that is not there: /nosuchpython"),
+        ("#!/usr/bin/env nosuchpython", "interpreter that is not there: nosuchpython"),
+        ("no interpreter", "interpreter that is not there"),
+        ("", "interpreter that is not there"),
+    ],
+)
+def test_programs_without_an_interpreter_are_one_line(any_sites, line, why):
+    (any_sites.folder / "bin/withlist").write_text(f"{line}\n")
+    with pytest.raises(HostError) as caught:
+        any_sites.installation()
+    assert why in str(caught.value)
+
+
+def test_an_interpreter_found_by_env_is_asked(any_sites, monkeypatch):
+    program = any_sites.folder / "bin/withlist"
+    text = program.read_text()
+    python = text.splitlines()[0].removeprefix("#!")
+    monkeypatch.setenv("PATH", f"{Path(python).parent}:{os.environ['PATH']}")
+    program.write_text(text.replace(python, f"/usr/bin/env {Path(python).name}", 1))
+    assert len(any_sites.installation().sites) == 2
+
+
+def test_a_host_without_mailman_is_one_line(tmp_path):
+    with pytest.raises(HostError, match="has no Mailman 2") as caught:
+        discover(Host(f"local://?mailman={tmp_path}"))
+    assert str(tmp_path) in str(caught.value)
+
+
+def test_a_host_with_mailman_3_is_told_so(tmp_path, monkeypatch):
+    mailman = tmp_path / "mailman"
+    mailman.write_text("#!/bin/sh\necho 'GNU Mailman 3.3.3 (Tom Sawyer)'\n")
+    mailman.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(HostError, match="Mailman 3"):
+        discover(Host(f"local://?mailman={tmp_path}"))
+
+
+def test_a_folder_of_programs_may_have_any_name(any_sites, tmp_path, monkeypatch):
+    """The folder is a word of a shell script on the way to the host."""
+    odd = tmp_path / "it's $(here);\"&"
+    odd.symlink_to(any_sites.folder / "bin")
+    # No /etc/mailman/sites of this machine has these sites; the variable is asked as well.
+    monkeypatch.setenv("MAILMAN_SITE_DIR", str(any_sites.prefix("zuul")))
+    host = Host(f"local://?mailman={str(odd).replace('&', '%26').replace(';', '%3b')}")
+    try:
+        found = discover(host)
+    finally:
+        host.close()
+    assert found.bin == str(any_sites.folder / "bin")
+    assert [site.name for site in found.sites] == ["zuul"]
+
+
+# -- names of lists -------------------------------------------------------------------------
+
+
+@given(st.text(max_size=250))
+def test_a_name_is_that_of_a_list_or_refused_with_one_line(text):
+    try:
+        name = list_name(text)
+    except BadInputError as e:
+        message = str(e)
+    else:
+        assert LIST_NAME.match(name)
+        assert name == text.strip(" ").lower()
+        return
+    assert message.isprintable()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", ".", "..", "../etc", "a/b", "a b", "a\n", "a\0", "a;b", "$(a)", "é", "%s", "-" * 300],
+)
+def test_what_names_no_list_is_refused(text):
+    with pytest.raises(BadInputError):
+        list_name(text)
+
+
+def test_a_name_near_to_an_unknown_one_is_offered():
+    assert "did you mean zuul-jobs" in str(unknown_list("zuul-job", ["zuul-jobs", "x"]))
+    assert "runbook sites" in str(unknown_list("y", ["zuul-jobs"]))
+
+
+# -- by hand --------------------------------------------------------------------------------
+
+
+def test_a_program_runs_as_mailmans_user_with_the_site_on_sudos_own_command_line(any_sites):
+    found = any_sites.installation()
+    site = found.sites[0]
+    words = as_mailman(found, site, "withlist", "-r", "f", "it's")
+    assert words == (f"env MAILMAN_SITE_DIR={site.site_dir} {found.bin}/withlist -r f 'it'\"'\"'s'")
+    other = type(found)(**{**vars(found), "uid": 12345})
+    assert as_mailman(other, site, "withlist").startswith(
+        f"sudo -u {site.user} MAILMAN_SITE_DIR={site.site_dir} "
+    )
+
+
+def test_what_is_printed_for_a_hand_runs_as_printed(any_sites):
+    found = any_sites.installation()
+    line = as_mailman(found, found.sites[1], "list_lists", "-b")
+    done = subprocess.run(["/bin/sh", "-c", line], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["zuul-announce", "zuul-discuss", "zuul-jobs", "zuul-security"]
