@@ -65,13 +65,14 @@ def by_command(
     environment: dict[str, str],
     folder: Path,
     always: Mapping[str, str] | None = None,
+    screen: pyte.Screen | None = None,
 ) -> Printed:
     """Run a command line in a terminal, answering its questions as `shows` says.
 
     `always`: answers to questions that may come any number of times, by regular expressions.
     What comes back is what stands on the screen at the end, as a reader sees it.
     """
-    screen = pyte.Screen(200, 1000)
+    screen = screen or pyte.Screen(200, 1000)
     stream = pyte.ByteStream(screen)
     questions = expected.answers(shows)
     said = -1
