@@ -9,16 +9,20 @@ import grp
 import json
 import os
 import pwd
+import select
 import socket
 import sys
-import tempfile
 import traceback
 
-from boot import as_json, retried, write_all
+from boot import PYTHON2, as_json, retried, write_all
 
 SETTINGS = (
     "VAR_PREFIX", "PREFIX", "LIST_DATA_DIR", "LOCK_DIR", "LOG_DIR", "LIST_LOCK_LIFETIME",
     "MAILMAN_USER", "MAILMAN_GROUP", "MAILMAN_SITE_LIST", "DEFAULT_EMAIL_HOST", "DEFAULT_URL_HOST")
+
+
+# Bytes that are kept of what a site answers or prints.
+LIMIT = 1 << 20
 
 
 def last_line(text):
@@ -51,17 +55,17 @@ class Question(object):
     """One site being asked. All are asked at the same time."""
 
     def __init__(self, bin_dir, site_dir):
-        self.output = tempfile.TemporaryFile()
-        self.answer_end, child_end = os.pipe()
+        self.answer_end, answer = os.pipe()
+        self.output_end, output = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                os.dup2(self.output.fileno(), 1)
-                os.dup2(self.output.fileno(), 2)
+                os.dup2(output, 1)
+                os.dup2(output, 2)
                 os.environ.pop("MAILMAN_SITE_DIR", None)
                 if site_dir is not None:
                     os.environ["MAILMAN_SITE_DIR"] = site_dir
-                write_all(child_end, as_json(describe(bin_dir)))
+                write_all(answer, as_json(describe(bin_dir)))
             except SystemExit:
                 pass
             except BaseException:
@@ -70,33 +74,36 @@ class Question(object):
                 for stream in (sys.stdout, sys.stderr):
                     stream.flush()
                 os._exit(0)
-        os.close(child_end)
+        os.close(answer)
+        os.close(output)
 
     def answer(self):
         """(what mm_cfg.py says or None, what it printed instead)"""
-        data = b""
-        while True:
-            more = retried(os.read, self.answer_end, 65536)
-            if not more:
-                break
-            data += more
-        os.close(self.answer_end)
+        heard = {self.answer_end: b"", self.output_end: b""}
+        unended = list(heard)
+        while unended:
+            for fd in retried(select.select, unended, [], [])[0]:
+                more = retried(os.read, fd, 65536)
+                heard[fd] = (heard[fd] + more)[-LIMIT:]
+                if not more:
+                    unended.remove(fd)
+                    os.close(fd)
         retried(os.waitpid, self.pid, 0)
-        if data:
-            return json.loads(data.decode("ascii")), ""
-        self.output.seek(0)
-        return None, last_line(self.output.read()) or "it says nothing"
+        if heard[self.answer_end]:
+            return json.loads(heard[self.answer_end].decode("ascii")), ""
+        return None, last_line(heard[self.output_end]) or "it says nothing"
 
 
 def listed_sites(sites_file):
     """The folders that the sites file names, in its order, each once, with its mail domain."""
     found = []
     try:
-        with open(sites_file) as f:
-            lines = f.read().splitlines()
-    except (IOError, OSError):
+        with open(sites_file, "rb") as f:
+            data = f.read()
+    except EnvironmentError:
         return found
-    for line in lines:
+    text = data if PYTHON2 else data.decode("utf-8", "surrogateescape")
+    for line in text.splitlines():
         line = line.split("#", 1)[0].strip()
         if ":" not in line:
             continue

@@ -63,6 +63,12 @@ def test_a_site_that_is_listed_twice_or_linked_is_one_site(any_sites):
     assert [site.name for site in any_sites.installation().sites] == ["openstack", "zuul"]
 
 
+def test_a_file_of_sites_that_is_not_utf_8_is_read_all_the_same(sites):
+    with (sites.folder / "etc/mailman/sites").open("ab") as file:
+        file.write(b"caf\xe9.example: /srv/mailman/caf\xe9\n")
+    assert [site.name for site in sites.installation().sites][:2] == ["openstack", "zuul"]
+
+
 def test_a_site_whose_folder_is_missing_is_a_problem_and_not_a_failure(any_sites):
     with (any_sites.folder / "etc/mailman/sites").open("a") as file:
         file.write("gone.example: /srv/mailman/gone\n")
@@ -78,6 +84,7 @@ def test_a_site_whose_folder_is_missing_is_a_problem_and_not_a_failure(any_sites
         ("raise ValueError('broken settings')\n", "broken settings"),
         ("this is no Python\n", "SyntaxError"),
         ("import os\nos.kill(os.getpid(), 9)\n", "says nothing"),
+        ("print('x' * 1000000 + '\\nthe end')\nraise SystemExit(1)\n", "the end"),
     ],
 )
 def test_settings_that_do_not_load_are_one_line(any_sites, mm_cfg, why):
