@@ -23,7 +23,7 @@ from runbooks.mailman import short
 LONGEST_ADDRESS = 254
 LONGEST_PATTERN = 500
 
-#: Seconds within which a pattern must have been matched with all addresses that are tried.
+#: Seconds of processor time within which a pattern must have been matched with all addresses that are tried.
 PATIENCE = 2.0
 
 #: What Mailman refuses in the address of a member, and with it everything that a shell
@@ -221,13 +221,13 @@ def _limited() -> Iterator[None]:
     def stop(signum: int, frame: object) -> None:
         raise _TooLongError
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _drawn_out(sample: str) -> Iterator[str]:

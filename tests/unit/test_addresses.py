@@ -298,7 +298,12 @@ def test_a_pattern_that_would_hold_up_mailman_is_refused(text):
 ORDINARY = st.lists(st.sampled_from([*string.ascii_lowercase, ".*", r"\d+", "(x|y)"]), max_size=20)
 
 
-@given(ORDINARY.filter(bool))
+def is_quick(pieces):
+    """Each that matches anything multiplies the tries that a long address takes by its length."""
+    return len(pieces) > 0 and sum(piece in (".*", r"\d+") for piece in pieces) <= 2
+
+
+@given(ORDINARY.filter(is_quick))
 @settings(max_examples=50, deadline=None)
 def test_an_ordinary_pattern_is_not_taken_for_a_slow_one(pieces):
     entry = addresses.entry("^" + "".join(pieces) + r"@example\.com$", force=True)
