@@ -23,7 +23,7 @@ from runbooks.mailman import short
 LONGEST_ADDRESS = 254
 LONGEST_PATTERN = 500
 
-#: Seconds of processor time within which a pattern must have been matched with all addresses that are tried.
+#: Seconds of processor time for matching a pattern with all addresses that are tried.
 PATIENCE = 2.0
 
 #: What Mailman refuses in the address of a member, and with it everything that a shell
