@@ -14,11 +14,13 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from runbooks import clear_lock
 from runbooks.console import Screen, many
 from runbooks.host import Host
 from runbooks.mailman import Installation, discover
@@ -31,27 +33,44 @@ from runbooks.procedures import PROCEDURES, find
 State = dict[tuple[str, str], dict[str, Any]]
 
 
+class _Shortened(Screen):
+    """A screen on which DIR stands for the folder of the practice site."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = str(folder)
+
+    def say(self, text: str = "", style: str = "") -> None:
+        super().say(text.replace(self.folder, "DIR"), style)
+
+
 def walk(screen: Screen) -> int:
     """Walk through all procedures; the exit status."""
     with tempfile.TemporaryDirectory(prefix="runbook-practice-") as parent:
-        folder, kept = Path(parent) / "site", Path(parent) / "kept"
+        folder, locked, free = (Path(parent) / name for name in ("site", "locked", "free"))
         with screen.busy("making a practice site"):
             site = create(folder)
-            _copy(folder, kept)
-        installation = discover(Host(site.spec))
-        screen.say(installation.title, style="bold")
-        screen.say(f"in {folder}, removed at the end; its Mailman is a stand-in, not GNU Mailman")
+            _copy(folder, locked)
+            for lock in folder.glob("srv/mailman/*/locks/*"):
+                lock.unlink()
+            _copy(folder, free)
+        host = Host(site.spec)
+        installation = discover(host)
+        host.close()
+        _introduce(screen, installation, folder)
+        screen = _Shortened(folder)
         different = 0
-        for procedure in PROCEDURES:
-            start = kept
+        for number, procedure in enumerate(PROCEDURES, 1):
+            # Each other one would wait for the stale lock, for ten seconds each time.
+            start = locked if procedure is clear_lock.PROCEDURE else free
+            _put_back(start, site)
             if procedure.after:
-                start = Path(parent) / "start"
                 _prepare(find(procedure.after), site)
+                start = Path(parent) / f"start{number}"
                 _copy(site.folder, start)
+            screen.say()
+            screen.say(f"{number}. {procedure.title}", style="bold underline")
             different += not _walk_through(screen, procedure, installation, site, start)
-            _put_back(kept, site)
-            if start != kept:
-                shutil.rmtree(start)
         screen.say()
         if different:
             screen.say(
@@ -64,6 +83,20 @@ def walk(screen: Screen) -> int:
         return 0
 
 
+def _introduce(screen: Screen, installation: Installation, folder: Path) -> None:
+    screen.say(installation.title, style="bold")
+    screen.say(
+        "This is a practice site, on which nobody depends. Its Mailman is a stand-in, not GNU"
+        f"\nMailman. DIR stands for {folder}; it is removed at the end."
+    )
+    screen.say(
+        "\nEach procedure of the page follows, by hand, as the page prints it, and by command,"
+        "\nwith what changed on the lists:"
+    )
+    for number, procedure in enumerate(PROCEDURES, 1):
+        screen.say(f"  {number}. {procedure.title}")
+
+
 def _walk_through(
     screen: Screen,
     procedure: Procedure,
@@ -72,9 +105,7 @@ def _walk_through(
     start: Path,
 ) -> bool:
     """One procedure both ways from `start`, a copy; whether they ended in the same state."""
-    screen.say()
-    screen.say(procedure.title, style="bold underline")
-    screen.say(_plain(procedure.when))
+    screen.say(textwrap.fill(_plain(procedure.when), 88, break_on_hyphens=False))
     before = state(site)
 
     arguments = _arguments(procedure)
