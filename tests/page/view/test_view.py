@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from runbooks.procedures import PROCEDURES
 from tests.page.conftest import BUILD, SOURCE
 from tests.page.pages import Page
 
@@ -95,9 +96,13 @@ def test_every_anchor_lands_on_its_heading(open_page, published, width):
     assert len(anchors) > 20
     page = open_page("lists.html", width)
     address = page.url
+    opened = {procedure.name for procedure in PROCEDURES}
     for anchor in anchors:
-        page.goto("about:blank")
-        page.goto(f"{address}#{anchor}", wait_until="load")
+        if anchor in opened:  # from a link elsewhere
+            page.goto("about:blank")
+            page.goto(f"{address}#{anchor}", wait_until="load")
+        else:  # from a link on the page
+            page.evaluate("anchor => { location.hash = anchor }", anchor)
         page.wait_for_function(STILL)
         where = page.evaluate(
             """anchor => {
