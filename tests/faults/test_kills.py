@@ -40,6 +40,9 @@ ON_HOST = {
 #: Of how many kills one is at any moment of the run, and not while lists are changed.
 ANY_MOMENT = 4
 
+#: All fault tests together are to end within ten minutes, also on a busy machine.
+KILL_SECONDS, SSH_SECONDS = 270, 60
+
 
 @dataclass
 class Subject:
@@ -99,6 +102,8 @@ def kill(subject: Subject, way: str, address: str, chance: random.Random, row: R
     box = subject.box
     done = strike(subject, way, address, chance)
     if done is None:
+        # The machine is faster by now than when it was timed.
+        subject.whole, subject.changes = subject.whole * 0.6, subject.changes * 0.6
         assert world.runbook(subject.spec, "ban", address, "--yes").rc == 0
         subject.states = world.see(box).states
         return False
@@ -162,10 +167,20 @@ def finish(subject: Subject, address: str, lose: Callable[[str], None]) -> None:
 
 
 def kill_often(
-    subject: Subject, ways: list[str], label: str, chance: random.Random, ledger: Ledger
+    subject: Subject,
+    ways: list[str],
+    label: str,
+    chance: random.Random,
+    ledger: Ledger,
+    seconds: float,
 ) -> None:
+    """Kill a run in each of `ways`; after `seconds` only in those that are not tried yet."""
     rows = []
+    deadline = time.monotonic() + seconds
     for number, way in enumerate(ways):
+        if time.monotonic() > deadline and way in ways[:number]:
+            ledger.note(f"A busy machine: not all kills were tried on {subject.box}.")
+            continue
         row = ledger.row(label.format(way))
         rows.append(row)
         for attempt in range(10):
@@ -185,7 +200,8 @@ def test_a_ban_that_is_killed_loses_nothing(
     ways = chance.choices(list(WAYS), list(WAYS.values()), k=number)
     # Each way at least once.
     ways[: len(WAYS)] = chance.sample(list(WAYS), len(WAYS))
-    kill_often(begin(box, box.spec), ways, "ban of 200 lists, killed: {}", chance, ledger)
+    label = "ban of 200 lists, killed: {}"
+    kill_often(begin(box, box.spec), ways, label, chance, ledger, KILL_SECONDS / share)
 
 
 @pytest.mark.timeout(1200)
@@ -209,4 +225,5 @@ def test_a_ban_over_ssh_whose_connection_is_lost_loses_nothing(
     number = max(1, -(-request.config.getoption("kills") * 15 // (100 * share)))
     ways = ["its connection"] * number
     subject = begin(reached.box, reached.spec)
-    kill_often(subject, ways, "ban of 200 lists over ssh, killed: {}", chance, ledger)
+    label = "ban of 200 lists over ssh, killed: {}"
+    kill_often(subject, ways, label, chance, ledger, SSH_SECONDS / share)

@@ -2,8 +2,9 @@
 
     python tests/page/mutants.py [NAME...]
 
-Each is done in a copy of the checkout, on one container, by the tests that build the pages and run
-their commands. Prints what each run said. Exit status 1 when one of them stayed green.
+Each is done in a copy of the checkout: by the tests that run the commands, on one container, or by
+those that only build the pages where these are to notice. Prints what each run said. Exit status 1
+when one of them stayed green.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ class Mutant:
     path: str
     old: str
     new: str
+    #: it has to be noticed without running a command
+    by_building: bool = False
 
 
 EVERYWHERE = "        *(hand.everywhere(site) for site in installation.sites),\n"
@@ -50,6 +53,7 @@ MUTANTS = (
         BAN,
         "        *(hand.check(site) for site in sites),\n",
         "        *(hand.check(site) for site in sites[:1]),\n",
+        by_building=True,
     ),
     Mutant(
         "two steps swapped",
@@ -64,6 +68,7 @@ MUTANTS = (
         BAN,
         EVERYWHERE,
         EVERYWHERE.replace(".sites)", ".sites[::-1])"),
+        by_building=True,
     ),
     Mutant(
         "an expected line altered",
@@ -97,15 +102,25 @@ MUTANTS = (
         PAGE,
         ".. _sites:\n",
         ".. code-block:: sh\n   :class: command\n\n   mailmanctl restart\n\n.. _sites:\n",
+        by_building=True,
     ),
     Mutant(
         "a block that nobody runs, without a button",
         PAGE,
         ".. procedure:: unban\n",
         ".. procedure:: unban\n\n::\n\n   mailmanctl restart\n",
+        by_building=True,
     ),
-    Mutant("a link broken", PAGE, ".. _sites:\n", "See :ref:`stes`.\n\n.. _sites:\n"),
-    Mutant("a link inside broken", PAGE, ".. _sites:\n", "`Sites <#stes>`__\n\n.. _sites:\n"),
+    Mutant(
+        "a link broken", PAGE, ".. _sites:\n", "See :ref:`stes`.\n\n.. _sites:\n", by_building=True
+    ),
+    Mutant(
+        "a link inside broken",
+        PAGE,
+        ".. _sites:\n",
+        "`Sites <#stes>`__\n\n.. _sites:\n",
+        by_building=True,
+    ),
 )
 
 
@@ -138,7 +153,7 @@ def run(mutant: Mutant) -> list[str]:
             [
                 *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"),
                 *("--mailman-image", "standin", "-k", "not python3 and not man_page"),
-                *("tests/page/test_build.py", "tests/page/test_commands.py"),
+                f"tests/page/test_{'build' if mutant.by_building else 'commands'}.py",
             ],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(folder)},
