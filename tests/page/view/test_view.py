@@ -89,6 +89,39 @@ def test_each_copy_button_puts_exactly_the_command_on_the_clipboard(
         assert page.evaluate("navigator.clipboard.readText()") == command
 
 
+#: Blocks of which a part is not to be seen without scrolling.
+CUT_OFF = """selector => [...document.querySelectorAll(selector)]
+    .filter(pre => pre.scrollHeight > pre.clientHeight + 1 || pre.scrollWidth > pre.clientWidth + 1)
+    .map(pre => pre.textContent.slice(0, 80))"""
+
+
+def test_a_command_is_seen_whole_on_a_telephone(open_page):
+    """But for what creates a file: that is long, and scrolls."""
+    page = open_page("lists.html", WIDTHS[0])
+    assert page.evaluate(CUT_OFF, "div.highlight-sh.command pre") == []
+
+
+def test_an_option_is_not_broken_behind_its_dash(open_page):
+    page = open_page("lists.html", WIDTHS[0])
+    broken, options = page.evaluate(
+        """() => {
+            const found = [...document.querySelectorAll('div.highlight-sh.command .na')];
+            return [found.filter(option => option.getClientRects().length > 1)
+                .map(option => option.textContent), found.map(option => option.textContent)];
+        }"""
+    )
+    assert broken == []
+    assert {"-q", "-a", "-r", "--function"} <= set(options)
+
+
+def test_nothing_is_cut_off_on_paper(open_page):
+    page = open_page("lists.html", 720)
+    page.emulate_media(media="print")
+    assert page.evaluate(CUT_OFF, "article pre") == []
+    # It is above the window, and at the foot of every sheet.
+    assert not page.locator(".skip-to-content").is_visible()
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_anchor_lands_on_its_heading(open_page, published, width):
     sections = Page(published, "lists").article.find_all("section")
