@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from pygments.lexer import Lexer, inherit
@@ -84,7 +84,9 @@ def output(text: str) -> nodes.literal_block:
 class ShellLexer(BashLexer):
     """Shell, with an option as one token: a narrow screen does not break it behind its dash."""
 
-    tokens = {"root": [(r"(?<=\s)--?[A-Za-z][-\w]*", Name.Attribute), inherit]}
+    tokens: ClassVar[dict[str, list[Any]]] = {
+        "root": [(r"(?<=\s)--?[A-Za-z][-\w]*", Name.Attribute), inherit]
+    }
 
 
 class PasteLexer(Lexer):
