@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from docutils import nodes
 from pygments.lexer import Lexer, inherit
-from pygments.lexers import BashLexer, get_lexer_by_name, get_lexer_for_filename
+from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
+from pygments.lexers.shell import BashLexer
 from pygments.token import Name, Text, _TokenType
 from pygments.util import ClassNotFound
 from sphinx.directives.code import LiteralIncludeReader
