@@ -6,10 +6,11 @@
 # list from before; unlocks what it left locked; says what became of the list.
 #
 # A rehearsal (--dry-run) does the same on copies of the lists in a private folder, which
-# is removed. Mailman's own modules then write nowhere else, and send nothing: their
-# folders for lists, locks, logs, queues and archives are below that folder. A script that
-# opens files by a path of its own, connects somewhere or starts programs is not held
-# back from that.
+# is removed: at the end, by whichever process outlives the others, and when all were killed
+# in the same moment, by the next run. Mailman's own modules then write nowhere else, and
+# send nothing: their folders for lists, locks, logs, queues and archives are below that
+# folder. A script that opens files by a path of its own, connects somewhere or starts
+# programs is not held back from that.
 from __future__ import print_function
 
 import ast
@@ -22,11 +23,13 @@ import select
 import shutil
 import signal
 import socket
+import stat
 import sys
 import tempfile
 import time
 
 import differing
+import journal
 import lists
 import runner
 import saving
@@ -37,6 +40,8 @@ LONGEST_LINE = 8192
 # Seconds for a script that is interrupted, and for one that is then asked to end.
 GRACE = 10
 ENDING = 2
+# How the names of folders with copies begin.
+COPIES = "runbook-rehearsal-"
 
 
 class Scripting(object):
@@ -447,6 +452,46 @@ def wrong_number(function, given):
         function.name, wants, "" if wants.split()[-1] == "1" and "to" not in wants else "s", given)}
 
 
+# -- the folder with the copies of a rehearsal ----------------------------------------------
+
+
+def make_scratch():
+    """A private folder, locked for as long as a process of this run lives."""
+    while True:
+        folder = tempfile.mkdtemp(prefix=COPIES)
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            journal.lock(fd)
+        except EnvironmentError:
+            return folder  # a file system without locks on folders: then nobody removes it
+        if os.path.isdir(folder):
+            return folder
+        os.close(fd)  # another run came in between, and took it for an abandoned one
+
+
+def remove_abandoned():
+    """Remove the folders of rehearsals of which every process was killed."""
+    parent = tempfile.gettempdir()
+    for name in os.listdir(parent):
+        if not name.startswith(COPIES):
+            continue
+        path = os.path.join(parent, name)
+        try:
+            found = os.lstat(path)
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+                continue
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        except EnvironmentError:
+            continue  # gone
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(path, ignore_errors=True)
+        except EnvironmentError:
+            pass  # its run goes on
+        finally:
+            os.close(fd)
+
+
 def prepare(site, parameters):
     return Scripting(site, parameters)
 
@@ -467,8 +512,10 @@ def run(parameters, emit):
     emit({"event": "compiled", "python": ".".join(str(n) for n in sys.version_info[:3])})
     parameters.update(grace=GRACE, at_hand=1, waiting=parameters["jobs"])
     scratch = None
+    if parameters["action"] != "look":
+        remove_abandoned()
     if parameters["action"] == "rehearse":
-        scratch = parameters["scratch"] = tempfile.mkdtemp(prefix="runbook-")
+        scratch = parameters["scratch"] = make_scratch()
     try:
         lists.run_each("scripting", parameters, emit)
     finally:
