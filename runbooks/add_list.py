@@ -21,7 +21,10 @@ from runbooks.puppet import Insertion, MailList, Value
 from runbooks.puppetlang import quote
 from runbooks.target import LockEvidence
 
-_MODULES = ("journal", "lists", "locks", "ban", "banning", "catch_up", "adding")
+_MODULES = (
+    *("journal", "lists", "locks", "ban", "banning", "catch_up"),
+    *("describing", "adding"),
+)
 
 #: Where a mail server and Puppet have the aliases.
 ALIASES_FILE = "/etc/aliases"

@@ -1,28 +1,32 @@
-"""Takes back what a run did to ban lists, on the lists that it changed and on no other."""
+"""Takes back what a run did to ban lists and descriptions, on the lists that it changed alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from runbooks import journal
 from runbooks.errors import BadInputError
 from runbooks.journal import ListRecord, Run
+from runbooks.mailman import Installation, as_mailman
 from runbooks.target import Target
 from runbooks.work import Answer, Work, over_lists
 
-#: Commands whose runs put entries into ban lists, or take them out.
-COMMANDS = ("ban", "unban", "undo")
+#: Commands whose runs change ban lists or descriptions.
+COMMANDS = ("ban", "unban", "undo", "add-list")
 
-_MODULES = ("journal", "lists", "locks", "ban", "banning", "undoing")
+_MODULES = ("journal", "lists", "locks", "ban", "banning", "describing", "undoing")
+
+#: By site and list: what the run did there, as the on-host program wants it.
+Entries = dict[str, dict[str, Mapping[str, object]]]
 
 
 @dataclass(frozen=True)
 class Plan:
     """What there is left to take back."""
 
-    #: by site and list: the entries that the run put into the ban list, and those it took out
-    entries: dict[str, dict[str, tuple[list[str], list[str]]]]
+    entries: Entries
     seen: Work
     #: lists that the run had in hand when it was killed: nobody knows whether it changed them
     unknown: frozenset[tuple[str, str]]
@@ -48,45 +52,87 @@ class Plan:
         ]
 
     @property
+    def described_since(self) -> list[Answer]:
+        """Lists whose description the run set, and somebody else since."""
+        return [a for a in self.seen.answers if a.said.get("described_since") is not None]
+
+    @property
     def troubled(self) -> list[Answer]:
         return [a for a in self.seen.answers if a.outcome in ("corrupt", "locked", "error")]
 
 
 def _left(answer: Answer) -> bool:
-    return bool(answer.said.get("take_out") or answer.said.get("put_back"))
+    said = answer.said
+    return bool(said.get("take_out") or said.get("put_back") or said.get("describe") is not None)
 
 
-def check(run: Run) -> None:
+def check(run: Run, installation: Installation) -> None:
     """Raise BadInputError for a run that cannot be taken back this way, with what helps instead."""
-    if run.command not in COMMANDS:
-        instead = {
-            "add-list": "a list that was added is removed with rmlist, which this does not do",
-            "clear-lock": "a lock whose process is gone has nobody to give it back to",
-        }.get(run.command, f"{run.command!r} is none of: {', '.join(COMMANDS)}, withlist")
-        raise BadInputError(f"run {run.id} cannot be taken back: {instead}")
-    if run.state == "running":
+    if run.command == "clear-lock":
+        why = "a lock whose process is gone has nobody to give it back to"
+    elif run.command not in COMMANDS:
+        why = f"{run.command!r} is none of: {', '.join(COMMANDS)}, withlist"
+    elif run.state == "running":
         raise BadInputError(f"run {run.id} is still at work: wait for it")
+    else:
+        why = _of_no_use(run, installation)
+    if why:
+        raise BadInputError(f"run {run.id} cannot be taken back: {why}")
+
+
+def _of_no_use(run: Run, installation: Installation) -> str:
+    """Why the record of a run of one of `COMMANDS` does not say how to take it back, or ""."""
+    host = installation.host.option
+    for one in run.lists:
+        if "take_back" in one.more:
+            remove = ["rmlist", "-a", one.list]
+            site = next((site for site in installation.sites if site.name == one.site), None)
+            line = as_mailman(installation, site, *remove) if site else shlex.join(remove)
+            return (
+                f"it created the list {one.list}, which may have members and archives by now;"
+                f" to remove it with all of them: {line}"
+            )
+        if one.outcome == "begun" and run.command in ("add-list", "undo"):
+            helps = {
+                "add-list": f"see how it stands with: runbook add-list {one.list} --check{host}",
+                "undo": f"complete it first: runbook undo {run.undoes}{host}",
+            }[run.command]
+            return (
+                f"it was killed with {one.list} in hand, and what it did there is not on record;"
+                f" {helps}"
+            )
+    return ""
+
+
+def changed(run: Run) -> list[ListRecord]:
+    """The lists that the run changed, or may have changed, in a way that can be taken back."""
+    return [
+        one
+        for one in run.lists
+        if one.added or one.removed or "description_set" in one.more or one.outcome == "begun"
+    ]
 
 
 def look(target: Target, run: Run) -> Plan:
-    """See what there is to take back. One command; changes nothing on the host."""
-    check(run)
+    """See what there is to take back. One command; changes nothing on the host.
+
+    Raises BadInputError for a run that cannot be taken back.
+    """
+    check(run, target.installation)
     known = {site.name for site in target.installation.sites}
-    changed = [one for one in run.lists if one.added or one.removed]
-    begun = [_supposed(run, one) for one in run.lists if one.outcome == "begun"]
-    entries: dict[str, dict[str, tuple[list[str], list[str]]]] = {}
-    for one in [*changed, *begun]:
+    entries: Entries = {}
+    for one in changed(run):
         if one.site in known:
-            of_site = entries.setdefault(one.site, {})
-            of_site[one.list] = ([*one.added], [*one.removed])
+            supposed = _supposed(run, one) if one.outcome == "begun" else one
+            entries.setdefault(one.site, {})[one.list] = _entry(supposed)
     seen = over_lists(
         target.installation, _MODULES, _parameters(target, entries) | {"action": "look"}
     )
     return Plan(
         entries=entries,
         seen=seen,
-        unknown=frozenset((one.site, one.list) for one in begun),
-        sites_gone=tuple(sorted({one.site for one in changed} - known)),
+        unknown=frozenset((one.site, one.list) for one in run.lists if one.outcome == "begun"),
+        sites_gone=tuple(sorted({one.site for one in changed(run)} - known)),
     )
 
 
@@ -99,9 +145,16 @@ def _supposed(run: Run, one: ListRecord) -> ListRecord:
     return ListRecord(one.site, one.list, one.outcome, removed=entries)
 
 
-def _parameters(
-    target: Target, entries: dict[str, dict[str, tuple[list[str], list[str]]]]
-) -> dict[str, object]:
+def _entry(one: ListRecord) -> Mapping[str, object]:
+    return {
+        "added": list(one.added),
+        "removed": list(one.removed),
+        "description_was": one.more.get("description_was"),
+        "description_set": one.more.get("description_set"),
+    }
+
+
+def _parameters(target: Target, entries: Entries) -> dict[str, object]:
     target = Target(
         target.installation,
         tuple(site for site in target.installation.sites if site.name in entries),
@@ -126,10 +179,12 @@ def undo(
     Ctrl-C lets the lists in hand be finished. Raises JournalError when the record cannot be
     written; then nothing was changed.
     """
-    entries: dict[str, dict[str, tuple[list[str], list[str]]]] = {}
+    entries: Entries = {}
     for answer in plan.to_do:
-        of_site = entries.setdefault(answer.site, {})
-        of_site[answer.list] = plan.entries[answer.site][answer.list]
+        entry = plan.entries[answer.site][answer.list]
+        if answer in plan.described_since:  # it stays, and the plan names it
+            entry = {**entry, "description_set": None}
+        entries.setdefault(answer.site, {})[answer.list] = entry
     parameters = _parameters(target, entries) | {
         "action": "undo",
         "journal": journal.parameters(

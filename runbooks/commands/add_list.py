@@ -332,6 +332,14 @@ def _check(screen: Screen, given: _Given, fix: bool) -> int:
         return 0 if seen.is_good else 1
     what = _to_set(seen)
     if given.dry_run:
+        screen.object(
+            host=found.host.spec,
+            site=site.name,
+            list=given.name,
+            outcome="planned",
+            description=seen.description,
+            banned=seen.lacking,
+        )
         screen.say(f"dry run: would {what} on {given.name}; nothing was changed")
         return 0
     options.permission(screen, f"{what[0].upper()}{what[1:]} on {given.name}?", given.yes)

@@ -99,11 +99,13 @@ def undo(
     yes: bool,
     as_json: bool,
 ) -> int:
-    """Take back RUN: a ban, an unban, or a scripted change, on the lists that it changed.
+    """Take back RUN, on the lists that it changed.
 
-    RUN is the id of a run (see runbook history), its beginning, or its last part. What a
-    run removed is put back as it was. A list that is as it was before RUN already is left
-    alone, so undoing twice is harmless. The undo is a run of its own, and can be undone.
+    RUN is the id of a run (see runbook history), its beginning, or its last part: one of ban,
+    unban, withlist, undo, or add-list --fix. What a run removed is put back as it was. A list
+    that is as it was before RUN already is left alone, so undoing twice is harmless. What
+    somebody else changed since is left alone, and named. The undo is a run of its own, and
+    can be undone.
     """
     from runbooks import journal
     from runbooks import undo as undoing
@@ -117,7 +119,7 @@ def undo(
         from runbooks.commands.withlist import put_back
 
         return put_back(screen, target, past, dry_run, yes)
-    undoing.check(past)
+    undoing.check(past, target.installation)
     with screen.busy("looking at the lists"):
         plan = undoing.look(target, past)
     _show_plan(screen, target, past, plan)
@@ -131,6 +133,7 @@ def undo(
                 outcome="already" if planned == "looked" else planned,
                 detail=answer.detail,
             )
+        _show_doubts(screen, target, plan)
         screen.say("dry run: nothing was changed")
         return 1 if _doubts(plan) else 0
     if not plan.to_do:
@@ -185,13 +188,22 @@ def _show_plan(screen: Screen, target: Target, past: Run, plan: Plan) -> None:
     entries = sorted({e for a in plan.to_do for e in a.said["put_back"]})
     if entries:
         screen.say(f"  back into the ban lists: {', '.join(entries)}")
+    for answer in plan.to_do:
+        if answer.said["describe"] is not None:
+            screen.say(f"  description back to: {answer.said['describe']!r}")
     if not plan.to_do:
         by = f" (taken back by {' and '.join(past.undone_by)})" if past.undone_by else ""
         screen.say(f"nothing is left to take back{by}", style="green")
 
 
 def _doubts(plan: Plan) -> bool:
-    return bool(plan.doubtful or plan.troubled or plan.sites_gone or plan.seen.sites_failed)
+    return bool(
+        plan.doubtful
+        or plan.described_since
+        or plan.troubled
+        or plan.sites_gone
+        or plan.seen.sites_failed
+    )
 
 
 def _show_doubts(screen: Screen, target: Target, plan: Plan) -> None:
@@ -200,6 +212,14 @@ def _show_doubts(screen: Screen, target: Target, plan: Plan) -> None:
     rows = [(f"all of {site}", "the host has no such site any more") for site in plan.sites_gone]
     rows += [(f"all of {site}", why) for site, why in plan.seen.sites_failed.items()]
     rows += [(f"{a.list} ({a.site})", a.detail) for a in plan.troubled]
+    for answer in plan.described_since:
+        was = plan.entries[answer.site][answer.list]["description_was"]
+        rows.append(
+            (
+                f"{answer.list} ({answer.site})",
+                f"somebody changed its description since: it was {was!r} before the run",
+            )
+        )
     for answer in plan.doubtful:
         entry, verb = (
             (answer.said["take_out"][0], "unban")
@@ -314,11 +334,14 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
         screen.say(f"to put it back: {again}" if kept else "there is nothing to put back")
         return
     try:
-        undoing.check(run)
+        undoing.check(run, found)
     except BadInputError as e:
         screen.say(str(e))
     else:
-        screen.say(f"to take it back: runbook undo {run.id}{found.host.option}")
+        again = f"runbook undo {run.id}{found.host.option}"
+        screen.say(
+            f"to take it back: {again}" if undoing.changed(run) else "there is nothing to take back"
+        )
 
 
 def _kept(one: ListRecord) -> str:
@@ -334,7 +357,9 @@ def _kept(one: ListRecord) -> str:
 
 
 def _value(value: object) -> str:
-    return ", ".join(str(v) for v in value) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(str(v) for v in value)
+    return str(value) or "(empty)"
 
 
 def _as_json(run: Run) -> dict[str, object]:

@@ -11,11 +11,10 @@ import subprocess
 import sys
 
 import banning
+import describing
 import journal
 import locks
 from boot import retried
-
-PYTHON2 = sys.version_info[0] == 2
 
 
 # -- which lists there are: without Mailman, so that one process can serve all sites --------
@@ -27,49 +26,6 @@ def names(site):
     return sorted(name for name in os.listdir(folder)
                   if any(os.path.exists(os.path.join(folder, name, state))
                          for state in ("config.pck", "config.pck.last")))
-
-
-# -- a list's description -------------------------------------------------------------------
-
-
-def as_text(value, charset):
-    """A description as text, of whatever a list's state holds.
-
-    Python 2 keeps bytes: in the character set of the list's language, or in whatever
-    somebody's file for config_list was.
-    """
-    if not isinstance(value, bytes):
-        try:
-            value = value.encode("latin-1")  # what Python 2 wrote, read by Python 3
-        except UnicodeEncodeError:
-            return value
-        try:
-            return value.decode("utf-8")
-        except UnicodeDecodeError:
-            return value.decode("latin-1")
-    for name in ("utf-8", charset, "latin-1"):
-        try:
-            return value.decode(name)
-        except (UnicodeDecodeError, LookupError):
-            pass
-
-
-def as_stored(text, charset):
-    """(what to store as description, whether the list's language can show it)."""
-    if not PYTHON2:
-        return text, True
-    text = text.decode("utf-8")
-    try:
-        return text.encode(charset), True
-    except (UnicodeEncodeError, LookupError):
-        return text.encode("utf-8"), False
-
-
-def charset_of(m):
-    """The character set of the list's language, in which Mailman 2.1 keeps its texts."""
-    from Mailman import Utils
-    ask = getattr(Utils, "GetCharSet", None)
-    return ask(m.preferred_language) if ask else "us-ascii"
 
 
 # -- look: changes nothing --------------------------------------------------------------------
@@ -102,7 +58,7 @@ class Site(object):
             return dict(event, unreadable=str(e))
         others, without, as_new = self.ban_lists_but(m)
         event.update(
-            note=note, owner=list(m.owner), description=as_text(m.description, charset_of(m)),
+            note=note, owner=list(m.owner), description=describing.description(m),
             mail_host=m.host_name, web_page_url=m.web_page_url,
             lacking=self.lacking(m, others), others=len(others), left_out=without,
             as_new=as_new)
@@ -138,9 +94,9 @@ class Site(object):
     # -- change -------------------------------------------------------------------------------
 
     def create(self, name, admin, options, password):
-        """Have Mailman's newlist make the list. None, or what stood in the way."""
+        """Have Mailman's newlist make the list: (whether it did, what is wrong or "")."""
         if name in names(self.site):
-            return "it is there already"
+            return False, "it is there already"
         # Without a terminal, and there is none here, newlist reads the password from its input.
         child = subprocess.Popen(
             [os.path.join(self.site["bin"], "newlist"), "-q"] + options + [name, admin],
@@ -150,12 +106,12 @@ class Site(object):
         # The exit status proves nothing.
         if name not in names(self.site):
             lines = [line.strip() for line in said.splitlines() if line.strip()]
-            return "newlist: %s" % (lines[-1] if lines else "it said nothing").encode(
+            return False, "newlist: %s" % (lines[-1] if lines else "it said nothing").encode(
                 "ascii", "backslashreplace").decode("ascii")
         m, _ = self.banning.peek(name)
         if m.password != hashlib.sha1(password).hexdigest():
-            return "it was created, but its password is not the one that was given"
-        return None
+            return True, "it was created, but its password is not the one that was given"
+        return True, ""
 
     def change(self, name, description, with_bans, wait):
         """Set what is to be set, save it if that changed it: (outcome, detail, kept)."""
@@ -167,25 +123,21 @@ class Site(object):
         except self.lock_errors.TimeOutError:
             return "locked", "", {}
         try:
-            kept, notes = {}, []
+            kept, note = {}, ""
             if description is not None:
-                charset = charset_of(m)
-                value, shown = as_stored(description, charset)
-                if as_text(m.description, charset) != as_text(value, charset):
-                    kept["description"] = as_text(m.description, charset)
-                    m.description = value
-                if not shown:
-                    notes.append("the description is stored as UTF-8, and the list's language"
-                                 " has the character set %s: Mailman may show it wrongly" % charset)
+                was = describing.description(m)
+                note = describing.describe(m, description)
+                if describing.description(m) != was:
+                    kept.update(description_was=was, description_set=describing.description(m))
             added = self.lacking(m, others)
             if added:
                 m.ban_list.extend(added)
                 kept["added"] = added
             if kept:
                 m.Save()
-            return ("changed" if kept else "already"), "; ".join(notes), kept
+            return ("changed" if kept else "already"), note, kept
         finally:
-            m.Unlock()
+            self.banning.ban.let_go(m)
 
 
 def carry_out(parameters, emit):
@@ -197,27 +149,27 @@ def carry_out(parameters, emit):
         signal.signal(number, signal.SIG_IGN)
     try:
         record = journal.begin(parameters["journal"], emit)
+        record.begin_list(parameters["site"]["name"], name)
+        record.flush()
     except journal.JournalError as e:
         emit({"event": "unrecorded", "why": str(e), "begun": False})
         return
-    record.begin_list(parameters["site"]["name"], name)
-    record.flush()
-    outcome, detail, kept = "error", "", {}
+    outcome, detail, kept, created = "error", "", {}, False
     try:
         if parameters["create"]:
-            detail = site.create(name, parameters["admin"], parameters["options"], password) or ""
+            created, detail = site.create(
+                name, parameters["admin"], parameters["options"], password)
         if not detail:
             outcome, detail, kept = site.change(
                 name, parameters["description"], parameters["bans"], parameters["timeout"])
-            if parameters["create"] and outcome in ("changed", "already"):
+            if created and outcome in ("changed", "already"):
                 outcome = "created"
-                kept["take_back"] = ["rmlist -a %s" % name]
-            elif outcome == "changed":
-                kept["take_back"] = take_back(name, kept)
     except site.errors.MMCorruptListDatabaseError as e:
         outcome, detail = "corrupt", "its state does not load: %s" % e
     except (site.errors.MMUnknownListError, EnvironmentError) as e:
         outcome, detail = "error", str(e) or "there is no such list any more"
+    if created:
+        kept["take_back"] = ["rmlist -a %s" % name]
     record.done(parameters["site"]["name"], name, outcome, detail, **kept)
     try:
         record.end("done")
@@ -227,18 +179,9 @@ def carry_out(parameters, emit):
         emit({"event": "locks", "site": parameters["site"]["name"], "observation": locks.observe(
             parameters["site"]["lock_dir"], parameters["site"]["lock_lifetime"])})
     emit({"event": "list", "site": parameters["site"]["name"], "list": name, "outcome": outcome,
-          "detail": detail, "description_was": kept.get("description"),
+          "detail": detail, "description_was": kept.get("description_was"),
           "added": kept.get("added", [])})
     emit(site.look(name))
-
-
-def take_back(name, kept):
-    """What undoes a change, a line each."""
-    found = ["runbook unban --list %s -- '%s'" % (name, entry.replace("'", "'\\''"))
-             for entry in kept.get("added", ())]
-    if "description" in kept:
-        found.append("config_list, with the description that is recorded here")
-    return found
 
 
 def secret(size):

@@ -18,7 +18,10 @@
 # it, and the next writer ends it, so that its own line stands alone.
 #
 # Folder 0700 and file 0600, owner Mailman's user: readable by that user and root alone.
-# No password is written, and no address that was not an argument of the command.
+# No password is written, and no address of a member that was not an argument of the
+# command: none is kept from what a program or an exception said. What a run put into a ban
+# list or took out of it, and a description that it replaced, are settings and no members:
+# they are written to the letter, since nothing else could say what is to be taken back.
 from __future__ import print_function
 
 import binascii

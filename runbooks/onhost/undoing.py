@@ -1,13 +1,15 @@
-# What `runbook undo` does on each list that a run banned an address from, or unbanned it.
+# What `runbook undo` does on each list whose ban list, or description, a run changed.
 #
 # Python 2.7 and 3, standard library alone. The entries that the run put into the ban list
 # are taken out, those that it took out are put back, to the letter. An entry that is gone
-# (or is back) already is nobody's business any more.
+# (or is back) already is nobody's business any more. A description goes back to what it was,
+# while it is the one that the run set.
 from __future__ import print_function
 
 import os
 
 import banning
+import describing
 import lists
 
 
@@ -22,15 +24,28 @@ class Undoing(object):
 
     def look(self, name):
         m, note = self.banning.peek(name)
-        take_out, put_back = self.left(name, m.ban_list)
+        found = self.left(name, m)
         m.__dict__.clear()
-        return {"outcome": "looked", "take_out": take_out, "put_back": put_back, "detail": note,
-                "has_lock": os.path.lexists(os.path.join(self.lock_dir, name + ".lock"))}
+        return dict(found, outcome="looked", detail=note, has_lock=os.path.lexists(
+            os.path.join(self.lock_dir, name + ".lock")))
 
-    def left(self, name, ban_list):
-        """What is still to be taken out of the ban list, and put back into it."""
-        added, removed = self.entries[name]
-        return [e for e in added if e in ban_list], [e for e in removed if e not in ban_list]
+    def left(self, name, m):
+        """What is still to be taken back.
+
+        "take_out" of the ban list and "put_back" into it; "describe": the description to go
+        back to, or None; "described_since": the one that somebody set since the run, or None.
+        """
+        kept = self.entries[name]
+        found = {"take_out": [e for e in kept["added"] if e in m.ban_list],
+                 "put_back": [e for e in kept["removed"] if e not in m.ban_list],
+                 "describe": None, "described_since": None}
+        if kept["description_set"] is not None:
+            now = describing.description(m)
+            if now == describing.given(kept["description_set"]):
+                found["describe"] = kept["description_was"]
+            elif now != describing.given(kept["description_was"]):
+                found["described_since"] = now
+        return found
 
     def undo(self, name, wait):
         m = self.banning.unread_list(name, lock=0)
@@ -38,11 +53,16 @@ class Undoing(object):
         kept = {}
 
         def edit(m, _):
-            take_out, put_back = self.left(name, m.ban_list)
-            if not take_out and not put_back:
+            left = self.left(name, m)
+            if not is_left(left):
                 return "already"
+            take_out, put_back = left["take_out"], left["put_back"]
             m.ban_list = [e for e in m.ban_list if e not in take_out] + put_back
             kept.update(removed=take_out, added=put_back)
+            if left["describe"] is not None:
+                kept["description_was"] = describing.description(m)
+                describing.describe(m, left["describe"])
+                kept["description_set"] = describing.description(m)
             return "unbanned"
 
         outcome, detail = self.banning.ban.change(m, edit, "", wait or lists.BRIEFLY)
@@ -51,13 +71,21 @@ class Undoing(object):
             return {"outcome": outcome, "detail": detail}
         answer = {"outcome": "undone" if outcome == "unbanned" else "already", "detail": ""}
         m = self.banning.new_list(name, lock=0)
-        if self.left(name, m.ban_list) != ([], []):
+        left = self.left(name, m)
+        if is_left(left):
             answer = {"outcome": "error",
                       "detail": "saved, but read again the list is as it was before"}
+        elif left["described_since"] is not None:
+            answer = {"outcome": "error",
+                      "detail": "somebody changed its description in the same moment"}
         m.__dict__.clear()
         if kept:
             answer["kept"] = kept
         return answer
+
+
+def is_left(left):
+    return bool(left["take_out"] or left["put_back"] or left["describe"] is not None)
 
 
 def prepare(site, parameters):

@@ -178,7 +178,7 @@ def test_check_changes_nothing(box: Box, tmp_path: Path) -> None:
     assert state(box, "beta")["description"] == "Beta"
     assert state(box, "alpha")["description"] == ""
     journal = box.read(f"{box.prefix(first_site(box))}/runbook/journal.jsonl")
-    assert '"description": "", "take_back": ["config_list, with' in journal
+    assert '"description_set": "Beta", "description_was": ""' in journal
 
 
 @pytest.mark.layout("multi")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from runbooks.add_list import aliases_of
 from runbooks.onhost import source
 
-MODULES = ("boot", "journal", "locks", "lists", "banning", "aliases", "adding")
+MODULES = ("boot", "journal", "locks", "lists", "banning", "describing", "aliases", "adding")
 #: Loads the programs from memory, as on a host, and runs what follows.
 LOAD = """\
 import json, os, sys, types
@@ -24,7 +23,7 @@ for name, text in texts:
     name = str(name)
     sys.modules[name] = module = types.ModuleType(name)
     exec(compile(text, name, "exec", 0, True), module.__dict__)
-import adding, aliases
+import adding, aliases, describing
 from boot import as_json, native
 parameters = native(parameters)
 events = []
@@ -123,9 +122,9 @@ TEXTS = ["Discussion of OpenStack Foo", "", "é", "日本 \\ ' \" %s", "Ÿ"]
 def test_a_description_survives(python: str, charset: str) -> None:
     code = """
 for text in parameters["texts"]:
-    stored, shown = adding.as_stored(text, parameters["charset"])
+    stored, shown = describing.as_stored(text, parameters["charset"])
     assert isinstance(stored, str)
-    events.append([adding.as_text(stored, parameters["charset"]), shown])
+    events.append([describing.as_text(stored, parameters["charset"]), shown])
 """
     found = run(python, code, texts=TEXTS, charset=charset)
     assert [text for text, _ in found] == TEXTS
@@ -139,17 +138,9 @@ def test_a_description_of_another_time(python: str) -> None:
     """What somebody's config_list file or Python 2 left, in whatever character set."""
     code = """
 for value in (b"\\xe9", b"\\xc3\\xa9", u"\\xe9", u"\\xc3\\xa9", u"\\u65e5"):
-    events.append(adding.as_text(value, "iso-8859-1"))
+    events.append(describing.as_text(value, "iso-8859-1"))
 """
     assert run(python, code) == ["é", "é", "é", "é", "日"]
-
-
-def test_what_takes_a_change_back(python: str) -> None:
-    code = "events.extend(adding.take_back('x', parameters))"
-    unban, description = run(python, code, added=["o'neil@example.com"], description="D")
-    assert shlex.split(unban) == ["runbook", "unban", "--list", "x", "--", "o'neil@example.com"]
-    assert "config_list" in description
-    assert run(python, code) == []
 
 
 def test_names(python: str, tmp_path: Path) -> None:
