@@ -9,6 +9,7 @@ everybody, and ``^evil.*@example.com`` bans strangers at ``example.com.evil.org`
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 import threading
 import warnings
@@ -125,8 +126,7 @@ def _address(text: str, force: bool) -> Entry:
     may_be_meant = force and is_address(text) and not _MEANS_ANYBODY.match(text)
     if _LIKE_A_PATTERN.search(text) and not may_be_meant:
         raise BadInputError(
-            f"{short(text)} would ban nobody: a pattern starts with ^;"
-            f" did you mean '{_meant(text)}'?"
+            f"{short(text)} would ban nobody: a pattern starts with ^{_did_you_mean(text)}"
         )
     if is_address(text):
         return Entry(text)
@@ -242,7 +242,7 @@ def _drawn_out(sample: str) -> Iterator[str]:
 
 def _did_you_mean(text: str) -> str:
     meant = _meant(text)
-    return f"; did you mean '{meant}'?" if meant != text and _works(meant) else ""
+    return f"; did you mean {shlex.quote(meant)}?" if meant != text and _works(meant) else ""
 
 
 def _probably(text: str) -> str | None:

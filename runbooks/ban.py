@@ -15,7 +15,7 @@ from runbooks.mailman import Installation, Site, unknown_list
 from runbooks.mailman import as_mailman as as_mailman
 from runbooks.onhost import source
 from runbooks.procedure import File, Outcome, Procedure, Step, Trouble
-from runbooks.target import TIMEOUT, LockEvidence
+from runbooks.target import TIMEOUT, LockEvidence, invocation
 from runbooks.target import Target as Target
 
 if TYPE_CHECKING:
@@ -178,27 +178,60 @@ def _all_names(target: Target) -> list[str]:
     return names
 
 
-def nothing_to_do(plan: Plan, action: str) -> Report:
+def nothing_to_do(target: Target, plan: Plan, action: str) -> Report:
     """The report of a run that found every list as asked (or past helping) when it looked."""
     done = _DONE_ALREADY[action]
+    hints = _Hints(target, plan, action)
     results = []
     for look in plan.looks:
         if look.trouble:
             results.append(Result(look.site, look.list, look.trouble, look.detail))
         elif action == "unban" and look.refused_by is not None:
-            results.append(_still_refused(look.site, look.list, look.refused_by))
+            results.append(_still_refused(look.site, look.list, look.refused_by, hints))
         else:
             results.append(Result(look.site, look.list, done))
     return Report(results, plan.sites_failed)
 
 
-def _still_refused(site: str, name: str, entry: str) -> Result:
+class _Hints:
+    """The arguments of ``runbook`` that help with one list, and touch no other than was asked for.
+
+    `options`: of the command itself, without those that choose lists.
+    """
+
+    def __init__(
+        self,
+        target: Target,
+        plan: Plan,
+        action: str,
+        address: str = "",
+        options: Sequence[str] = (),
+    ) -> None:
+        self.target = target
+        self.names = Counter(look.list for look in plan.looks)
+        self.action, self.address, self.options = action, address, options
+
+    def only(self, site: str, name: str) -> tuple[str, ...]:
+        return self.target.only(site, several=self.names[name] > 1)
+
+    def again(self, site: str, name: str) -> tuple[str, ...]:
+        options = (*self.options, "--list", name, *self.only(site, name))
+        return invocation(self.action, self.address, options=options)
+
+    def lift(self, site: str, name: str, entry: str) -> tuple[str, ...]:
+        """Lift another entry: wherever it is, unless the command was about some lists alone."""
+        some = self.target.names or len(self.target.sites) < len(self.target.installation.sites)
+        options = ("--list", name, *self.only(site, name)) if some else ()
+        return invocation("unban", entry, options=options)
+
+
+def _still_refused(site: str, name: str, entry: str, hints: _Hints) -> Result:
     return Result(
         site,
         name,
         Outcome.ERROR,
         f"it still refuses the address, by its entry {entry}",
-        ("unban", entry),
+        hints.lift(site, name, entry),
     )
 
 
@@ -210,16 +243,19 @@ def change(
     on_result: Callable[[Result], None] = lambda result: None,
     on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
     arguments: Sequence[str] = (),
+    options: Sequence[str] = (),
 ) -> Report:
     """``ban`` or ``unban`` on every list, and read back. One command.
 
     Ctrl-C lets the lists in hand be finished; the report says what was done until then.
-    `arguments`: the command line, for the journal. Raises JournalError when that cannot be
-    written; then nothing was changed.
+    `arguments`: the command line, for the journal. `options`: those without which the command
+    could not be repeated. Raises JournalError when the journal cannot be written; then
+    nothing was changed.
     """
     from runbooks import journal
 
     report = Report()
+    hints = _Hints(target, plan, action, entry.text, options)
     evidence = LockEvidence()
     names: dict[str, list[str]] | None = None
     if target.names:
@@ -248,7 +284,7 @@ def change(
             case "stopped":
                 report.ended_early = report.ended_early or INTERRUPTED
             case "list":
-                result = _result(event, (action, entry.text))
+                result = _result(event, hints)
                 report.results.append(result)
                 on_result(result)
 
@@ -260,7 +296,7 @@ def change(
         # What was heard until then is worth telling; the host finishes what it had in hand.
         report.ended_early = str(e)
     report.results = [
-        _explained(result, evidence) if result.outcome is Outcome.LOCKED else result
+        _explained(result, evidence, hints) if result.outcome is Outcome.LOCKED else result
         for result in sorted(report.results, key=lambda result: (result.site, result.list))
     ]
     return report
@@ -273,25 +309,33 @@ INTERRUPTED = (
 )
 
 
-def _result(event: dict[str, Any], command: tuple[str, ...]) -> Result:
-    """What became of a list. `command`: what was done to it, as arguments of ``runbook``."""
+def _result(event: dict[str, Any], hints: _Hints) -> Result:
+    """What became of a list."""
     site, name, outcome = event["site"], event["list"], Outcome(event["outcome"])
     if event.get("refused_by"):
-        return _still_refused(site, name, event["refused_by"])
+        return _still_refused(site, name, event["refused_by"], hints)
     help: tuple[str, ...] = ()
     if event.get("left_lock"):
-        help = ("clear-lock", name)
-    elif outcome in (Outcome.LOCKED, Outcome.ERROR):
-        help = (*command, "--list", name)
+        help = invocation("clear-lock", name, options=hints.only(site, name))
+    elif outcome in (Outcome.LOCKED, Outcome.ERROR) and not (
+        # Mailman knows no such list: the command would not either.
+        event.get("unknown") or event.get("unseen")
+    ):
+        help = hints.again(site, name)
     return Result(site, name, outcome, event["detail"], help)
 
 
-def _explained(result: Result, evidence: LockEvidence) -> Result:
+def _explained(result: Result, evidence: LockEvidence, hints: _Hints) -> Result:
     """A list that was locked, with who has the lock and what to do about it."""
     return replace(
         result,
         detail=evidence.describe(result.site, result.list),
-        help=evidence.help(result.site, result.list, again=result.help),
+        help=evidence.help(
+            result.site,
+            result.list,
+            again=result.help,
+            only=hints.only(result.site, result.list),
+        ),
     )
 
 

@@ -148,25 +148,24 @@ def site_of(seen: Look, name: str) -> Site:
     having = [
         site
         for site in seen.sites
-        if name in seen.lists.get(site.name, ()) or _of_name(seen, site, name)
+        if name in seen.lists.get(site.name, ()) or locks.find(seen.locks.get(site.name, ()), name)
+    ] or [
+        # What holds nobody up is no reason to ask which site is meant.
+        site
+        for site in seen.sites
+        if locks.left_behind(seen.locks.get(site.name, ()), name)
     ]
     if len(having) > 1:
         names = [site.name for site in having]
         raise BadInputError(
             f"{name} is on the sites {', '.join(names[:-1])} and {names[-1]}:"
-            f" say which, with {' or '.join(f'--site {site}' for site in names)}"
+            f" say which, with {' or '.join(f'--site {shlex.quote(site)}' for site in names)}"
         )
     if not having:
         for site, why in seen.failed.items():
             raise BadInputError(f"there is no list {name!r} that could be seen ({site}: {why})")
         raise unknown_list(name, [one for site in seen.sites for one in seen.lists[site.name]])
     return having[0]
-
-
-def _of_name(seen: Look, site: Site, name: str) -> list[Lock]:
-    found = seen.locks.get(site.name, [])
-    lock = locks.find(found, name)
-    return [lock] if lock else locks.left_behind(found, name)
 
 
 def plan(seen: Look, names: Iterable[str]) -> Plan:

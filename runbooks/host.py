@@ -11,6 +11,7 @@ import os
 import re
 import shlex
 import weakref
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -103,8 +104,16 @@ class Host:
 
     @property
     def option(self) -> str:
-        """What to write after ``runbook`` to mean this host: nothing for this machine."""
-        return "" if self.spec == "local://" else f" --host {shlex.quote(self.spec)}"
+        """What to write after ``runbook`` to mean this host: nothing where that is the default."""
+        is_default = self.spec == "local://" and not os.environ.get("RUNBOOK_HOST")
+        return "" if is_default else f" --host {shlex.quote(self.spec)}"
+
+    def command(self, words: Sequence[str]) -> str:
+        """``runbook`` with the arguments `words`, for this host: a line to be pasted."""
+        # What follows -- is no option any more.
+        end = words.index("--") if "--" in words else len(words)
+        rest = f" {shlex.join(words[end:])}" if words[end:] else ""
+        return f"runbook {shlex.join(words[:end])}{self.option}{rest}"
 
     @property
     def uses_terminal(self) -> bool:

@@ -278,6 +278,11 @@ def _site(answer: dict[str, Any]) -> Site:
     )
 
 
+def is_list_name(text: str) -> bool:
+    """Whether `text` is the name of a list as Mailman spells it."""
+    return bool(LIST_NAME.match(text)) and not text.startswith(".") and len(text) <= 200
+
+
 def list_name(text: str) -> str:
     """`text` as Mailman spells a list name. Raises BadInputError for what can name no list.
 
@@ -285,7 +290,7 @@ def list_name(text: str) -> str:
     digits and ``- _ . + =`` (recording `newlist`).
     """
     name = text.strip(" ").lower()
-    if not LIST_NAME.match(name) or name.startswith(".") or len(name) > 200:
+    if not is_list_name(name):
         raise BadInputError(
             f"{short(text)} cannot be the name of a list: names are letters, digits and - _ . + ="
         )
@@ -296,9 +301,19 @@ def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
     """The error for a list that no chosen site has, with the name that was perhaps meant."""
     import difflib
 
-    near = difflib.get_close_matches(name, list(known), n=1)
-    hint = f"; did you mean {near[0]}?" if near else "; 'runbook sites' shows what is there"
+    names = sorted(set(known))
+    near = difflib.get_close_matches(name, names, n=1)
+    if near:
+        hint = f"; did you mean {near[0]}?"
+    elif len(names) > _NAMED:
+        hint = f"; there are {len(names):,}, among them {', '.join(names[:_NAMED])}"
+    else:
+        hint = f"; there are: {', '.join(names)}" if names else ", nor any other"
     return BadInputError(f"there is no list {name!r}{hint}")
+
+
+#: How many lists are named to who asks for one that is not there.
+_NAMED = 5
 
 
 def as_mailman(installation: Installation, site: Site, program: str, *arguments: str) -> str:

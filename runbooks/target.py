@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,13 @@ TIMEOUT = 10.0
 MOST_JOBS = 4
 
 
+def invocation(command: str, *arguments: str, options: Sequence[str] = ()) -> tuple[str, ...]:
+    """What to write after ``runbook``. An argument that looks like an option comes after ``--``."""
+    if any(argument.startswith("-") for argument in arguments):
+        return (command, *options, "--", *arguments)
+    return (command, *arguments, *options)
+
+
 @dataclass(frozen=True)
 class Target:
     """Which lists of an installation a command is about."""
@@ -29,6 +37,14 @@ class Target:
     jobs: int = 1
     #: seconds
     timeout: float = TIMEOUT
+
+    def only(self, site: str, *, several: bool) -> tuple[str, ...]:
+        """The option for one site, where the name of a list does not say enough.
+
+        `several`: whether more than one of the sites has a list of that name.
+        """
+        narrowed = len(self.sites) < len(self.installation.sites)
+        return ("--site", site) if narrowed or several else ()
 
     def parameters(self, lists: dict[str, list[str]] | None = None) -> dict[str, object]:
         """For an on-host program over lists. `lists`: by site, where not all are meant."""
@@ -70,13 +86,18 @@ class LockEvidence:
             return "locked by another process, which has let go of it by now"
         return locks.describe(lock)
 
-    def help(self, site: str, name: str, again: tuple[str, ...]) -> tuple[str, ...]:
-        """The arguments of ``runbook`` that help. `again`: those that repeat the command."""
+    def help(
+        self, site: str, name: str, again: tuple[str, ...], only: tuple[str, ...] = ()
+    ) -> tuple[str, ...]:
+        """The arguments of ``runbook`` that help. `again`: those that repeat the command.
+
+        `only`: the option for the site, where the name alone may mean several lists.
+        """
         from runbooks import locks
 
         lock = self.lock(site, name)
         if lock is None or lock.verdict in (locks.Verdict.HELD, locks.Verdict.EXPIRED):
             return again
         if locks.removable(lock):
-            return ("clear-lock", name)
+            return invocation("clear-lock", name, options=only)
         return ("locks",)

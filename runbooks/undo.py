@@ -196,5 +196,10 @@ def undo(
         ),
     }
     return over_lists(
-        target.installation, _MODULES, parameters, on_answer, on_waiting, again=("undo", run.id)
+        target.installation,
+        _MODULES,
+        parameters,
+        on_answer,
+        on_waiting,
+        again=lambda options: ("undo", run.id),
     )

@@ -16,7 +16,7 @@ from runbooks.journal import Run
 from runbooks.mailman import unknown_list
 from runbooks.onhost import source
 from runbooks.session import Event
-from runbooks.target import Target
+from runbooks.target import Target, invocation
 from runbooks.work import Answer, Work, over_lists
 
 #: Scripts that come along, by the name of their file. They are on the page.
@@ -49,6 +49,12 @@ class Script:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.text).hexdigest()
+
+    def command(self, *options: str) -> tuple[str, ...]:
+        """What to write after ``runbook`` to have it run."""
+        function = () if self.function == self.module else ("--function", self.function)
+        words = (self.filename, *self.arguments)
+        return invocation("withlist", *words, options=(*function, *options))
 
     def __str__(self) -> str:
         """``closing.close(m)``"""
@@ -207,7 +213,7 @@ def run(
         on_answer,
         on_waiting,
         hear,
-        again=tuple(arguments),
+        again=lambda options: script.command(*(["--dry-run"] if rehearse else []), *options),
     )
 
 
@@ -293,7 +299,7 @@ def restore(
         parameters,
         on_answer,
         on_waiting,
-        again=("withlist", "--restore", run.id),
+        again=lambda options: ("withlist", "--restore", run.id),
     )
 
 

@@ -56,13 +56,14 @@ def over_lists(
     on_answer: Callable[[Answer], None] = lambda answer: None,
     on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
     on_event: Callable[[Event], None] = lambda event: None,
-    again: tuple[str, ...] = (),
+    again: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda options: (),
 ) -> Work:
     """Run an on-host program over lists (`onhost/lists.py`). One command.
 
     `on_answer` hears of each list when it is done, `on_waiting` when locks are waited for,
     `on_event` whatever else the program says. Ctrl-C lets the lists in hand be finished.
-    `again`: the arguments of ``runbook`` that repeat this, to help with a list that was locked.
+    `again`: of the options that choose a list, the arguments of ``runbook`` that repeat this for
+    it, to help where it was locked.
     Raises JournalError when the run cannot be recorded; then nothing was changed.
     """
     work = Work()
@@ -98,28 +99,37 @@ def over_lists(
     try:
         installation.call(modules, parameters, hear)
     except KeyboardInterrupt:
-        work.ended_early = work.ended_early or f"interrupted at once{_see_history(work)}"
+        see = _see_history(work, installation)
+        work.ended_early = work.ended_early or f"interrupted at once{see}"
     except LostError as e:
         if work.recorded is None:
             raise
         # What was heard until then is worth telling; the host ends what it has in hand.
-        work.ended_early = f"{e}{_see_history(work)}"
-    work.answers = [_explained(answer, evidence, again) for answer in work.answers]
+        work.ended_early = f"{e}{_see_history(work, installation)}"
+    several = len(installation.sites) > 1
+    for at, answer in enumerate(work.answers):
+        # Which of the other sites has a list of that name is not known here.
+        only = ("--site", answer.site) if several else ()
+        repeat = again(("--list", answer.list, *only))
+        work.answers[at] = _explained(answer, evidence, repeat, only)
     work.answers.sort(key=lambda answer: (answer.site, answer.list))
     return work
 
 
-def _see_history(work: Work) -> str:
+def _see_history(work: Work, installation: Installation) -> str:
     if work.recorded is None:
         return ""
-    return f" ('runbook history {work.recorded.run}' shows what became of the lists in hand)"
+    command = installation.host.command(("history", work.recorded.run))
+    return f" ('{command}' shows what became of the lists in hand)"
 
 
-def _explained(answer: Answer, evidence: LockEvidence, again: tuple[str, ...]) -> Answer:
+def _explained(
+    answer: Answer, evidence: LockEvidence, again: tuple[str, ...], only: tuple[str, ...]
+) -> Answer:
     """An answer that is about a lock, with who holds that and what to do about it."""
     if answer.outcome != "locked" and not answer.said.get("locked"):
         return answer
     who = evidence.describe(answer.site, answer.list)
     detail = f"{answer.detail}: {who}" if answer.said.get("locked") and answer.detail else who
-    help = evidence.help(answer.site, answer.list, again)
+    help = evidence.help(answer.site, answer.list, again, only)
     return replace(answer, detail=detail, help=help)

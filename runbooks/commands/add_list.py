@@ -462,8 +462,8 @@ def _help(found: Installation, site: Site, words: tuple[str, ...]) -> str:
             line += f" --manifest {shlex.quote(manifest)}"
         elif description is not None:
             line += f" --description {shlex.quote(description)}"
-        if len(found.sites) > 1:
-            line += f" --site {shlex.quote(site.name)}"
+    if words[0] in ("add-list", "clear-lock") and len(found.sites) > 1:
+        line += f" --site {shlex.quote(site.name)}"
     return line + found.host.option
 
 

@@ -84,18 +84,21 @@ def ban(
     for warning in entry.warnings:
         screen.warn(f"{entry.text}: {warning}")
     if entry.probably:
-        screen.warn(f"probably meant: '{entry.probably}'")
+        screen.warn(f"probably meant: {shlex.quote(entry.probably)}")
     with screen.busy("looking at the lists"):
         plan = procedure.look(target, entry)
     if plan.people and not force:
-        who = [f"{one} (of {', '.join(sorted(of)[:3])})" for one, of in sorted(plan.people.items())]
+        who = [
+            f"{one} (of {', '.join(sorted(set(of))[:3])})"
+            for one, of in sorted(plan.people.items())
+        ]
         raise BadInputError(
             f"{entry.text} would ban who runs a list: {'; '.join(who[:3])};"
             " nothing was changed (--force to ban it all the same)"
         )
     _show_plan(screen, target, plan, _BAN)
     _show_members(screen, entry, plan)
-    return _go(screen, target, entry, plan, _BAN, dry_run, yes)
+    return _go(screen, target, entry, plan, _BAN, dry_run, yes, ("--force",) if force else ())
 
 
 @click.command(
@@ -338,8 +341,12 @@ def _go(
     action: _Action,
     dry_run: bool,
     yes: bool,
+    needed: tuple[str, ...] = (),
 ) -> int:
-    """Ask, change, report: what ban and unban have in common."""
+    """Ask, change, report: what ban and unban have in common.
+
+    `needed`: options without which the command could not be repeated.
+    """
     from runbooks import ban as procedure
     from runbooks.console import many
 
@@ -347,7 +354,7 @@ def _go(
     if dry_run:
         return _would(screen, target, plan, action)
     if not to_do:
-        report = procedure.nothing_to_do(plan, action.name)
+        report = procedure.nothing_to_do(target, plan, action.name)
         _show_report(screen, target, report, action)
         return 0 if report.is_done else 1
     options.permission(
@@ -366,6 +373,7 @@ def _go(
             on_result=lambda result: bar.advance(),
             on_waiting=waiting,
             arguments=options.typed(),
+            options=needed,
         )
     with options.changing():
         _show_report(screen, target, report, action, len(plan.looks))
@@ -377,7 +385,7 @@ def _would(screen: Screen, target: Target, plan: Plan, action: _Action) -> int:
     from runbooks import ban as procedure
 
     to_do = {(look.site, look.list) for look in action.to_do(plan)}
-    rest = procedure.nothing_to_do(plan, action.name)
+    rest = procedure.nothing_to_do(target, plan, action.name)
     as_it_is = {(result.site, result.list): result for result in rest.results}
     counts: Counter[str] = Counter()
     undone = []
@@ -402,7 +410,7 @@ def _rows(target: Target, results: list[Result]) -> list[tuple[str, ...]]:
     for result in results:
         text = result.detail
         if result.help:
-            text += f"\n→ runbook {shlex.join(result.help)}{target.installation.host.option}"
+            text += f"\n→ {target.installation.host.command(result.help)}"
         rows.append((_name(target, result.site, result.list), text))
     return rows
 

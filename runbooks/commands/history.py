@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -208,7 +207,7 @@ def _doubts(plan: Plan) -> bool:
 
 def _show_doubts(screen: Screen, target: Target, plan: Plan) -> None:
     """Lists of which it is not known whether the run changed them, or that cannot be read."""
-    host = target.installation.host.option
+    host = target.installation.host
     rows = [(f"all of {site}", "the host has no such site any more") for site in plan.sites_gone]
     rows += [(f"all of {site}", why) for site, why in plan.seen.sites_failed.items()]
     rows += [(f"{a.list} ({a.site})", a.detail) for a in plan.troubled]
@@ -220,6 +219,8 @@ def _show_doubts(screen: Screen, target: Target, plan: Plan) -> None:
                 f"somebody changed its description since: it was {was!r} before the run",
             )
         )
+    from runbooks.target import invocation
+
     for answer in plan.doubtful:
         entry, verb = (
             (answer.said["take_out"][0], "unban")
@@ -227,11 +228,13 @@ def _show_doubts(screen: Screen, target: Target, plan: Plan) -> None:
             else (answer.said["put_back"][0], "ban")
         )
         has = "has" if verb == "unban" else "does not have"
+        site = ("--site", answer.site) if len(target.installation.sites) > 1 else ()
+        words = invocation(verb, entry, options=("--list", answer.list, *site))
         rows.append(
             (
                 f"{answer.list} ({answer.site})",
                 f"the run was killed with this list in hand; it {has} {entry}, perhaps since before"
-                f"\n→ runbook {verb} {shlex.quote(entry)} --list {answer.list}{host}",
+                f"\n→ {host.command(words)}",
             )
         )
     if rows:
@@ -256,7 +259,7 @@ def _show_work(screen: Screen, target: Target, plan: Plan, work: Work) -> int:
     for answer in not_done:
         text = answer.detail
         if answer.help:
-            text += f"\n→ runbook {shlex.join(answer.help)}{host.option}"
+            text += f"\n→ {host.command(answer.help)}"
         rows.append((f"{answer.list} ({answer.site})", text))
     rows += [(f"all of {site}", why) for site, why in work.sites_failed.items()]
     screen.table(rows)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING
 
 import click
@@ -94,16 +93,19 @@ def _watch(screen: Screen, installation: Installation, seen: Look, look: object)
         with screen.console.capture() as shown:
             _show_locks(screen, installation, seen)
             screen.say(f"  every {INTERVAL:g} s; Ctrl-C ends it", style="dim")
-        return Text.from_ansi(shown.get(), no_wrap=True)
+        return Text.from_ansi(shown.get(), overflow="fold")
 
     with (
         suppress(KeyboardInterrupt),
-        Live(picture(), console=screen.console, auto_refresh=False) as live,
+        # On a console of its own: each line of the one that it is on comes with all of it.
+        Live(picture(), console=type(screen)().console, auto_refresh=False, transient=True) as live,
     ):
         while True:
             time.sleep(INTERVAL)
             seen = look()
             live.update(picture(), refresh=True)
+    # What was seen last, with lines that are not cut: they may be copied.
+    _show_locks(screen, installation, seen)
     return _status(seen)
 
 
@@ -130,7 +132,7 @@ def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
     stale, debris = seen.of(Verdict.STALE), seen.of(Verdict.DEBRIS)
     if debris:
         screen.say(f"{many(len(debris), 'file')} left behind by processes that no longer run")
-    for line in _advice(installation, stale, bool(debris)):
+    for line in _advice(installation, seen, stale, bool(debris)):
         screen.say(f"  → {line}", style="cyan")
     for found in everything:
         screen.object(host=installation.host.spec, site=found.site.name, **found.lock.as_json())
@@ -178,24 +180,29 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _advice(installation: Installation, stale: list[Found], debris: bool) -> list[str]:
+def _advice(installation: Installation, seen: Look, stale: list[Found], debris: bool) -> list[str]:
+    """Commands that help, ready to paste."""
     from runbooks.locks import MASTER, removable
+    from runbooks.mailman import is_list_name
+    from runbooks.target import invocation
 
-    option = installation.host.option
+    def clear(label: str, site: Site) -> str:
+        # Another site may have a list of that name, locked or not.
+        only = ("--site", site.name) if len(installation.sites) > 1 else ()
+        return installation.host.command(invocation("clear-lock", label, options=only))
+
     names = [found for found in stale if removable(found.lock)]
-    if debris or len(names) > 3:
-        return [f"runbook clear-lock --stale{option}"]
-    lines = []
-    for found in names:
-        site = _site_option(installation, found.site, [other.label for other in names])
-        lines.append(f"runbook clear-lock {shlex.quote(found.label)}{site}{option}")
-    if any(found.lock.name == MASTER for found in stale if found not in names):
-        lines.append(f"runbook clear-lock {MASTER}{option}   says how mailmanctl is started again")
+    if debris or len(names) > 3 or not all(is_list_name(found.label) for found in names):
+        narrowed = len(seen.sites) < len(installation.sites)
+        only = [word for site in seen.sites for word in ("--site", site.name) if narrowed]
+        return [installation.host.command(("clear-lock", "--stale", *only))]
+    lines = [clear(found.label, found.site) for found in names]
+    lines += [
+        f"{clear(MASTER, found.site)}   says how mailmanctl is started again"
+        for found in stale
+        if found.lock.name == MASTER and found not in names
+    ]
     return lines
-
-
-def _site_option(installation: Installation, site: Site, labels: list[str]) -> str:
-    return f" --site {shlex.quote(site.name)}" if len(set(labels)) < len(labels) else ""
 
 
 # -- runbook clear-lock -------------------------------------------------------------------

@@ -155,7 +155,10 @@ def changing() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
+        from runbooks.host import Host
+
+        history = Host(click.get_current_context().params["host_spec"]).command(("history",))
         raise LostError(
-            "interrupted; 'runbook history' shows what was done, and the same command run"
+            f"interrupted; '{history}' shows what was done, and the same command run"
             " again completes it"
         ) from None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -225,7 +224,7 @@ def _show_work(screen: Screen, target: Target, work: Work, rehearsed: bool) -> i
         style="yellow" if missing else "green",
     )
     rows = [
-        (names, detail + (f"\n→ runbook {shlex.join(help)}{host.option}" if help else ""))
+        (names, detail + (f"\n→ {host.command(help)}" if help else ""))
         for names, detail, help in _grouped(target, not_done)
     ]
     rows += [(f"all of {site}", why) for site, why in work.sites_failed.items()]
@@ -433,7 +432,7 @@ def _show_left(screen: Screen, target: Target, answers: Sequence[Answer]) -> Non
         [
             (
                 _label(target, a),
-                a.detail + (f"\n→ runbook {shlex.join(a.help)}{host.option}" if a.help else ""),
+                a.detail + (f"\n→ {host.command(a.help)}" if a.help else ""),
             )
             for a in answers
         ]

@@ -234,7 +234,7 @@ class Run(object):
             queue.extend(answer["names"])
             self.emit({"event": "site", "site": site["name"], "lists": len(queue)})
             for name, why in answer["passed_over"]:
-                self.report(site, name, {"outcome": "error", "detail": why})
+                self.report(site, name, {"outcome": "error", "detail": why, "unseen": True})
         else:
             self.note(site, "*", dict(answer, outcome="error"))
             self.emit({"event": "site", "site": site["name"], "error": answer["detail"]})

@@ -340,22 +340,27 @@ def test_watching_on_a_terminal(practice: Practice) -> None:
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        env={**os.environ, "TERM": "xterm", "COLUMNS": "200", "LINES": "50"},
+        env={**os.environ, "TERM": "xterm", "COLUMNS": "60", "LINES": "50"},
         start_new_session=True,
     )
     os.close(theirs)
 
-    def read_until(text: str) -> str:
+    def read_until(text: str, times: int = 1) -> str:
         shown, deadline = "", time.monotonic() + 20
-        while text not in shown:
+        while shown.count(text) < times:
             assert time.monotonic() < deadline, shown
             shown += os.read(ours, 65536).decode("utf-8", "replace")
         return shown
 
-    assert "Ctrl-C ends it" in read_until("Ctrl-C ends it")
+    read_until("Ctrl-C ends it")
     practice.make_lock("openstack-i18n", os.getpid())
-    assert "held" in read_until("held")
+    # Each picture is shown once, in place of the one before.
+    pictures = read_until("Ctrl-C ends it", 3)
+    assert "held" in pictures
+    assert pictures.count(" · Mailman ") == 3
     os.kill(child.pid, signal.SIGINT)
+    # The end is what can be copied: no line of it is cut or folded.
+    read_until(f"→ runbook clear-lock {STALE_LIST} --site openstack --host {practice.spec}")
     assert child.wait(timeout=10) == 1
     os.close(ours)
 

@@ -177,7 +177,11 @@ def test_what_names_no_list_is_refused(text):
 
 def test_a_name_near_to_an_unknown_one_is_offered():
     assert "did you mean zuul-jobs" in str(unknown_list("zuul-job", ["zuul-jobs", "x"]))
-    assert "runbook sites" in str(unknown_list("y", ["zuul-jobs"]))
+    assert str(unknown_list("y", ["zuul-jobs"])) == "there is no list 'y'; there are: zuul-jobs"
+    many = [f"zuul-{number}" for number in range(9)]
+    some = "zuul-0, zuul-1, zuul-2, zuul-3, zuul-4"
+    assert f"there are 9, among them {some}" in str(unknown_list("y", many + many))
+    assert str(unknown_list("y", [])) == "there is no list 'y', nor any other"
 
 
 # -- by hand --------------------------------------------------------------------------------

@@ -158,7 +158,7 @@ def test_a_list_that_refuses_it_by_another_entry_is_left_and_named_when_the_ban_
     lifted = change(sites, "zuul-jobs", action="unban").results[0]
     assert lifted.outcome is Outcome.ERROR
     assert "^evil@" in lifted.detail
-    assert lifted.help == ("unban", "^evil@")
+    assert lifted.help == ("unban", "^evil@", "--list", "zuul-jobs")
 
 
 def test_an_entry_is_lifted_however_it_is_spelled(sites):
