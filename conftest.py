@@ -73,6 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "container: needs a Docker engine (given to every test that uses `box`)",
         "layout(name): is about the site layout `single` or `multi` alone",
         "python(version): is about Mailman's programs on this Python, '2.7' or '3.9', alone",
+        "needs(program, ...): is skipped on somebody else's image that lacks one of these",
         "xdist_group(name): runs in the worker of pytest-xdist that has this container",
     ):
         config.addinivalue_line("markers", line)
@@ -256,10 +257,10 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def remove_project(project: str) -> None:
     """Remove the containers of this run, whatever became of the command that started them."""
-    label = f"label=com.docker.compose.project={project}"
-    listed = docker("ps", "--all", "--quiet", "--filter", label).stdout.split()
-    if listed:
-        docker("rm", "--force", "--volumes", *listed)
+    for label in (f"com.docker.compose.project={project}", f"mailman2-runbooks.run={project}"):
+        listed = docker("ps", "--all", "--quiet", "--filter", f"label={label}").stdout.split()
+        if listed:
+            docker("rm", "--force", "--volumes", *listed)
 
 
 def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -339,4 +340,9 @@ def box(request: pytest.FixtureRequest, boxes: Callable[[selection.Slot], Box]) 
     """A container with a Mailman 2 that has no lists, on each Python and each site layout."""
     found = boxes(request.param)
     found.reset()
+    if (marker := request.node.get_closest_marker("needs")) is not None:
+        lacking = [name for name in marker.args if found.sh(f"command -v {name}").rc != 0]
+        # Ours have everything: without it they are broken.
+        if lacking and request.config.getoption("--mailman-image") not in selection.OWN:
+            pytest.skip(f"the image has no {', '.join(lacking)}")
     return found

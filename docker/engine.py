@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ANSWER_SECONDS = 10
+ANSWER_SECONDS = 30  # an engine on a busy machine takes its time, and Compose v1 too
 START_SECONDS = 60
 STOP_SECONDS = 40
 APT_SECONDS = 600
@@ -80,6 +80,21 @@ def answer(environment: Mapping[str, str] | None = None) -> str | None:
     version = done.stdout.strip()
     # A client without an engine prints its template with nothing in it, and exits 1.
     return version if done.returncode == 0 and version else None
+
+
+def refusal() -> str:
+    """What the `docker` client says when no engine answers it; "" when there is none."""
+    try:
+        done = subprocess.run(
+            ["docker", "version"],
+            capture_output=True,
+            text=True,
+            timeout=ANSWER_SECONDS,
+            check=False,
+        )
+    except (FileNotFoundError, subprocess.TimeoutExpired):
+        return ""
+    return done.stderr
 
 
 def compose_command() -> list[str] | None:
@@ -290,17 +305,20 @@ def end_daemon(process: subprocess.Popen[bytes], directory: Path | None) -> None
 
 def start_service(say: Callable[[str], None]) -> Engine:
     say("starting the service docker")
-    done = subprocess.run(
-        ["systemctl", "start", "docker"], capture_output=True, text=True, check=False
-    )
-    deadline = time.monotonic() + START_SECONDS
-    while done.returncode == 0 and time.monotonic() < deadline:
-        version = answer()
-        if version is not None:
-            return Engine(version=version, compose=[], end=end_service)
-        time.sleep(0.2)
-    end_service()
-    raise EngineError(f"the service docker does not start: {last_line(done.stderr)}")
+    try:
+        done = subprocess.run(
+            ["systemctl", "start", "docker"], capture_output=True, text=True, check=False
+        )
+        deadline = time.monotonic() + START_SECONDS
+        while done.returncode == 0 and time.monotonic() < deadline:
+            version = answer()
+            if version is not None:
+                return Engine(version=version, compose=[], end=end_service)
+            time.sleep(0.2)
+        raise EngineError(f"the service docker does not start: {last_line(done.stderr)}")
+    except BaseException:
+        end_service()
+        raise
 
 
 def end_service() -> None:
@@ -322,6 +340,11 @@ def obtain(say: Callable[[str], None]) -> Engine:
                 "start it, or unset DOCKER_HOST"
             )
         if not may_install():
+            if "permission denied" in refusal():
+                raise EngineError(
+                    "the Docker engine is not for this user (permission denied): join the group "
+                    "docker, or run the tests as root"
+                )
             raise EngineError(
                 "no Docker engine answers: install and start Docker with Docker Compose "
                 "(on Debian or Ubuntu: apt-get install docker.io docker-compose), "

@@ -16,6 +16,9 @@ DEFAULT_URL_HOST = 'lists.example.org'
 DEFAULT_URL_PATTERN = 'http://%s/mailman/'
 add_virtualhost(DEFAULT_URL_HOST, DEFAULT_EMAIL_HOST)
 
+# Debian's is in /run, where its init script makes a folder for it.
+PIDFILE = '/var/lib/mailman/data/master-qrunner.pid'
+
 # Aliases are Puppet's.
 MTA = None
 EOF

@@ -100,9 +100,14 @@ def replay_scenario(mailman, scenario: str) -> None:
         where.add(Where.OTHER_RELEASE)
     rules = filters.rules_for(where, scenario)
 
+    # Programs were recorded by their bare names; not every package links all of them.
+    path = mailman.sh('printf %s "$PATH"').stdout
+    environment = {"PATH": f"{path}:{PROGRAMS}"}
     failures, words = [], []
     for step in recording.steps(scenario):
-        output = mailman.run(step.argv, user=step.user, stdin=step.stdin, timeout=replay.TIMEOUT)
+        output = mailman.run(
+            step.argv, user=step.user, env=environment, stdin=step.stdin, timeout=replay.TIMEOUT
+        )
         if output.timed_out:
             emptied = mailman.sh(f"rm -f {LOCKS}/* && ls -A {LOCKS}/")
             assert (emptied.rc, emptied.stdout) == (0, "")

@@ -66,6 +66,7 @@ def installation(box: Box) -> Installation:
     return discover(Host(box.spec))
 
 
+@pytest.mark.needs("puppet")
 def test_by_command_and_by_hand_with_puppet(box: Box, tmp_path: Path) -> None:
     path = checkout.write(tmp_path)
     checkout.deploy(box)
@@ -136,6 +137,7 @@ def without_questions(shows: str) -> str:
 
 
 @pytest.mark.layout("multi")
+@pytest.mark.needs("puppet")
 def test_the_way_by_command_shows_what_the_page_says(box: Box, tmp_path: Path) -> None:
     path = checkout.write(tmp_path)
     checkout.deploy(box)
@@ -182,6 +184,7 @@ def test_check_changes_nothing(box: Box, tmp_path: Path) -> None:
 
 
 @pytest.mark.layout("multi")
+@pytest.mark.needs("puppet")
 def test_puppet_without_the_site_says_created_and_creates_nothing(box: Box, tmp_path: Path) -> None:
     """Why the page gives Puppet the variable, and why its word proves nothing."""
     checkout.write(tmp_path)
@@ -371,6 +374,7 @@ def test_a_locked_list_is_left_alone_and_named(box: Box) -> None:
     assert state(box, "alpha") == before
 
 
+@pytest.mark.needs("puppet")
 def test_what_is_missing_is_named(box: Box, tmp_path: Path) -> None:
     """Each point of the check can fail, and says what is wrong."""
     checkout.write(tmp_path)
@@ -440,6 +444,7 @@ def test_the_host_is_asked_before_the_manifest_is_written(box: Box, tmp_path: Pa
 
 
 @pytest.mark.layout("single")
+@pytest.mark.needs("puppet", "puppet-lint")
 def test_puppets_own_word_on_the_file(box: Box, tmp_path: Path) -> None:
     """`puppet parser validate` and puppet-lint of the container, as programs of this machine."""
     path = checkout.write(tmp_path)

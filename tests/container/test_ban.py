@@ -20,6 +20,8 @@ from tests.support.lockers import Actor, names, new_list, objects, play, runbook
 
 ADDRESS = "target@example.com"
 NEIGHBOUR = "targets@example.com"
+#: Without mail to anybody.
+ADD_MEMBERS = ("add_members", "-r", "-", "-w", "n", "-a", "n")
 PAGE = Path(__file__).resolve().parents[1] / "conformance" / "scripts" / "ban.py"
 
 
@@ -29,7 +31,7 @@ def installation(box: Box) -> Iterator[Installation]:
     for site in box.sites:
         new_list(box, site, *lists_of(site))
         for name in lists_of(site):
-            mailman(box, site, "add_members", "-r", "-", name, stdin="member@example.net\n")
+            mailman(box, site, *ADD_MEMBERS, name, stdin="member@example.net\n")
             box.put("/tmp/settings", "ban_list = ['^earlier@']\n")
             mailman(box, site, "config_list", "-i", "/tmp/settings", name)
     box.run(["rm", "-f", "/tmp/settings"])
@@ -80,7 +82,7 @@ def refused(box: Box, address: str) -> set[str]:
     """The lists to which add_members does not subscribe the address."""
     found = set()
     for site, name in all_lists(box):
-        said = mailman(box, site, "add_members", "-r", "-", name, stdin=f"{address}\n")
+        said = mailman(box, site, *ADD_MEMBERS, name, stdin=f"{address}\n")
         assert "Banned address" in said or "Subscribed" in said
         if "Banned address" in said:
             found.add(name)
@@ -268,7 +270,7 @@ def test_eight_bans_at_once_and_others_at_work_lose_nothing(
         while not going.is_set():
             for name in lists_of(site):
                 member = f"new{number}@example.net\n"
-                mailman(box, site, "add_members", "-r", "-", name, stdin=member)
+                mailman(box, site, *ADD_MEMBERS, name, stdin=member)
             number += 1
         members[site] = number
 

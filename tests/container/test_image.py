@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.box import PROGRAMS, Box
+from tests.support.box import PROGRAMS, TOOLS, Box
+from tests.support.selection import OWN
 
 ORIGINAL_COMMAND = (
     *("sudo", "-u", "list", f"{PROGRAMS}/withlist"),
@@ -44,9 +45,11 @@ def test_mailman_has_a_user_and_a_group(box: Box) -> None:
     ],
 )
 def test_programs_are_in_place_and_called_by_name(box: Box, program: str) -> None:
-    path = ok(box, "sh", "-c", f"command -v {program}").strip()
-    assert ok(box, "readlink", "-f", path) == f"{PROGRAMS}/{program}\n"
     assert box.sh(f"test -x {PROGRAMS}/{program}", user="list").rc == 0
+    if program in ("dumpdb", "mailmanctl"):
+        return  # to which Debian's package has no link
+    path = ok(box, "sh", "-c", f"command -v {program}").strip()
+    assert ok(box, "readlink", "-f", path) == ok(box, "readlink", "-f", f"{PROGRAMS}/{program}")
 
 
 def test_version_answers_what_the_run_says_of_itself(box: Box) -> None:
@@ -74,25 +77,38 @@ def test_the_programs_interpreter_finds_the_installation(box: Box) -> None:
     for site in box.sites:
         prefix = box.prefix(site)
         answer = ok(box, *box.mailman.interpreter, "-c", code, user="list", site=site)
-        assert answer.splitlines() == [
-            f"LIST_DATA_DIR {prefix}/lists",
-            f"LOCK_DIR {prefix}/locks",
-            f"LOG_DIR {prefix}/logs",
-            f"VAR_PREFIX {prefix}",
-            "MAILMAN_USER list",
-            "LIST_LOCK_LIFETIME 18000",
-            "DEFAULT_EMAIL_HOST lists.example.org",
-            box.version,
-        ]
+        *told, version = answer.splitlines()
+        settings = dict(line.split(" ", 1) for line in told)
+        for name, folder in (("LOCK_DIR", "locks"), ("LOG_DIR", "logs")):
+            # Either may be named by where its link leads to.
+            found = settings.pop(name)
+            assert ok(box, "readlink", "-f", found) == (
+                ok(box, "readlink", "-f", f"{prefix}/{folder}")
+            ), name
+        assert settings == {
+            "LIST_DATA_DIR": f"{prefix}/lists",
+            "VAR_PREFIX": prefix,
+            "MAILMAN_USER": "list",
+            "LIST_LOCK_LIFETIME": "18000",
+            "DEFAULT_EMAIL_HOST": "lists.example.org",
+        }
+        assert version == box.version
 
 
 def test_tools_of_a_list_server(box: Box) -> None:
     assert ok(box, "sudo", "-u", "list", "id", "-un") == "list\n"
-    assert ok(box, "puppet", "--version").startswith("5.5.")
-    for tool in ("ps", "pgrep", "pkill", "puppet-lint"):
+    for tool in TOOLS:
         assert ok(box, "sh", "-c", f"command -v {tool}")
 
 
+def test_our_own_images_have_puppet(box: Box, request: pytest.FixtureRequest) -> None:
+    if request.config.getoption("--mailman-image") not in OWN:
+        pytest.skip("an image that is not made here may have another Puppet, or none")
+    assert ok(box, "puppet", "--version").startswith("5.5.")
+    assert ok(box, "sh", "-c", "command -v puppet-lint")
+
+
+@pytest.mark.needs("puppet")
 def test_puppet_can_manage_lists(box: Box) -> None:
     """Its provider asks for these programs; without one of them it does nothing at all."""
     for program in ("list_lists", "newlist", "rmlist", "/var/lib/mailman/mail/mailman"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.box import PROGRAMS, Box, BoxError, Result
+from tests.support.box import PROGRAMS, Box, BoxError, Result, docker
 
 # These are about tests/support, so that one layout will do.
 pytestmark = pytest.mark.layout("single")
@@ -42,9 +42,8 @@ def test_a_command_runs_as_the_user_with_its_groups_and_home(box: Box) -> None:
 
 def test_the_environment_is_that_of_docker_exec_and_what_was_given(box: Box) -> None:
     shown = box.run(["env"], env={"MAILMAN_SITE_DIR": "/srv/ü"}).stdout.splitlines()
-    names = {line.partition("=")[0] for line in shown}
-    assert "MAILMAN_SITE_DIR=/srv/ü" in shown
-    assert names == {"HOME", "HOSTNAME", "MAILMAN_SITE_DIR", "PATH"}
+    given = docker("exec", box.id, "env").splitlines()
+    assert sorted(shown) == sorted([*given, "MAILMAN_SITE_DIR=/srv/ü"])
 
 
 def test_a_program_that_is_not_there(box: Box) -> None:
@@ -172,7 +171,7 @@ def test_changes_are_named(box: Box) -> None:
     box.put("/etc/mailman/mm_cfg.py", "different\n")
     box.run(["rm", f"{PROGRAMS}/version"])
     # Written again, but not changed.
-    box.put(f"{PROGRAMS}/withlist", box.read(f"{PROGRAMS}/withlist"), mode=0o755)
+    assert box.sh(f"cp -p {PROGRAMS}/withlist /tmp/x && mv /tmp/x {PROGRAMS}/withlist").rc == 0
     assert box.changes() == {
         "/tmp/new": "added",
         "/etc/mailman/mm_cfg.py": "changed",

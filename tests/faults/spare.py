@@ -13,7 +13,8 @@ from tests.support.box import Box, docker
 class Spares:
     """Containers that last as long as the test run, and are then removed."""
 
-    def __init__(self) -> None:
+    def __init__(self, project: str) -> None:
+        self._project = project
         self._containers: list[str] = []
         self._boxes: list[Box] = []
 
@@ -22,7 +23,9 @@ class Spares:
         container = docker(
             *("run", "--detach", "--init", "--hostname", "lists", "--network", "none"),
             *("--add-host", "lists:127.0.1.1", "--label", "mailman2-runbooks=test"),
-            *(*options, image, "sleep", "infinity"),
+            # By this the end of the run finds those that an interrupt has left.
+            *("--label", f"mailman2-runbooks.run={self._project}"),
+            *("--user", "root", "--entrypoint", "sleep", *options, image, "infinity"),
         ).strip()
         self._containers.append(container)
         return container
@@ -40,6 +43,7 @@ class Spares:
             subprocess.run(
                 ["docker", "rm", "--force", "--volumes", *self._containers],
                 capture_output=True,
+                start_new_session=True,  # the keyboard's interrupt is not for it
                 check=False,
             )
 
@@ -50,7 +54,7 @@ def image_of(box: Box) -> str:
 
 
 @pytest.fixture(scope="session")
-def spares() -> Iterator[Spares]:
-    made = Spares()
+def spares(docker_compose_project_name: str) -> Iterator[Spares]:
+    made = Spares(docker_compose_project_name)
     yield made
     made.close()

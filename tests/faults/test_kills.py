@@ -196,7 +196,7 @@ def kill_often(
 def test_a_ban_that_is_killed_loses_nothing(
     request: pytest.FixtureRequest, box: Box, chance: random.Random, ledger: Ledger, share: int
 ) -> None:
-    number = -(-request.config.getoption("kills") * 85 // (100 * share))
+    number = -(-request.config.getoption("kills", 100) * 85 // (100 * share))
     ways = chance.choices(list(WAYS), list(WAYS.values()), k=number)
     # Each way at least once.
     ways[: len(WAYS)] = chance.sample(list(WAYS), len(WAYS))
@@ -222,7 +222,7 @@ def test_a_ban_over_ssh_whose_connection_is_lost_loses_nothing(
             " `docker exec` alone."
         )
         pytest.skip(reached)
-    number = max(1, -(-request.config.getoption("kills") * 15 // (100 * share)))
+    number = max(1, -(-request.config.getoption("kills", 100) * 15 // (100 * share)))
     ways = ["its connection"] * number
     subject = begin(reached.box, reached.spec)
     label = "ban of 200 lists over ssh, killed: {}"

@@ -118,7 +118,7 @@ def test_what_twenty_writers_were_told_is_true(
     lists = world.populate(box, LISTS)
     before = world.see(box).states
     reported = Reported()
-    seconds = request.config.getoption("writers_seconds") / share
+    seconds = request.config.getoption("writers_seconds", 60) / share
     deadline = time.monotonic() + seconds
     with ThreadPoolExecutor(BANNERS + SCRIPTS + SUBSCRIBERS) as pool:
         writers = [

@@ -62,10 +62,12 @@ def state(box: Box) -> State:
 #: Attributes of a list that are times.
 TIMES = ("created_at",)
 
-#: Times, what is kept from before a change, and the record that the way by command leaves.
+#: Times, what is kept from before a change, the record that the way by command leaves, and mail on
+#: its way, as that to the owner of a list that Puppet has made: its name is a time and a hash.
 IGNORED = (
     r"/srv/mailman/[^/]+/runbook(/.*)?",
     r".*/logs(/.*)?",
+    r".*/qfiles(/.*)?",
     r"/var/(cache|lib|log)/puppet(/.*)?",
     r".*/config\.pck\.last",
     r".*\.pyc",

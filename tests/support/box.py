@@ -18,7 +18,8 @@ from typing import Any
 SERVANT = Path(__file__).with_name("inside.py").read_bytes()
 LAYOUTS = Path(__file__).resolve().parents[2] / "docker" / "layouts"
 PROGRAMS = "/usr/lib/mailman/bin"
-ANSWER_SECONDS = 30  # for what the servant does by itself
+ANSWER_SECONDS = 60  # for what the servant does by itself
+CLIENT_SECONDS = 60  # for a command of the Docker client
 
 SITES: dict[str, dict[str, str | None]] = {
     "single": {"mailman": None},
@@ -119,14 +120,17 @@ class Servant:
 
 def docker(*arguments: str, stdin: bytes | None = None) -> str:
     """A command of the Docker client that has to succeed: its output."""
-    done = subprocess.run(
-        ["docker", *arguments],
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        timeout=60,
-        check=False,
-    )
+    try:
+        done = subprocess.run(
+            ["docker", *arguments],
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=CLIENT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise BoxError(f"docker {arguments[0]} took more than {CLIENT_SECONDS} s") from None
     if done.returncode != 0:
         words = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
         raise BoxError(f"docker {arguments[0]}: {words}")
@@ -151,8 +155,13 @@ class Mailman:
         return "stand-in" in self.output
 
 
+# What the tests themselves use, and every image therefore has to have.
+TOOLS = ("hostname", "pgrep", "pkill", "ps", "sudo", "tar")
+
 # One answer for each line. The variable is for images whose mm_cfg.py wants to know the site.
 ASK = f"""
+for tool in {" ".join(TOOLS)}; do command -v $tool > /dev/null || lacking="$lacking $tool"; done
+[ -z "$lacking" ] || {{ echo "lacking$lacking"; exit 0; }}
 set -e
 line=$(head -n 1 {PROGRAMS}/version)
 echo "$line"
@@ -163,7 +172,11 @@ MAILMAN_SITE_DIR=/ {PROGRAMS}/version
 
 def ask_mailman(image: str) -> Mailman:
     """Ask an image which Mailman it has. BoxError when it has none in Debian's layout."""
-    lines = docker("run", "--rm", "-i", "--entrypoint", "sh", image, stdin=ASK.encode()).split("\n")
+    options = ("--rm", "-i", "--user", "root", "--entrypoint", "sh")
+    lines = docker("run", *options, image, stdin=ASK.encode()).split("\n")
+    if lines[0].startswith("lacking "):
+        lacking = lines[0].partition(" ")[2].replace(" ", ", ")
+        raise BoxError(f"{image} lacks {lacking}: docker/README.md says what an image has to have")
     if len(lines) < 3 or not lines[0].startswith("#!"):
         raise BoxError(f"{PROGRAMS}/version in {image} answered {lines!r}")
     output = "\n".join(lines[2:]).strip()
@@ -207,7 +220,18 @@ class Box:
         script = (LAYOUTS / f"{layout}.sh").read_bytes()
         docker("exec", "-i", container, "sh", "-s", stdin=script)
         box = cls(container, layout, mailman)
-        # Compiles mm_cfg.py and whatever else is not yet, so that no test has to.
+        # An image may come with the site list, or with lists that somebody has tried it with.
+        for site in box.sites:
+            for folder in ("lists", "locks", "archives/private", "archives/public"):
+                emptied = box.run(
+                    ["find", "-H", f"{box.prefix(site)}/{folder}", "-mindepth", "1", "-delete"]
+                )
+                if emptied.rc != 0:
+                    raise BoxError(f"the new container: {emptied.stderr.strip()}")
+        # Or a test would seem to have added what Python compiles when Mailman first runs. Not all
+        # of a release needs to compile under this Python.
+        compile_all = ("-m", "compileall", "-q", PROGRAMS, str(Path(PROGRAMS).parent / "Mailman"))
+        box.run([*mailman.interpreter, *compile_all], timeout=180)
         for site in box.sites:
             done = box.run([f"{PROGRAMS}/list_lists"], env=box.environment(site))
             if done.rc != 0:

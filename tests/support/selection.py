@@ -13,6 +13,8 @@ import images
 from tests.support.box import SITES, BoxError, Mailman, ask_mailman
 
 LAYOUTS = tuple(SITES)
+#: What `--mailman-image` may be for images that are made here.
+OWN = (None, "packaged", "standin")
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Slot:
 def slots(option: str | None, layouts: Iterable[str] = LAYOUTS) -> list[Slot]:
     """The containers that `--mailman-image OPTION` may turn out to have, before anything is asked.
 
-    Without the option it is the stand-in or the packaged Mailman, which has the first Python alone.
+    Without the option it is the packaged Mailman on the first Python and the stand-in on the other,
+    or the stand-in on both.
     """
     pythons: list[str | None] = [None]
     if option in (None, "standin"):
@@ -77,6 +80,8 @@ def choose(
         except images.ImageError as problem:
             say(f"no packaged Mailman ({problem}): the stand-in is used")
             found = list(images.standin(engine, say).values())
+        else:
+            found += python3_standin(engine, say)
     elif option == "packaged":
         found = [images.packaged(engine, say)]
     elif option == "standin":
@@ -91,6 +96,15 @@ def choose(
     if option == "standin" and not all(one.mailman.is_standin for one in subjects.values()):
         raise BoxError("the stand-in's image does not say that it is the stand-in")
     return subjects
+
+
+def python3_standin(engine: engines.Engine, say: Callable[[str], None]) -> list[images.Image]:
+    """What answers as Mailman 2.2 on Python 3, which no package has; nothing where it cannot be."""
+    try:
+        return [image for version, image in images.standin(engine, say).items() if version >= "3"]
+    except images.ImageError as problem:
+        say(f"no stand-in for Mailman 2.2 on Python 3 ({problem}): it is left out")
+        return []
 
 
 def sent(subjects: dict[str, Subject]) -> dict[str, dict[str, object]]:

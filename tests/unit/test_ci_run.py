@@ -58,6 +58,11 @@ def test_no_command_or_several_are_refused(ci_run, readme: str) -> None:  # type
     assert done.stdout == ""
 
 
+def test_an_option_for_tox_does_not_replace_what_is_tested() -> None:
+    """`tox -e container -- --mailman-image NAME:TAG` is about the container tests alone."""
+    assert "{posargs:" not in (ROOT / "tox.ini").read_text(encoding="utf-8")
+
+
 def test_the_readme_has_the_command_that_is_promised() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     command = "python3 -m venv .venv && .venv/bin/pip install tox && .venv/bin/tox"

@@ -102,6 +102,30 @@ def test_one_line_says_what_to_install_where_nothing_can_be(
     assert "\n" not in str(failure.value)
 
 
+def test_an_engine_that_is_not_for_this_user_is_named(
+    programs: Programs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "getuid", lambda: 1000)
+    programs(docker="echo 'permission denied while trying to connect' >&2; exit 1")
+    with pytest.raises(engines.EngineError, match=r"not for this user.*group docker") as failure:
+        engines.obtain(pytest.fail)
+    assert "\n" not in str(failure.value)
+
+
+def test_a_service_whose_start_is_interrupted_is_stopped(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs(systemctl="exit 0")
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engines, "answer", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        engines.start_service(lambda line: None)
+    assert "systemctl stop docker.socket docker.service" in (tmp_path / "called").read_text()
+
+
 def test_compose_that_is_missing_is_named(
     programs: Programs, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,7 +6,9 @@ import gzip
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
+import engine as engines
 import images
 import pytest
 
@@ -155,6 +157,49 @@ def test_the_packaged_mailman_has_one_python() -> None:
 def test_another_image_has_the_python_that_it_has() -> None:
     assert names("lists:2.1.39") == [("single", "single"), ("multi", "multi")]
     assert names("lists:2.1.39", "multi") == [("multi", "multi")]
+
+
+def chosen(option: str | None, monkeypatch: pytest.MonkeyPatch, **have: bool) -> list[str]:
+    """The names of the images of a run, where only those in `have` can be had."""
+
+    def get(kind: str, made: Any) -> Any:
+        def ask(*_: object) -> Any:
+            if not have.get(kind):
+                raise images.ImageError(f"no {kind}")
+            return made
+
+        return ask
+
+    both = {
+        version: images.Image(f"sha256:{version}", f"standin:{version}")
+        for version in images.STANDIN_PYTHONS
+    }
+    package = images.Image("sha256:packaged", "packaged")
+    monkeypatch.setattr(images, "packaged", get("packaged", package))
+    monkeypatch.setattr(images, "standin", get("standin", both))
+    mailman = selection.Mailman("2", "a stand-in", ("python",), "2.7")
+    monkeypatch.setattr(selection, "ask_mailman", lambda image: mailman)
+    engine = engines.Engine(version="1", compose=[])
+    subjects = selection.choose(option, engine, lambda line: None)
+    assert list(subjects) == ["MAILMAN_IMAGE", "MAILMAN_PYTHON3_IMAGE"][: len(subjects)]
+    return [subject.image.name for subject in subjects.values()]
+
+
+def test_by_itself_a_run_is_about_both_pythons(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The package is for Python 2.7 alone; what answers as 2.2 on Python 3 is run as well."""
+    for have, expected in (
+        ({"packaged": True, "standin": True}, ["packaged", "standin:3.9"]),
+        ({"packaged": True}, ["packaged"]),
+        ({"standin": True}, ["standin:2.7", "standin:3.9"]),
+    ):
+        assert chosen(None, monkeypatch, **have) == expected
+    assert chosen("packaged", monkeypatch, packaged=True, standin=True) == ["packaged"]
+    assert chosen("standin", monkeypatch, packaged=True, standin=True) == [
+        "standin:2.7",
+        "standin:3.9",
+    ]
+    with pytest.raises(images.ImageError, match="no standin"):
+        chosen(None, monkeypatch)
 
 
 def test_what_was_chosen_reaches_parallel_workers_unchanged() -> None:
