@@ -235,10 +235,12 @@ class CommandsDirective(_Directive):
 
     def run(self) -> list[nodes.Node]:
         self.note_sources()
-        return [
-            blocks.command(command_of(p, p.example if p.practice is None else p.practice))
-            for p in PROCEDURES
-        ]
+        found: list[nodes.Node] = []
+        for procedure in PROCEDURES:
+            arguments = procedure.example if procedure.practice is None else procedure.practice
+            found += self.prose(f":ref:`{procedure.name}`:")
+            found.append(blocks.command(command_of(procedure, arguments)))
+        return found
 
 
 class InstallationDirective(_Directive):

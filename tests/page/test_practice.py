@@ -50,3 +50,7 @@ def test_every_block_of_the_page_is_known(built):
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     first = install.split(" && PATH=")[0]
     assert first in re.sub(r"\s+", " ", readme)
+    command = [
+        block.text for block in Page(built, "runbook").blocks if block.anchor == "installing"
+    ]
+    assert command[0] == install
