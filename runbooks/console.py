@@ -54,14 +54,15 @@ class Screen:
             stream.flush()
 
     def table(self, rows: Sequence[tuple[str, ...]], indent: int = 2) -> None:
-        """Columns, each as wide as its widest cell; a second line of a cell stays in its column."""
+        """Columns, each as wide as its widest cell; the last may have several lines."""
         if not rows:
             return
-        widths = [max(len(clean(row[i])) for row in rows) for i in range(len(rows[0]) - 1)]
+        rows = [(*(clean(cell).replace("\n", "\\n") for cell in row[:-1]), row[-1]) for row in rows]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
         left = " " * indent
         margin = indent + sum(width + 2 for width in widths)
         for row in rows:
-            cells = [clean(cell).ljust(width) for cell, width in zip(row, widths, strict=False)]
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
             first, *more = clean(row[-1]).split("\n")
             self.say((left + "  ".join([*cells, first])).rstrip())
             for line in more:

@@ -272,10 +272,11 @@ def clear_lock(
             screen.say("dry run: nothing was changed")
         return 1 if plan.refused or plan.failed else 0
     options.permission(screen, f"Remove {_what(plan.remove)}?", yes)
-    with screen.busy("removing, and seeing who is next"):
-        report = procedure.clear(installation, plan.remove, options.typed())
-    _show_report(screen, installation, report)
-    _objects(screen, installation, plan, report)
+    with options.changing():
+        with screen.busy("removing, and seeing who is next"):
+            report = procedure.clear(installation, plan.remove, options.typed())
+        _show_report(screen, installation, report)
+        _objects(screen, installation, plan, report)
     return 0 if report.is_done and not plan.refused and not plan.failed else 1
 
 

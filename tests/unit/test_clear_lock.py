@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from runbooks import clear_lock
+from runbooks import clear_lock, cli
 from runbooks.host import Host
 from runbooks.mailman import discover
 from runbooks.practice import STALE_LIST, PracticeSite, create
@@ -265,6 +265,18 @@ def test_a_claim_that_cannot_be_removed(practice: Practice) -> None:
         assert practice.names() == before
     finally:
         subprocess.run(["chattr", "-i", str(practice.locks())], check=False, capture_output=True)
+
+
+def test_an_interrupted_report_does_not_say_that_nothing_was_changed(
+    practice: Practice, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*anything: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("runbooks.commands.locks._show_report", interrupt)
+    status = cli.run(["clear-lock", STALE_LIST, "--yes", "--host", practice.spec])
+    assert (status, practice.names()) == (1, [])
+    assert f"runbook history --host {practice.spec}" in capsys.readouterr().err
 
 
 # -- locks --------------------------------------------------------------------------------

@@ -27,6 +27,11 @@ def test_columns_are_as_wide_as_what_is_shown(capsys):
     ]
 
 
+def test_a_name_with_a_line_feed_stays_in_its_row(capsys):
+    Screen().table([("a\nb", "1"), ("c", "2")])
+    assert capsys.readouterr().out.splitlines() == ["  a\\nb  1", "  c     2"]
+
+
 def test_a_table_without_rows_is_nothing(capsys):
     Screen().table([])
     assert capsys.readouterr().out == ""
