@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from runbooks import journal, manifest_file, new_list
-from runbooks.errors import BadInputError, HostError
+from runbooks.errors import BadInputError, HostError, LostError
 from runbooks.expected import MORE
 from runbooks.host import Event
 from runbooks.journal import Recorded
@@ -454,7 +454,9 @@ def carry_out(
     """Create the list, when there is a password; set description and bans; read them back.
 
     `timeout`: seconds for the list's lock. `arguments`: the command line, for the journal.
-    Raises JournalError when the run cannot be recorded; then nothing was changed.
+    The host ends what it has begun, also after Ctrl-C: the report tells what became of it, and
+    LostError is raised when that was not heard. Raises JournalError when the run cannot be
+    recorded; then nothing was changed.
     """
     report = Report()
     evidence = LockEvidence()
@@ -498,7 +500,11 @@ def carry_out(
             case "looked":
                 found.update(event)
 
-    installation.call(_MODULES, parameters, hear, password)
+    try:
+        installation.call(_MODULES, parameters, hear, password)
+    except (KeyboardInterrupt, LostError) as e:
+        if not found:
+            raise _unheard(e, installation, site, wanted.name) from None
     if report.outcome == "locked":
         report.detail = evidence.describe(site.name, wanted.name)
         again = ("add-list", wanted.name, "--fix")
@@ -506,6 +512,19 @@ def carry_out(
     if found:
         report.seen = _with_aliases(installation, Seen(site, wanted, found))
     return report
+
+
+def _unheard(why: BaseException, installation: Installation, site: Site, name: str) -> LostError:
+    """What to say when it is not known what became of a list.
+
+    Not to repeat the command: where the list was created, that is refused.
+    """
+    only = ("--site", site.name) if len(installation.sites) > 1 else ()
+    check = installation.host.command(("add-list", name, "--check", *only))
+    said = str(why).removesuffix("; the same command run again completes it") or "interrupted"
+    return LostError(
+        f"{said}; what the host has begun it ends: '{check}' shows how the list stands"
+    )
 
 
 # -- by hand ------------------------------------------------------------------------------
@@ -597,9 +616,10 @@ class _ByHand:
         return Step(
             "puppet",
             "Have Puppet create the list",
-            "Puppet's next run does it as well. On a host with several sites Puppet has to be"
-            " told the site, since it only calls ``newlist``. Without the variable it says"
-            " ``created`` at every run, writes the mail aliases, and there is no list.",
+            "Puppet's next run by itself does it as well, where it is told the site: on a host"
+            " with several sites that is the variable, since Puppet only calls ``newlist``. Without"
+            " it Puppet says ``created`` at every run, writes the mail aliases, and there is no"
+            " list.",
             f"{variable}puppet apply --color=false"
             f" --modulepath={CHECKOUT}/modules:/etc/puppet/modules {CHECKOUT}/manifests/site.pp",
             "{ANY:Notice: Compiled catalog for lists.openstack.org in environment production}\n"

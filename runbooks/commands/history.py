@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from runbooks.mailman import Installation
     from runbooks.target import Target
     from runbooks.undo import Plan
-    from runbooks.work import Work
+    from runbooks.work import Answer, Work
 
 
 @click.command(
@@ -122,22 +123,13 @@ def undo(
     with screen.busy("looking at the lists"):
         plan = undoing.look(target, past)
     _show_plan(screen, target, past, plan)
-    if dry_run:
-        for answer in plan.seen.answers:
-            planned = "planned" if answer in plan.to_do else answer.outcome
-            screen.object(
-                host=host_spec,
-                site=answer.site,
-                list=answer.list,
-                outcome="already" if planned == "looked" else planned,
-                detail=answer.detail,
-            )
-        _show_doubts(screen, target, plan)
-        screen.say("dry run: nothing was changed")
-        return 1 if _doubts(plan) else 0
-    if not plan.to_do:
-        _show_doubts(screen, target, plan)
-        return 1 if _doubts(plan) else 0
+    doubts = _doubts(target, plan)
+    if dry_run or not plan.to_do:
+        _tell_seen(screen, target, plan, doubts)
+        _show_doubts(screen, target, doubts)
+        if dry_run:
+            screen.say("dry run: nothing was changed")
+        return 1 if doubts else 0
     from runbooks.console import many
 
     options.permission(screen, f"Take back {past.id} on {many(len(plan.to_do), 'list')}?", yes)
@@ -153,7 +145,7 @@ def undo(
                     f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most"
                 ),
             )
-        return _show_work(screen, target, plan, work)
+        return _show_work(screen, target, doubts, work)
 
 
 # -- undo ---------------------------------------------------------------------------------
@@ -195,32 +187,32 @@ def _show_plan(screen: Screen, target: Target, past: Run, plan: Plan) -> None:
         screen.say(f"nothing is left to take back{by}", style="green")
 
 
-def _doubts(plan: Plan) -> bool:
-    return bool(
-        plan.doubtful
-        or plan.described_since
-        or plan.troubled
-        or plan.sites_gone
-        or plan.seen.sites_failed
-    )
+@dataclass(frozen=True)
+class _Doubt:
+    """A list, or a whole site, that is not taken back."""
+
+    site: str
+    #: None: all of the site
+    list: str | None
+    outcome: str
+    detail: str
+    #: the arguments of ``runbook`` that help, or ()
+    help: tuple[str, ...] = ()
 
 
-def _show_doubts(screen: Screen, target: Target, plan: Plan) -> None:
-    """Lists of which it is not known whether the run changed them, or that cannot be read."""
-    host = target.installation.host
-    rows = [(f"all of {site}", "the host has no such site any more") for site in plan.sites_gone]
-    rows += [(f"all of {site}", why) for site, why in plan.seen.sites_failed.items()]
-    rows += [(f"{a.list} ({a.site})", a.detail) for a in plan.troubled]
-    for answer in plan.described_since:
-        was = plan.entries[answer.site][answer.list]["description_was"]
-        rows.append(
-            (
-                f"{answer.list} ({answer.site})",
-                f"somebody changed its description since: it was {was!r} before the run",
-            )
-        )
+def _doubts(target: Target, plan: Plan) -> list[_Doubt]:
+    """What cannot be read, what somebody changed, what the run may not have changed."""
     from runbooks.target import invocation
 
+    found = [
+        _Doubt(site, None, "gone", "the host has no such site any more") for site in plan.sites_gone
+    ]
+    found += [_Doubt(site, None, "error", why) for site, why in plan.seen.sites_failed.items()]
+    found += [_Doubt(a.site, a.list, a.outcome, a.detail) for a in plan.troubled]
+    for answer in plan.described_since:
+        was = plan.entries[answer.site][answer.list]["description_was"]
+        why = f"somebody changed its description since: it was {was!r} before the run"
+        found.append(_Doubt(answer.site, answer.list, "changed since", why))
     for answer in plan.doubtful:
         entry, verb = (
             (answer.said["take_out"][0], "unban")
@@ -229,20 +221,52 @@ def _show_doubts(screen: Screen, target: Target, plan: Plan) -> None:
         )
         has = "has" if verb == "unban" else "does not have"
         site = ("--site", answer.site) if len(target.installation.sites) > 1 else ()
-        words = invocation(verb, entry, options=("--list", answer.list, *site))
-        rows.append(
-            (
-                f"{answer.list} ({answer.site})",
-                f"the run was killed with this list in hand; it {has} {entry}, perhaps since before"
-                f"\n→ {host.command(words)}",
+        found.append(
+            _Doubt(
+                answer.site,
+                answer.list,
+                "unknown",
+                f"the run was killed with this list in hand; it {has} {entry},"
+                " perhaps since before",
+                invocation(verb, entry, options=("--list", answer.list, *site)),
             )
         )
+    return found
+
+
+def _show_doubts(screen: Screen, target: Target, doubts: list[_Doubt]) -> None:
+    host = target.installation.host
+    rows = []
+    for one in doubts:
+        name = f"all of {one.site}" if one.list is None else f"{one.list} ({one.site})"
+        rows.append((name, one.detail + (f"\n→ {host.command(one.help)}" if one.help else "")))
+        _tell(screen, target, one)
     if rows:
         screen.say(f"{len(rows):,} not taken back:", style="yellow")
         screen.table(rows)
 
 
-def _show_work(screen: Screen, target: Target, plan: Plan, work: Work) -> int:
+def _tell_seen(screen: Screen, target: Target, plan: Plan, doubts: list[_Doubt]) -> None:
+    """For programs: what would be done to each list that is in no doubt."""
+    doubtful = {(one.site, one.list) for one in doubts}
+    for answer in plan.seen.answers:
+        if answer in plan.to_do:
+            _tell(screen, target, answer, "planned")
+        elif (answer.site, answer.list) not in doubtful:
+            _tell(screen, target, answer, "already" if answer.outcome == "looked" else "")
+
+
+def _tell(screen: Screen, target: Target, what: Answer | _Doubt, outcome: str = "") -> None:
+    screen.object(
+        host=target.installation.host.spec,
+        site=what.site,
+        list=what.list,
+        outcome=outcome or what.outcome,
+        detail=what.detail,
+    )
+
+
+def _show_work(screen: Screen, target: Target, doubts: list[_Doubt], work: Work) -> int:
     host = target.installation.host
     counts = work.counts
     number = counts["undone"]
@@ -263,7 +287,7 @@ def _show_work(screen: Screen, target: Target, plan: Plan, work: Work) -> int:
         rows.append((f"{answer.list} ({answer.site})", text))
     rows += [(f"all of {site}", why) for site, why in work.sites_failed.items()]
     screen.table(rows)
-    _show_doubts(screen, target, plan)
+    _show_doubts(screen, target, doubts)
     if work.ended_early:
         screen.say(
             f"{work.ended_early}: lists not named here were not begun;"
@@ -272,15 +296,9 @@ def _show_work(screen: Screen, target: Target, plan: Plan, work: Work) -> int:
         )
     options.recorded(screen, target.installation, work.recorded)
     for answer in work.answers:
-        screen.object(
-            host=host.spec,
-            site=answer.site,
-            list=answer.list,
-            outcome=answer.outcome,
-            detail=answer.detail,
-        )
+        _tell(screen, target, answer)
     screen.object(summary=dict(counts))
-    return 1 if not_done or work.sites_failed or work.ended_early or _doubts(plan) else 0
+    return 1 if not_done or work.sites_failed or work.ended_early or doubts else 0
 
 
 # -- history ------------------------------------------------------------------------------

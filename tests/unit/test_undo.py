@@ -102,6 +102,8 @@ def test_what_fix_set_is_taken_back(practice: Any) -> None:
     again = runbook(practice, "undo", run, "--yes")
     assert again.returncode == 0
     assert "nothing is left to take back" in again.stdout
+    (told,) = runbook(practice, "undo", run, "--yes", "--json").stdout.splitlines()
+    assert (json.loads(told)["list"], json.loads(told)["outcome"]) == (NEW, "already")
     back = runbook(practice, "undo", run_id(undone), "--yes")
     assert back.returncode == 0, back.stdout + back.stderr
     assert state(practice) == [TEXT, [BANNED]]
@@ -110,6 +112,9 @@ def test_what_fix_set_is_taken_back(practice: Any) -> None:
 def test_a_description_that_somebody_changed_since_is_left_alone_and_named(practice: Any) -> None:
     run = fixed(practice)
     set_description(practice, "By somebody else")
+    told = runbook(practice, "undo", run, "--dry-run", "--json")
+    outcomes = [json.loads(line)["outcome"] for line in told.stdout.splitlines()]
+    assert outcomes == ["planned", "changed since"]
     undone = runbook(practice, "undo", run, "--yes")
     assert undone.returncode == 1
     assert "taken back on 1 list and read back" in undone.stdout
