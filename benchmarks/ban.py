@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,12 +29,27 @@ OURS, AGAIN, ORIGINAL, LOOP = (
 _numbers = itertools.count()
 
 
+@dataclass(frozen=True)
+class Plan:
+    """How often the lists of a cell are done, and what else is measured."""
+
+    runs: int = 5
+    #: in how many of the runs a shell loop is measured as well
+    loops: int = 0
+    #: for all runs; none is begun that would take longer than is left, but for the first
+    minutes: float = 60
+    #: memory takes two runs more
+    memory: bool = True
+
+
 @dataclass
 class Cell:
     """The times on so many lists of so many members."""
 
     lists: int
     members: int
+    #: how many runs were planned
+    planned: int = 5
     #: seconds of each run
     times: dict[str, list[float]] = field(default_factory=dict)
     #: seconds of processor time on the server, of each run
@@ -59,10 +75,8 @@ def measure(
     server: Server,
     lists: int,
     members: int,
-    runs: int,
+    plan: Plan,
     *,
-    loop: bool = False,
-    memory: bool = True,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Cell:
     """Measure side by side: each run of one is followed by a run of the others.
@@ -70,7 +84,8 @@ def measure(
     Every ban is of an address that no list has; the lists are those of the run before.
     """
     server.grow(lists, members)
-    cell = Cell(lists, members)
+    cell = Cell(lists, members, plan.runs)
+    deadline = time.monotonic() + plan.minutes * 60
     # Once for the caches of the disk, and of the compiled modules here and there.
     server.banned_by_all("nobody@example.com", expected="accepts")
 
@@ -82,16 +97,21 @@ def measure(
         cell.work.setdefault(what, []).append(work)
         tell(f"{lists:,} lists of {members:,}: {what} {seconds:.2f} s, {work:.2f} s of work")
 
-    for _ in range(runs):
+    longest = 0.0
+    for number in range(plan.runs):
+        begun = time.monotonic()
+        if number and begun + longest > deadline:
+            break
         ours, original, looped = new_address(), new_address(), new_address()
         run(OURS, partial(server.ban, ours))
         run(ORIGINAL, partial(server.original, original))
         run(AGAIN, partial(server.ban, ours, expected="already"))
-        if loop:
+        if number < plan.loops:
             run(LOOP, partial(server.loop, looped))
             server.banned_by_all(looped)
         cell.banned.append(server.banned_by_all(original))
-    if memory:
+        longest = max(longest, time.monotonic() - begun)
+    if plan.memory:
         cell.cost = server.measure("ban", new_address(), "--yes")
         with server.watched(WITHLIST) as most:
             server.original(new_address())
@@ -113,7 +133,10 @@ def ratios(cell: Cell) -> str:
 
 
 if __name__ == "__main__":
-    from benchmarks.subjects import servers
+    from contextlib import closing
 
-    for one in servers(None, print):
-        print(ratios(measure(one, 1000, 1000, 5, memory=False, tell=print)))
+    from benchmarks.subjects import interruptible, servers
+
+    with interruptible(), closing(servers(None, print)) as subjects:
+        for one in subjects:
+            print(ratios(measure(one, 1000, 1000, Plan(memory=False), tell=print)))

@@ -16,7 +16,13 @@ HEAD = """\
 
 `tox -e bench` writes this file. Times are medians of whole commands as they are typed, over
 `docker exec`: with the start of Python, finding out about the host, reading back every list, and
-the record in the journal. What is compared was run in turns.
+the record in the journal. What is compared was run in turns. Over ssh the same commands and bytes
+are sent.
+"""
+
+FEWER = """\
+Where the table says `1 of 5`, there was no time for all five runs: the time is the median of those
+that there were.
 """
 
 BY_HAND = """\
@@ -36,6 +42,10 @@ class Results:
     cells: list[Cell] = field(default_factory=list)
     #: by number of files: seconds
     locks: dict[int, float] = field(default_factory=dict)
+    #: (lists, members) that there was no time for
+    left_out: list[tuple[int, int]] = field(default_factory=list)
+    #: that the server could use
+    processors: int = 2
 
 
 @dataclass
@@ -127,7 +137,9 @@ class Report:
         parts += ["![Time against number of lists](ban-time.svg)\n", BY_HAND]
         for one in self.results:
             parts.append(f"## {one.mailman}\n")
-            parts.append(times(one.cells))
+            parts.append(times(one.cells, one.left_out))
+            if any(len(cell.times[OURS]) < cell.planned for cell in one.cells):
+                parts.append(FEWER)
             parts.append(costs(one.cells))
             if one.locks:
                 rows = [(f"{files:,}", f"{taken:.2f} s") for files, taken in one.locks.items()]
@@ -139,7 +151,8 @@ class Report:
 
     def _conditions(self) -> str:
         return (
-            f"Measured {self.date} on {self.machine}; the container had two of the processors."
+            f"Measured {self.date} on {self.machine}; the container could use"
+            f" {self.results[0].processors} of the processors."
             f" Load of the machine before the run {self.load[0]:.1f}, after it"
             f" {self.load[1]:.1f} (the run itself makes up to 2).\n"
         )
@@ -164,22 +177,35 @@ class Report:
         )
 
 
-def times(cells: Sequence[Cell]) -> str:
+def times(cells: Sequence[Cell], left_out: Sequence[tuple[int, int]] = ()) -> str:
     rows = []
     for cell in cells:
-        original = cell.median(ORIGINAL)
-        row = [f"{cell.lists:,}", f"{cell.members:,}", str(len(cell.times[OURS]))]
+        original, runs = cell.median(ORIGINAL), len(cell.times[OURS])
+        number = str(runs) if runs == cell.planned else f"{runs} of {cell.planned}"
+        row = [f"{cell.lists:,}", f"{cell.members:,}", number]
         row += [f"{cell.ratio(OURS):.2f}", f"{cell.ratio(AGAIN):.2f}"]
         row.append(f"{cell.work_ratio(OURS):.2f}")
         row += [f"{cell.median(OURS):.2f} s", f"{cell.median(AGAIN):.2f} s", f"{original:.2f} s"]
-        row.append(f"{cell.median(LOOP):.2f} s" if LOOP in cell.times else "not measured")
+        row.append(_loop(cell))
         row.append(f"{sorted(cell.banned)[len(cell.banned) // 2]:.2f} s")
         rows.append(tuple(row))
     head = (
         *("lists", "members", "runs", "ban / script", "again / script", "work: ban / script"),
         *("`runbook ban`", AGAIN, ORIGINAL, LOOP, "`runbook banned`"),
     )
+    rows += [
+        (f"{lists:,}", f"{members:,}", "0", *["not measured"] * (len(head) - 3))
+        for lists, members in left_out
+    ]
     return table(head, rows)
+
+
+def _loop(cell: Cell) -> str:
+    if LOOP not in cell.times:
+        return "not measured"
+    loops = len(cell.times[LOOP])
+    fewer = "" if loops == len(cell.times[OURS]) else f" ({loops} run{'s' * (loops > 1)})"
+    return f"{cell.median(LOOP):.2f} s{fewer}"
 
 
 def costs(cells: Sequence[Cell]) -> str:
@@ -196,6 +222,10 @@ def costs(cells: Sequence[Cell]) -> str:
         )
         for cell in cells
         if (cost := cell.cost)
+    ] + [
+        (f"{cell.lists:,}", f"{cell.members:,}", *["not measured"] * 6)
+        for cell in cells
+        if cell.cost is None
     ]
     head = (
         *("lists", "members", "memory here", "memory on the host", "memory of the page's script"),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
 
 from benchmarks.server import ROOT, Server
 
@@ -13,15 +16,41 @@ for folder in (ROOT, ROOT / "docker"):
         sys.path.insert(0, str(folder))
 
 import engine as engines  # noqa: E402
+import images  # noqa: E402
 
 from tests.support import selection  # noqa: E402
+from tests.support.box import BoxError  # noqa: E402
+
+#: What `servers` raises: with one line for a person.
+Trouble = (engines.EngineError, images.ImageError, BoxError)
 
 
-def servers(image: str | None, say: Callable[[str], None]) -> Iterator[Server]:
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """End on SIGINT and SIGTERM with KeyboardInterrupt, so that everything is put away.
+
+    Only on the first: the keyboard sends one to every process, and tox sends another.
+    """
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(number: int, frame: Any) -> None:
+        for further in numbers:
+            signal.signal(further, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {number: signal.signal(number, interrupt) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def servers(image: str | None, say: Callable[[str], None]) -> Generator[Server]:
     """A server for each image, one after the other; it is removed when the next is asked for.
 
-    `image` as the tests' ``--mailman-image``. Raises EngineError, ImageError, BoxError with
-    one line for a person.
+    `image` as the tests' ``--mailman-image``. Close it: that removes the last, and ends an engine
+    that was started for it. Raises one of `Trouble`.
     """
     engine = engines.obtain(say)
     try:
