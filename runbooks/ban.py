@@ -529,7 +529,8 @@ PROCEDURE = Procedure(
         Trouble(
             "A list was created after the ban",
             "It does not have it. Repeat the ban: lists that refuse the address already are"
-            " left alone.",
+            " left alone. Mailman 2.1.21 and later also read ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``:"
+            " what is in it, every list refuses, later ones too.",
         ),
     ),
     example={"address": "target@example.com", "list": "openstack-discuss"},
@@ -548,7 +549,8 @@ UNBAN = Procedure(
         Trouble(
             "A list still refuses the address",
             "By another entry of its ban list, which is named: a pattern, most likely. Lift"
-            " that one, as it is spelled there, if it is not needed any more.",
+            " that one, as it is spelled there, if it is not needed any more. An entry that no"
+            " list has is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
         ),
     ),
     after="ban",

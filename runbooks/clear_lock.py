@@ -391,7 +391,7 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
             "lock-again",
             "See that the list goes on",
             "The list is locked and let go of, with Mailman's own code. Who was waiting comes"
-            " first: it waits up to ten seconds.",
+            " first: the command waits for up to ten seconds.",
             as_mailmans_user(
                 installation,
                 site,
@@ -442,12 +442,17 @@ PROCEDURE = Procedure(
         "A list stops handling mail, or a command says that a list is locked. Whoever works on a"
         " list locks it, for five hours at most. When that process dies, killed or with the"
         " host, its lock stays, and everybody else waits until it expires. The locks of a site"
-        " are in the folder ``locks`` beside its lists."
+        " are in the folder ``locks`` beside its lists; ``runbook locks`` shows all of them."
     ),
     steps=steps,
     command=_command,
     shows=_SHOWS,
     troubles=(
+        Trouble(
+            "The list has no lock, and handles no mail all the same",
+            "Then something else is wrong. ``ps -u list -o pid,args`` shows whether ``mailmanctl``"
+            " and its ``qrunner`` processes run; ``logs/error`` of the site says what failed.",
+        ),
         Trouble(
             "The process runs and has the lock",
             "Then the lock is no mistake. See what it does (``ps``, ``strace -p``). If it hangs,"

@@ -157,7 +157,14 @@ PROCEDURE = Procedure(
         Trouble(
             "It waits, and nothing happens",
             "A list is locked (:ref:`clear-lock`), and ``m.Lock()`` without a timeout waits for"
-            " as long as the lock lasts: up to five hours. ``m.Lock(timeout=10)`` gives up.",
+            " as long as the lock lasts: up to five hours. The lists after it wait as well: one"
+            " stale lock holds up all of them. ``m.Lock(timeout=10)`` gives up.",
+        ),
+        Trouble(
+            "A list stays locked after ``withlist -l``",
+            "Under Python 3 (Mailman 2.2) ``withlist -l`` does not unlock it at its end, and leaves"
+            " a stale lock (:ref:`clear-lock`). Have the function lock the list, and leave out"
+            " ``-l``.",
         ),
         Trouble(
             "Nothing was changed",
