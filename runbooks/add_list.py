@@ -343,7 +343,10 @@ class Seen:
     def _no_aliases(self, readable: list[Mapping[str, Any]]) -> Finding:
         others = [a for a in readable if a["others"]]
         if others:
-            text = f"{others[0]['path']} has those of other lists and none of this one"
+            text = (
+                f"{others[0]['path']} has those of other lists and none of this one: add them as"
+                " they are there for another list, and run newaliases if the mail server wants that"
+            )
             return Finding("aliases", MISSING, text)
         closed = [a for a in self.aliases if "why" in a and not a["absent"]]
         if closed:

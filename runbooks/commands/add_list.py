@@ -484,6 +484,10 @@ def _show_report(
         done = "is created" if report.outcome == "created" else "is as asked"
         screen.say(f"{name} {done}: read back", style="green")
     elif report.seen is not None:
+        became = {"created": "is created", "changed": "was changed", "already": "stays as it was"}
+        if report.outcome in became:
+            text = f"{name} {became[report.outcome]}, but not all is as it should be:"
+            screen.say(text, style="yellow")
         _show_findings(screen, found, report.seen)
     options.recorded(screen, found, report.recorded)
     screen.object(

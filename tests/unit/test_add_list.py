@@ -433,6 +433,21 @@ def test_direct_is_refused(
     assert not (practice.site_dir("zuul") / "lists" / "new").exists()
 
 
+def test_a_list_that_was_created_and_lacks_something(
+    practice: PracticeSite, capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUNBOOK_LIST_PASSWORD", "secret")
+    aliases = practice.folder / "etc/aliases"
+    aliases.parent.mkdir(exist_ok=True)
+    aliases.write_text('zuul-jobs: "|/usr/lib/mailman/mail/mailman post zuul-jobs"\n')
+    given = ["add-list", "lacking", "--admin", "a@example.com", "--description", "D", "--direct"]
+    assert cli.run([*given, "--site", "zuul", "--yes", "--host", practice.spec]) == 1
+    aliases.unlink()
+    shown = capsys.readouterr().out
+    assert "lacking is created, but not all is as it should be:\n" in shown
+    assert "none of this one: add them as they are there for another list, and run" in shown
+
+
 @pytest.mark.parametrize("mode", ["--check", "--fix"])
 def test_a_list_that_the_manifest_does_not_have(
     manifest: Path, capsys: Captured, mode: str
