@@ -35,6 +35,8 @@ class Look:
     list: str
     #: the entry by which the list refuses the address, or None
     refused_by: str | None = None
+    #: that entry is in Mailman's GLOBAL_BAN_LIST, and not in the list's own
+    for_all: bool = False
     #: entries that are the very address, as they are spelled there
     entries: tuple[str, ...] = ()
     #: there was a lock; what it means is for `Plan.evidence` to say
@@ -155,6 +157,7 @@ def _look(event: dict[str, Any]) -> Look:
         site=event["site"],
         list=event["list"],
         refused_by=event.get("refused_by"),
+        for_all=event.get("for_all", False),
         entries=tuple(event.get("entries", ())),
         locked=event.get("locked", False),
         members=event.get("members", 0),
@@ -187,7 +190,10 @@ def nothing_to_do(target: Target, plan: Plan, action: str) -> Report:
         if look.trouble:
             results.append(Result(look.site, look.list, look.trouble, look.detail))
         elif action == "unban" and look.refused_by is not None:
-            results.append(_still_refused(look.site, look.list, look.refused_by, hints))
+            refused = _still_refused(
+                look.site, look.list, look.refused_by, hints, for_all=look.for_all
+            )
+            results.append(refused)
         else:
             results.append(Result(look.site, look.list, done))
     return Report(results, plan.sites_failed)
@@ -225,14 +231,16 @@ class _Hints:
         return invocation("unban", entry, options=options)
 
 
-def _still_refused(site: str, name: str, entry: str, hints: _Hints) -> Result:
-    return Result(
-        site,
-        name,
-        Outcome.ERROR,
-        f"it still refuses the address, by its entry {entry}",
-        hints.lift(site, name, entry),
-    )
+def _still_refused(
+    site: str, name: str, entry: str, hints: _Hints, *, for_all: bool = False
+) -> Result:
+    still = "it still refuses the address, by"
+    if for_all:
+        # No unban helps: it is in no ban list.
+        detail = f"{still} the entry {entry} of GLOBAL_BAN_LIST in Mailman's mm_cfg.py"
+        return Result(site, name, Outcome.ERROR, detail)
+    help = hints.lift(site, name, entry)
+    return Result(site, name, Outcome.ERROR, f"{still} its entry {entry}", help)
 
 
 def change(
@@ -313,7 +321,8 @@ def _result(event: dict[str, Any], hints: _Hints) -> Result:
     """What became of a list."""
     site, name, outcome = event["site"], event["list"], Outcome(event["outcome"])
     if event.get("refused_by"):
-        return _still_refused(site, name, event["refused_by"], hints)
+        entry, for_all = event["refused_by"], event.get("for_all", False)
+        return _still_refused(site, name, entry, hints, for_all=for_all)
     help: tuple[str, ...] = ()
     if event.get("left_lock"):
         help = invocation("clear-lock", name, options=hints.only(site, name))

@@ -60,6 +60,8 @@ class Banning(object):
                     MailList.MailList.Load(self, *args, **kwargs)
 
         self.unread_list = Unread
+        # What every list refuses; no ban list has it.
+        self.for_all = list(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
         if self.action in ("look", "ask"):
             # What does not compile matches nobody, and Mailman would log it each time.
             mm_cfg.GLOBAL_BAN_LIST = usable(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
@@ -75,7 +77,8 @@ class Banning(object):
         entries = [e for e in m.ban_list if self.ban.same(e, self.address)]
         m.ban_list = usable(m.ban_list)
         entry = self.ban.refused_by(m, self.address)
-        found = self.looked(name, refused_by=entry, entries=entries, detail=note)
+        found = self.looked(name, refused_by=entry, entries=entries, detail=note,
+                            for_all=self.is_for_all(m, entry))
         if self.action == "look":
             everybody = m.getMembers()
             members = self.matched(m, everybody)
@@ -93,6 +96,10 @@ class Banning(object):
         if os.path.lexists(lock):
             found["locked"] = True
         return dict(found, outcome="looked")
+
+    def is_for_all(self, m, entry):
+        """Whether an entry is Mailman's for every list, and not the list's own."""
+        return entry in self.for_all and entry not in m.ban_list
 
     def is_stranger(self, name):
         """Whether the list knows nothing of an address that is about to be banned.
@@ -207,12 +214,13 @@ class Banning(object):
         entry = self.ban.refused_by(m, self.address)
         refuses = entry is not None and (
             not self.sample or m.GetBannedPattern(self.sample) is not None)
+        for_all = self.is_for_all(m, entry)
         m.__dict__.clear()
         if outcome == "banned" and not refuses:
             return {"outcome": "error",
                     "detail": "saved, but read again the list still accepts the address"}
         if outcome != "banned" and entry is not None:
-            return {"outcome": "error", "refused_by": entry, "detail": ""}
+            return {"outcome": "error", "refused_by": entry, "for_all": for_all, "detail": ""}
         return {"outcome": outcome, "detail": ""}
 
 

@@ -136,6 +136,24 @@ def test_another_entry_that_refuses_the_address_is_lifted_where_it_was_asked_for
     assert bans(twins) == [0, 0]
 
 
+@pytest.mark.parametrize("before", [[], ["evil@example.com"]], ids=["looked at", "changed"])
+def test_what_mailman_refuses_on_every_list_is_not_to_be_lifted_from_one(twins, before):
+    with (twins.folder / "Mailman" / "mm_cfg.py").open("a") as settings:
+        settings.write("\nGLOBAL_BAN_LIST = ['^evil@']\n")
+    twins.code(
+        "zuul",
+        "import sys\nfrom Mailman import MailList\nm = MailList.MailList('mailman', lock=1)\n"
+        "m.ban_list = eval(sys.argv[1])\nm.Save()\nm.Unlock()\n",
+        repr(before),
+    )
+    words = ("unban", "evil@example.com", "--yes", "--site", "zuul", "--list", TWIN)
+    done = runbook(twins, *words)
+    assert done.returncode == 1
+    assert "by the entry ^evil@ of GLOBAL_BAN_LIST in Mailman's mm_cfg.py" in done.stdout
+    assert hints(done.stdout) == []
+    assert bans(twins) == [0, 0]
+
+
 def test_a_list_of_a_name_like_an_option(twins):
     new_list(twins, "zuul", "-x")
     stale(twins, "zuul", "-x")
