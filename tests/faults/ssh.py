@@ -19,6 +19,7 @@ from tests.support.box import Box, BoxError, docker
 
 DOCKERFILE = """\
 FROM {image}
+USER root
 RUN apt-get update \\
  && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openssh-server \\
  && mkdir -p -m 755 /run/sshd /root/.ssh && chmod 700 /root/.ssh
@@ -36,7 +37,7 @@ Host lists
   LogLevel ERROR
 """
 
-BUILD_SECONDS = 240
+BUILD_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,19 @@ class SshBoxes:
     def __init__(self, folder: Path, spares: Spares) -> None:
         self._folder = folder
         self._spares = spares
+        #: why the last box was not to be had; waiting for the next would take as long
+        self._trouble = ""
 
     def get(self, box: Box) -> Reached | str:
         """A new box of the same image and layout; or why there is none, in a few words."""
+        if self._trouble:
+            return self._trouble
         try:
             return self._make(box)
         except (BoxError, OSError, subprocess.SubprocessError) as problem:
             words = str(problem).strip().splitlines() or [type(problem).__name__]
-            return f"the image has no ssh server and cannot be given one ({words[-1]})"
+            self._trouble = f"the image has no ssh server and cannot be given one ({words[-1]})"
+            return self._trouble
 
     def _make(self, box: Box) -> Reached:
         container = self._spares.start(self._image(image_of(box)))
