@@ -33,7 +33,7 @@ from boot import Finder, as_json, native, write_all
 PYTHON2 = sys.version_info[0] == 2
 # Folders that Mailman writes to, by their names in mm_cfg.py.
 WRITTEN = re.compile(r"(LIST_DATA|LOCK|LOG|DATA|SPAM|MAILDIR|.*QUEUE|.*ARCHIVE_FILE)_DIR$")
-# Bytes of a file of a list that a rehearsal copies, and characters of a traceback.
+# Bytes of a file beside a list's state that a rehearsal copies, and characters of a traceback.
 LARGEST = 20 * 1024 * 1024
 LONGEST = 20000
 
@@ -103,6 +103,7 @@ class Runner(object):
         self.watch = Watch(site, parameters["saved"] if scratch is None else None)
         self.pid = os.getpid()
         self.lists = self.real_lists = site["list_dir"]
+        self.copied = set()  # the lists of which a rehearsal has made copies
         if scratch is not None:
             self.lists = os.path.join(scratch, "lists")
             self.redirect(scratch)
@@ -176,21 +177,26 @@ class Runner(object):
         if not isinstance(name, str) or os.sep in name or name in ("", ".", ".."):
             return
         source, target = os.path.join(self.real_lists, name), os.path.join(self.lists, name)
-        if os.path.isdir(target) or not os.path.isdir(source):
+        if name in self.copied or os.path.isdir(target) or not os.path.isdir(source):
             return
+        self.copied.add(name)
         copy_folder(source, target)
 
     def forget_copies(self):
+        self.copied.clear()
         for name in os.listdir(self.lists):
             shutil.rmtree(os.path.join(self.lists, name), ignore_errors=True)
 
     def differences(self):
         """What the script would have changed: {list: changes}."""
         found = {}
-        for name in sorted(os.listdir(self.lists)):
+        for name in sorted(self.copied.union(os.listdir(self.lists))):
             old = saving.content(os.path.join(self.real_lists, name, "config.pck"))
             new = saving.content(os.path.join(self.lists, name, "config.pck"))
-            if old != new and old is not None and new is not None:
+            if old != new and (old is None or new is None):
+                found[name] = [{"name": "config.pck", "from": "a list"} if new is None else
+                               {"name": "config.pck", "to": "a list"}]
+            elif old != new:
                 try:
                     changed = differing.changes(differing.unpickled(old), differing.unpickled(new))
                 except Exception as e:
@@ -291,7 +297,8 @@ def copy_folder(source, target, depth=1):
     for entry in os.listdir(source):
         path = os.path.join(source, entry)
         try:
-            if os.path.isfile(path) and os.path.getsize(path) <= LARGEST:
+            is_state = entry.startswith("config.pck")
+            if os.path.isfile(path) and (is_state or os.path.getsize(path) <= LARGEST):
                 shutil.copyfile(path, os.path.join(target, entry))
             elif os.path.isdir(path) and depth:
                 copy_folder(path, os.path.join(target, entry), depth - 1)

@@ -181,6 +181,13 @@ class Scripting(object):
         if data == before:
             saved.drop()
             return {}
+        if data is None:
+            saved.mark(None, True)
+            saved.sync()
+            gone = ["config.pck"]
+            return {"outcome": "changed", "changed": gone, "kept": {
+                "state": "kept", "changed": gone}, "notes": [
+                    "its state is gone; that from before stays in %s" % saved.folder]}
         after, mixed = saved.after()
         found = {"kept": {"state": "kept"}}
         if after is None:

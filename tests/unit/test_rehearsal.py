@@ -1,4 +1,4 @@
-"""What is left of a rehearsal that nobody could tidy up after, on practice sites."""
+"""Rehearsals of scripts on practice sites: lists that come and go, copies that nobody removed."""
 
 from __future__ import annotations
 
@@ -79,3 +79,59 @@ def test_copies_that_every_process_was_killed_over_go_with_the_next_run(
     assert copies(tmp_path) == {own, "runbook-rehearsal-link"}
     assert sites.list_folder("zuul", "zuul-jobs").is_dir()
     living.kill()
+
+
+TAKES_AND_MAKES = """\
+import shutil
+from Mailman import MailList, Utils
+def takes_and_makes(m):
+    shutil.rmtree(m.fullpath())
+    assert not Utils.list_exists(m.internal_name())
+    new = MailList.MailList()
+    new.Create("brandnew", "a@example.com", "x")
+    new.Save()
+    new.Unlock()
+"""
+
+
+def withlist(sites: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "runbooks", "withlist", *arguments, "--host", sites.spec],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_a_list_that_a_script_removes_or_makes_is_named(sites: Any, tmp_path: Path) -> None:
+    sites.unlock()
+    script = tmp_path / "takes_and_makes.py"
+    script.write_text(TAKES_AND_MAKES)
+    one = ("--list", "zuul-jobs", "--site", "zuul")
+    rehearsed = withlist(sites, str(script), *one, "--dry-run")
+    assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr
+    assert "config.pck              gone (was a list)" in rehearsed.stdout
+    assert "config.pck of brandnew  new: a list" in rehearsed.stdout
+    assert "1 list: 1 would change" in rehearsed.stdout
+    assert sites.list_folder("zuul", "zuul-jobs").is_dir()
+    assert not sites.list_folder("zuul", "brandnew").exists()
+    done = withlist(sites, str(script), *one, "--yes")
+    assert "1 list: 1 changed" in done.stdout
+    assert "warning: its state is gone; that from before stays in " in done.stderr
+    assert "somebody else" not in done.stderr
+    folder = Path(done.stderr.partition("stays in ")[2].partition(":")[0])
+    assert (folder / "config.pck").is_file()
+
+
+def test_a_state_of_any_size_is_rehearsed_on(any_sites: Any, tmp_path: Path) -> None:
+    any_sites.unlock()
+    any_sites.code(
+        "zuul",
+        "from Mailman import MailList\nm = MailList.MailList('zuul-jobs')\n"
+        "m.info = 'x' * (21 * 1024 * 1024)\nm.Save(); m.Unlock()",
+    )
+    rehearsed = withlist(any_sites, "owners.py", "--list", "zuul-jobs", "--dry-run")
+    assert rehearsed.returncode == 0, rehearsed.stdout + rehearsed.stderr
+    assert "1 list: 1 unchanged" in rehearsed.stdout
