@@ -108,6 +108,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command; the exit status."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # closed by whoever started this
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115  for as long as it runs
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal or a pipe that cannot show a dot or an arrow is no reason to fail.
@@ -130,11 +133,21 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return _complain("\nrunbook: interrupted; nothing was changed", 2)
     except BrokenPipeError:
-        # Whoever read the output (a pager, head) has gone. Python would complain once
-        # more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read the output (a pager, head) has gone.
+        _give_up_output()
         return 1
+    except OSError as e:
+        _give_up_output()
+        return _complain(
+            f"runbook: {_one_line(str(e))}; 'runbook history' shows what was changed, if anything",
+            1,
+        )
     return status if isinstance(status, int) else 0
+
+
+def _give_up_output() -> None:
+    """Have Python not complain once more, when it flushes at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(line: str, status: int) -> int:

@@ -508,7 +508,6 @@ def _explain(
     seen: Seen | None = None,
 ) -> int:
     from runbooks import add_list
-    from runbooks.procedure import paste
 
     wanted = seen.wanted if seen is not None else _wanted(given)
     steps = add_list.steps(
@@ -524,7 +523,5 @@ def _explain(
         },
     )
     screen.say(f"# {found.title}")
-    for number, step in enumerate(steps, 1):
-        screen.say(f"\n# {number}. {step.title}")
-        screen.say(paste(step))
+    options.show_steps(screen, steps)
     return 0

@@ -254,7 +254,6 @@ _UNBAN = _Action(
 def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
     """The steps by hand, for these arguments."""
     from runbooks import ban as procedure
-    from runbooks.procedure import paste
 
     lists: dict[str, list[str]] | None = None
     if target.names:
@@ -272,10 +271,7 @@ def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
         },
     )
     screen.say(f"# {target.installation.title}")
-    for number, step in enumerate(steps, 1):
-        screen.say(f"\n# {number}. {step.title}")
-        screen.say(paste(step))
-        screen.object(step=step.name, title=step.title, command=paste(step))
+    options.show_steps(screen, steps)
     return 0
 
 

@@ -283,7 +283,6 @@ def clear_lock(
 def _explain(screen: Screen, installation: Installation, seen: Look, names: tuple[str, ...]) -> int:
     from runbooks import clear_lock as procedure
     from runbooks.locks import MASTER, START_MAILMANCTL
-    from runbooks.procedure import paste
 
     screen.say(f"# {installation.title}")
     for name in names:
@@ -293,9 +292,7 @@ def _explain(screen: Screen, installation: Installation, seen: Look, names: tupl
                 f"{MASTER} is the lock of mailmanctl, and {START_MAILMANCTL} removes it"
             )
         steps = procedure.steps(installation, {"list": name, "site": site.name})
-        for number, step in enumerate(steps, 1):
-            screen.say(f"\n# {number}. {step.title}")
-            screen.say(paste(step))
+        options.show_steps(screen, steps)
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from runbooks.host import Host
     from runbooks.journal import Recorded
     from runbooks.mailman import Installation
+    from runbooks.procedure import Step
     from runbooks.target import Target
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -133,6 +134,16 @@ def recorded(screen: Screen, installation: Installation, where: Recorded | None)
 
         screen.say(journal.describe(where, installation))
         screen.object(recorded={"run": where.run, "path": where.path})
+
+
+def show_steps(screen: Screen, steps: Iterable[Step]) -> None:
+    """The steps by hand, ready to paste."""
+    from runbooks.procedure import paste
+
+    for number, step in enumerate(steps, 1):
+        screen.say(f"\n# {number}. {step.title}")
+        screen.say(paste(step))
+        screen.object(step=step.name, title=step.title, command=paste(step))
 
 
 def permission(screen: Screen, question: str, yes: bool) -> None:

@@ -135,13 +135,10 @@ def withlist(
 
 def _explain(screen: Screen, target: Target, script: Script) -> int:
     from runbooks import scripted_change
-    from runbooks.procedure import paste
 
     steps = scripted_change.by_hand(target.installation, script, target.sites, target.names)
     screen.say(f"# {target.installation.title}")
-    for number, step in enumerate(steps, 1):
-        screen.say(f"\n# {number}. {step.title}")
-        screen.say(paste(step))
+    options.show_steps(screen, steps)
     return 0
 
 

@@ -227,6 +227,43 @@ def test_whoever_reads_the_output_may_go_away(any_sites):
     assert done.stdout == "{"
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["ban", "evil@example.com"],
+        ["clear-lock", "openstack-foo"],
+        ["withlist", "owners.py"],
+        ["add-list", "x", "--admin", "a@b.org", "--description", "x", "--direct", "--site", "zuul"],
+    ],
+    ids=lambda words: words[0],
+)
+def test_the_steps_by_hand_are_objects_for_a_program(any_sites, words):
+    words = [*words, "--explain", "--host", any_sites.spec]
+    done = runbook(*words, "--json")
+    steps = [json.loads(line) for line in done.stdout.splitlines()]
+    assert all(set(step) == {"step", "title", "command"} for step in steps)
+    printed = runbook(*words).stdout
+    assert steps
+    assert all(step["command"] in printed for step in steps)
+
+
+def test_output_that_cannot_be_written_is_one_line(any_sites):
+    command = f"{' '.join(RUNBOOK)} sites --host {any_sites.spec} > /dev/full"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert re.fullmatch(r"runbook: .*No space left on device; 'runbook history' .*\n", done.stderr)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_command_whose_streams_are_closed_does_its_work(any_sites, closed):
+    any_sites.unlock()
+    words = f"ban evil@example.com --list zuul-jobs --yes --host {any_sites.spec}"
+    command = f"{' '.join(RUNBOOK)} {words} {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert any_sites.bans("zuul", "zuul-jobs") == ["evil@example.com"]
+
+
 def test_the_host_may_come_from_the_environment(any_sites):
     assert runbook("sites", RUNBOOK_HOST=any_sites.spec).returncode == 0
 
