@@ -27,6 +27,7 @@ def every_page(root: Path) -> list[Page]:
 
 def test_every_link_inside_leads_somewhere(built):
     broken = []
+    ids: dict[Path, set[str]] = {}
     for page in every_page(built):
         for tag in page.soup.find_all(href=True) + page.soup.find_all(src=True):
             link = urlsplit(tag.get("href") or tag.get("src"))
@@ -36,9 +37,11 @@ def test_every_link_inside_leads_somewhere(built):
             if not target.is_file():
                 broken.append(f"{page.name}.html: {link.geturl()} (no such file)")
             elif link.fragment and target.suffix == ".html":
-                there = Page(built, target.stem).ids
+                target = target.resolve()
+                if target not in ids:
+                    ids[target] = Page(built, target.stem).ids
                 # The icons of the theme are in the page itself.
-                if unquote(link.fragment) not in there:
+                if unquote(link.fragment) not in ids[target]:
                     broken.append(f"{page.name}.html: {link.geturl()} (no such anchor)")
     assert not broken, "broken links:\n" + "\n".join(broken)
 
