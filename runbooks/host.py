@@ -261,4 +261,9 @@ def _local_command(backend: Any, command: str, flag: tuple[str, str] | None) -> 
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    text = str(error)
+    # What testinfra says of a program of this machine that failed is its whole result.
+    said = re.search(r"CommandResult\(.*_stderr=b(['\"])(.*?)(?:\\n)*\1\)", text, re.DOTALL)
+    if said and said[2]:
+        text = said[2].rpartition("\\n")[2]
+    return " ".join(text.split()) or type(error).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import signal
 import stat
@@ -96,6 +97,13 @@ def test_the_folder_of_the_programs_can_be_told():
 def test_a_practice_site_that_is_not_there_is_one_line_that_helps(tmp_path):
     with pytest.raises(HostError, match="runbook practice new"):
         Host(f"practice:{tmp_path}")
+
+
+def test_a_program_that_is_missing_here_is_named_and_not_the_whole_result_of_it(monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(HostError) as raised:
+        Host("ansible://lists").run(Program(("boot",), {}), "python3")
+    assert re.fullmatch(r"ansible://lists: .*ansible-inventory: not found", str(raised.value))
 
 
 def test_the_option_for_a_host_is_quoted():
