@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runbooks import journal, locks
-from runbooks.errors import BadInputError
+from runbooks.errors import BadInputError, LostError
 from runbooks.journal import Recorded
 from runbooks.locks import START_MAILMANCTL, Lock, Observation, Verdict
 from runbooks.mailman import Installation, Site, as_mailmans_user, unknown_list
@@ -94,6 +94,8 @@ class Report:
     results: list[Result] = field(default_factory=list)
     #: the run ended before its last lock, and why
     ended_early: str = ""
+    #: it was not heard to end: locks may be gone that are not among the results
+    lost: bool = False
     recorded: Recorded | None = None
 
     @property
@@ -248,7 +250,13 @@ def clear(
     try:
         installation.call(("journal", *_MODULES), parameters, hear)
     except KeyboardInterrupt:
+        # A second one does not wait for the host to end what it has in hand.
+        report.lost = len(after) < len(sites)
         report.ended_early = report.ended_early or "interrupted"
+    except LostError as e:
+        if report.recorded is None:
+            raise
+        report.lost, report.ended_early = True, str(e)
     for found in to_remove:
         answer = answers.get((found.site.name, found.lock.files[0]))
         if answer is not None:

@@ -388,11 +388,12 @@ def _show_report(screen: Screen, installation: Installation, report: Report) -> 
         screen.say(", ".join(parts) + end, style="yellow" if not_done else "green")
     screen.table(rows)
     if report.ended_early:
-        screen.say(
-            f"{report.ended_early}: locks not named here were not touched;"
-            " the same command completes it",
-            style="red",
-        )
+        others = "locks not named here were not touched; the same command completes it"
+        if report.lost:
+            run = (report.recorded.run,) if report.recorded else ()
+            history = installation.host.command(("history", *run))
+            others = f"'{history}' shows what became of locks not named here"
+        screen.say(f"{report.ended_early}: {others}", style="red")
     options.recorded(screen, installation, report.recorded)
 
 

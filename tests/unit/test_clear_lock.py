@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import shutil
 import signal
 import socket
@@ -19,8 +20,9 @@ from typing import Any
 import pytest
 
 from runbooks import clear_lock, cli
+from runbooks.errors import LostError
 from runbooks.host import Host
-from runbooks.mailman import discover
+from runbooks.mailman import Installation, discover
 from runbooks.practice import STALE_LIST, PracticeSite, create
 from runbooks.procedure import paste
 from runbooks.procedures import PROCEDURES
@@ -277,6 +279,39 @@ def test_an_interrupted_report_does_not_say_that_nothing_was_changed(
     status = cli.run(["clear-lock", STALE_LIST, "--yes", "--host", practice.spec])
     assert (status, practice.names()) == (1, [])
     assert f"runbook history --host {practice.spec}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("end", [KeyboardInterrupt(), LostError("the connection was lost")])
+def test_a_removal_that_was_not_heard_to_end_sends_to_the_journal(
+    practice: Practice,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    end: BaseException,
+) -> None:
+    practice.make_lock("openstack-i18n")
+    call = Installation.call
+
+    def cut_off(self: Installation, modules: Any, parameters: Any, on_event: Any = None) -> Any:
+        def hear(event: dict[str, Any]) -> None:
+            on_event(event)
+            if event["event"] == "removal":
+                raise end
+
+        return call(self, modules, parameters, hear)
+
+    monkeypatch.setattr(Installation, "call", cut_off)
+    status = cli.run(["clear-lock", "--stale", "--yes", "--host", practice.spec])
+    shown = capsys.readouterr()
+    assert (status, shown.err) == (1, "")
+    assert STALE_LIST in shown.out or "openstack-i18n" in shown.out
+    assert "not touched" not in shown.out
+    history = re.search(r"'(runbook history \S+ --host \S+)' shows what became of", shown.out)
+    assert history, shown.out
+    # The host ends what it has in hand, and that is on record.
+    words = history[1].split()
+    deadline = time.monotonic() + 20
+    while "cleared, 2 lists" not in (told := practice.run(*words[1:3]).stdout):
+        assert time.monotonic() < deadline, told
 
 
 # -- locks --------------------------------------------------------------------------------
