@@ -264,8 +264,10 @@ def _ask(
             case "unreadable":
                 found.problems.append(f"{event['path']} cannot be read: {event['why']}")
             case "damaged":
+                number = event["lines"]
+                lines = "1 line is" if number == 1 else f"{number:,} lines are"
                 found.problems.append(
-                    f"{event['path']}: {event['lines']} torn by a writer that was killed, ignored"
+                    f"{event['path']}: {lines} no record (torn when a run was killed) and ignored"
                 )
 
     parameters: dict[str, object] = {

@@ -195,3 +195,16 @@ def test_the_record_has_no_members_address(practice: Any) -> None:
     assert BANNED in kept  # an entry of a ban list that the run put there
     assert "m@x.org" not in kept
     assert "owner@example.com" not in kept
+
+
+def test_lines_that_are_no_record_are_counted(practice: Any) -> None:
+    run = fixed(practice)
+    with journal(practice).open("a") as file:
+        file.write('{"run": "2\n')
+    shown = runbook(practice, "history")
+    assert shown.returncode == 0
+    assert run in shown.stdout
+    assert "journal.jsonl: 1 line is no record (torn when a run was killed)" in shown.stderr
+    with journal(practice).open("a") as file:
+        file.write("x\n")
+    assert "journal.jsonl: 2 lines are no record" in runbook(practice, "history").stderr
