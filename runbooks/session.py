@@ -46,7 +46,7 @@ class Heard:
         if not line.startswith(_MARK):
             self.noise.append(line.decode("utf-8", "replace").strip())
             return
-        event = cast(Event, json.loads(line[len(_MARK) :]))
+        event = cast(Event, json.loads(line[len(_MARK) :].decode("ascii")))
         self.any = True
         match event.get("event"):
             case "end":

@@ -65,7 +65,7 @@ jobs = click.option(
     "--jobs",
     metavar="N",
     type=click.IntRange(1, 64),
-    help="Lists worked on at a time.  [default: the host's processors, at most 4]",
+    help="Lists worked on at a time.  [default: twice the host's processors, at most 4]",
 )
 
 
@@ -117,7 +117,8 @@ def target(
         installation=found,
         sites=found.choose_sites(sites),
         names=tuple(dict.fromkeys(list_name(name) for name in lists)),
-        jobs=jobs or min(found.processors, MOST_JOBS),
+        # While one waits for the disk, which each save does, another can work.
+        jobs=jobs or min(2 * found.processors, MOST_JOBS),
         timeout=timeout,
     )
 

@@ -116,7 +116,7 @@ class Banning(object):
         except EnvironmentError:
             return False
         return (data.endswith(b".") and self.address.encode("ascii").lower() not in data.lower()
-                and not PATTERN_BEGINS.search(data)
+                and not has_pattern(data)
                 and not os.path.lexists(os.path.join(folder, "extend.py")))
 
     def peek(self, name):
@@ -222,6 +222,16 @@ class Banning(object):
         if outcome != "banned" and entry is not None:
             return {"outcome": "error", "refused_by": entry, "for_all": for_all, "detail": ""}
         return {"outcome": outcome, "detail": ""}
+
+
+def has_pattern(data):
+    """Whether text in a pickle may start with ^. Finding each ^ first takes a tenth of the time."""
+    at = data.find(b"^")
+    while at >= 0:
+        if PATTERN_BEGINS.match(data, at):
+            return True
+        at = data.find(b"^", at + 1)
+    return False
 
 
 def usable(entries):

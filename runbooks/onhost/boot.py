@@ -15,7 +15,6 @@ import os
 import pwd
 import select
 import sys
-import time
 import traceback
 import types
 import zlib
@@ -23,8 +22,6 @@ import zlib
 MARK = b"@@runbook "
 PYTHON2 = sys.version_info[0] == 2
 TEXT = type(u"")
-# Seconds for which events may be held, to be sent together.
-SOON = 0.05
 
 
 def retried(call, *arguments):
@@ -49,25 +46,11 @@ class Emit(object):
         self.fd = fd
         self.watch_input = watch_input
         self.ended = False
-        self.held = b""
-        self.sent = time.time()
 
-    def __call__(self, event):
-        """Send an event, and those that were held."""
-        self.hold(event)
-        self.release()
-
-    def hold(self, event):
-        """Send an event soon. On the way to the other end each write wakes several processes."""
-        self.held += MARK + as_json(event) + b"\n"
-        if not 0 <= time.time() - self.sent < SOON or len(self.held) > 32768:
-            self.release()
-
-    def release(self):
-        """Send what was held."""
-        data, self.held, self.sent = self.held, b"", time.time()
+    def __call__(self, *events):
+        """Send events, in one piece: on the way to the other end each wakes several processes."""
         try:
-            write_all(self.fd, data)
+            write_all(self.fd, b"".join(MARK + as_json(event) + b"\n" for event in events))
         except OSError:
             # Nobody listens any more. The list in hand is finished all the same.
             self.ended = True
@@ -184,8 +167,6 @@ def run(packed, emit):
     except Exception as e:
         emit({"event": "failed", "error": "%s: %s" % (type(e).__name__, e),
               "traceback": traceback.format_exc()})
-    finally:
-        emit.release()
 
 
 def run_apart(packed, emit):

@@ -25,11 +25,13 @@ import time
 import traceback
 
 import locks
-from boot import SOON, as_json, ended_how, native, retried, write_all
+from boot import as_json, ended_how, native, retried, write_all
 
 # Lists that a worker has at most: the one it works on, and those that come next, so that
 # it need not wait for them. It is given more when it has half of them.
-AT_HAND = 8
+AT_HAND = 16
+# Seconds for which what became of lists may be kept, to be recorded and told together.
+SOON = 0.05
 # Workers that wait for locks at the same time. They sleep; they need no processor.
 WAITING = 32
 # Seconds for which a worker waits for one lock before it is told whether to go on.
@@ -184,6 +186,7 @@ class Run(object):
         self.locked_sites = set()
         self.workers = []
         self.news = []
+        self.published = time.time()
         self.stopped = False
         self.stopped_at = None
         self.hopeless = False
@@ -285,9 +288,14 @@ class Run(object):
     def publish(self):
         """Tell what became of lists, once it is on record."""
         self.recorded("flush")
-        for answer in self.news:
-            self.emit(answer)
-        self.news = []
+        if self.news:
+            self.emit(*self.news)
+        self.news, self.published = [], time.time()
+
+    def publish_soon(self):
+        """Tell it, unless that was done a moment ago: each time costs, here and on the way."""
+        if not 0 <= time.time() - self.published < SOON:
+            self.publish()
 
     def died(self, worker):
         """A worker is gone: say so for the list it had in hand. The next one is for others."""
@@ -343,7 +351,7 @@ class Run(object):
             busy = [worker for worker in self.workers if worker.orders]
             if not busy:
                 break
-            patience = SOON if self.emit.held else 0.5
+            patience = SOON if self.news else 0.5
             try:
                 ready = select.select([worker.output for worker in busy], [], [], patience)[0]
             except (OSError, select.error):  # a signal, on Python 2
@@ -356,10 +364,12 @@ class Run(object):
                     continue
                 for order, answer in answers:
                     if "event" in answer:
+                        self.publish()  # in the order in which it happened
                         self.emit(dict(answer, site=worker.site["name"], list=order["list"]))
                     else:
                         self.settle(worker.site, order["list"], answer, put_off)
-            self.publish()
+            self.publish_soon()
+        self.publish()
         for worker in list(self.workers):
             self.retire(worker)
 
