@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -28,21 +27,6 @@ from boot import as_json, native
 parameters = native(parameters)
 events = []
 """
-
-
-def interpreters() -> list[str]:
-    found = []
-    for name in ["python2.7", *(f"python3.{minor}" for minor in range(9, 15))]:
-        path = shutil.which(name)
-        # A launcher of a version that is not installed is on the PATH as well.
-        if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
-            found.append(path)
-    return found
-
-
-@pytest.fixture(params=interpreters(), ids=os.path.basename)
-def python(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def run(python: str, code: str, **parameters: Any) -> Any:

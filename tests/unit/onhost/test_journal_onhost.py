@@ -6,7 +6,6 @@ import json
 import os
 import random
 import re
-import shutil
 import signal
 import stat
 import subprocess
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 
 from runbooks.onhost import source
+from tests.support.pythons import PYTHONS
 
 #: Loads boot and journal from memory, as on a host, and runs what follows.
 LOAD = """\
@@ -40,21 +40,6 @@ READ = """
 journal.run(parameters, events.append)
 print(json.dumps(events))
 """
-
-
-def interpreters() -> list[str]:
-    found = []
-    for name in ["python2.7", *(f"python3.{minor}" for minor in range(9, 15))]:
-        path = shutil.which(name)
-        # A launcher of a version that is not installed is on the PATH as well.
-        if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
-            found.append(path)
-    return found
-
-
-@pytest.fixture(params=interpreters(), ids=os.path.basename)
-def python(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 @pytest.fixture
@@ -272,7 +257,7 @@ def test_who_is_seen_behind_sudo(python: str, folder: Path) -> None:
 
 
 def test_a_line_torn_anywhere_is_ignored_and_costs_no_other(folder: Path) -> None:
-    python = interpreters()[0]
+    python = next(iter(PYTHONS.values()))
     run(python, BEGIN + 'record.done("s", "one", "banned"); record.end()', to_write(folder))
     path = folder / "journal.jsonl"
     whole = path.read_bytes()

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from typing import Any
-
-import pytest
 
 from runbooks.onhost import source
 
@@ -22,21 +19,6 @@ for name, text in sources:
 import differing, scripting
 """
 MODULES = ("boot", "locks", "journal", "lists", "saving", "differing", "runner", "scripting")
-
-
-def interpreters() -> list[str]:
-    found = []
-    for name in ["python2.7", *(f"python3.{minor}" for minor in range(9, 15))]:
-        path = shutil.which(name)
-        # A launcher of a version that is not installed is on the PATH as well.
-        if path and subprocess.run([path, "-c", ""], capture_output=True).returncode == 0:
-            found.append(path)
-    return found
-
-
-@pytest.fixture(params=interpreters(), ids=os.path.basename)
-def python(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
 
 
 def run(python: str, code: str, values: Any) -> Any:

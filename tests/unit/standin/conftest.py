@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,27 +12,7 @@ from pathlib import Path
 import pytest
 
 from runbooks.standin import install
-
-NAMES = ["python2.7", *(f"python3.{minor}" for minor in range(9, 14))]
-
-
-def executable(name: str) -> str | None:
-    """The interpreter itself: what is on PATH may be a version manager's shim, for none at all."""
-    path = shutil.which(name)
-    if path is None:
-        return None
-    done = subprocess.run(
-        [path, "-c", "import sys; print(sys.executable)"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() if done.returncode == 0 else None
-
-
-PYTHONS = {name: path for name in NAMES if (path := executable(name))} or {
-    "python3": sys.executable
-}
+from tests.support.pythons import PYTHONS
 
 # The site is picked as on a host with several, so that one installation serves all tests.
 MM_CFG = """\
