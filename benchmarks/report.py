@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,6 +12,7 @@ from benchmarks.chart import Panel, svg
 from benchmarks.others import GOAL_HELP, GOAL_LOCKS
 
 GOAL_COMMANDS = 6
+GOALS = ("what", "measured", "goal", "met")
 
 HEAD = """\
 # Measurements
@@ -94,6 +97,18 @@ class Report:
         )
         return rows
 
+    def _goals(self, missed: str) -> list[tuple[str, ...]]:
+        return [(*row, "yes" if met else missed) for *row, met in self.goals()]
+
+    def csv(self) -> str:
+        """The goals and what was measured, for a table in the docs."""
+        text = io.StringIO()
+        rows = csv.writer(text, lineterminator="\n")
+        rows.writerow(GOALS)
+        # Names of commands are literals there with two backquotes.
+        rows.writerows([cell.replace("`", "``") for cell in row] for row in self._goals("**no**"))
+        return text.getvalue()
+
     def _growth(self, one: Results) -> tuple[str, str, str, bool] | None:
         """Time for a list at the largest number, compared with 1,000 lists."""
         for members in (1000, 10):
@@ -126,12 +141,7 @@ class Report:
     def markdown(self, notes: str = "") -> str:
         """The page."""
         parts = [HEAD, self._conditions(), "## Ratios and goals\n"]
-        parts.append(
-            table(
-                ("what", "measured", "goal", "met"),
-                [(a, b, c, "yes" if met else "**no**") for a, b, c, met in self.goals()],
-            )
-        )
+        parts.append(table(GOALS, self._goals("**no**")))
         if notes:
             parts.append(notes.strip() + "\n")
         parts += ["![Time against number of lists](ban-time.svg)\n", BY_HAND]

@@ -25,10 +25,14 @@ def cell(lists: int, members: int, runs: int, loops: int = 0) -> Cell:
     return made
 
 
-def page(*cells: Cell, left_out: tuple[tuple[int, int], ...] = ()) -> str:
+def report(*cells: Cell, left_out: tuple[tuple[int, int], ...] = ()) -> Report:
     results = Results("stand-in 2", list(cells), {10: 0.1}, list(left_out))
     startup = {"`runbook --help`": 0.1, "`python -c pass`": 0.01}
-    return Report("a machine", "today", (0.0, 1.0), startup, [results]).markdown()
+    return Report("a machine", "today", (0.0, 1.0), startup, [results])
+
+
+def page(*cells: Cell, left_out: tuple[tuple[int, int], ...] = ()) -> str:
+    return report(*cells, left_out=left_out).markdown()
 
 
 def row(text: str, start: str) -> str:
@@ -57,6 +61,16 @@ def test_fewer_runs_than_planned_are_told() -> None:
     assert "(1 run)" in row(text, "| 1,000 | 10 | 5 |")
     assert "not measured" in row(text, "| 10,000 | 10 | 2 of 5 |")
     assert FEWER in text
+
+
+def test_a_goal_that_is_missed_is_told_in_the_docs_as_in_the_results() -> None:
+    """`cell` is as fast as the page's script, which is neither goal."""
+    made = report(cell(1000, 1000, 5))
+    rows = made.csv().splitlines()
+    assert rows[0] == "what,measured,goal,met"
+    assert [row.rpartition(",")[2] for row in rows[1:]] == ["**no**", "**no**", "yes"]
+    assert rows[-1].startswith("``runbook --help``,100 ms,")
+    assert made.markdown().count("**no**") == 2
 
 
 class Clock:

@@ -51,6 +51,9 @@ def on_terminal(*arguments: str, answer: str = "") -> tuple[int, str]:
                 break
             shown += more
         if not answered and b"[y/N]" in shown:
+            # Python misses an interrupt between its last look for one and the read that waits:
+            # nobody types that fast.
+            time.sleep(0.2)
             os.write(fd, answer.encode())
             answered = True
     os.close(fd)
