@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 def clean(text: str) -> str:
     """`text` without characters that a terminal would obey. They come from names on the host."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
 
 
@@ -55,7 +57,7 @@ class Screen:
 
     def table(self, rows: Sequence[tuple[str, ...]], indent: int = 2) -> None:
         """Columns, each as wide as its widest cell; the last may have several lines."""
-        if not rows:
+        if not rows or (self.as_json and not self.has_terminal):
             return
         rows = [(*(clean(cell).replace("\n", "\\n") for cell in row[:-1]), row[-1]) for row in rows]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]

@@ -28,6 +28,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 
 NS = 1_000_000_000
+DAY = 86_400
 
 #: By how much a process must have started after a lock was taken not to be its holder.
 #: Starts are told in hundredths of a second, change times by a clock that ticks a few
@@ -256,10 +257,10 @@ class Observation:
 
     def time(self, ns: int) -> str:
         """A moment as the host's own clock shows it: ``05:28``, with the date unless today."""
-        zone = timezone(timedelta(seconds=self.utc_offset))
-        moment = datetime.fromtimestamp(0, zone) + timedelta(microseconds=ns // 1000)
-        today = datetime.fromtimestamp(0, zone) + timedelta(microseconds=self.now_ns // 1000)
-        return f"{moment:%H:%M}" if moment.date() == today.date() else f"{moment:%Y-%m-%d %H:%M}"
+        day, second = divmod(ns // NS + self.utc_offset, DAY)
+        if day == (self.now_ns // NS + self.utc_offset) // DAY:
+            return f"{second // 3600:02}:{second // 60 % 60:02}"
+        return f"{datetime.fromtimestamp(0, timezone.utc) + timedelta(day, second):%Y-%m-%d %H:%M}"
 
 
 @dataclass(frozen=True)
@@ -729,9 +730,11 @@ def describe(lock: Lock) -> str:
 
 def printable(text: str) -> str:
     """Text from the host, fit for a terminal: no control characters, no endless lines."""
-    shown = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text[:500]
-    )
+    shown = text[:500]
+    if not shown.isprintable():
+        shown = "".join(
+            c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in shown
+        )
     return shown if len(shown) <= 300 else f"{shown[:299]}…"
 
 
