@@ -36,6 +36,11 @@ class Screen:
         """Whether a person watches standard error, where progress and questions go."""
         return sys.stderr.isatty()
 
+    @property
+    def is_read(self) -> bool:
+        """Whether text is shown to anybody: with --json, only on a terminal."""
+        return self.has_terminal or not self.as_json
+
     @cached_property
     def errors(self) -> Console:
         return _console(stderr=True)
@@ -57,7 +62,7 @@ class Screen:
 
     def table(self, rows: Sequence[tuple[str, ...]], indent: int = 2) -> None:
         """Columns, each as wide as its widest cell; the last may have several lines."""
-        if not rows or (self.as_json and not self.has_terminal):
+        if not rows or not self.is_read:
             return
         rows = [(*(clean(cell).replace("\n", "\\n") for cell in row[:-1]), row[-1]) for row in rows]
         widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]

@@ -117,7 +117,7 @@ def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
     everything = seen.all()
     rows = []
     for found in everything:
-        if found.lock.verdict is not Verdict.DEBRIS:
+        if screen.is_read and found.lock.verdict is not Verdict.DEBRIS:
             rows.append((*_name(found.lock, found.site, installation), *_columns(found.lock)))
     if rows:
         head = ("LIST", "SITE") if len(installation.sites) > 1 else ("LIST",)
