@@ -66,7 +66,12 @@ class Emit(object):
 
 def as_json(value):
     """`value` as ASCII bytes."""
-    return json.dumps(unicoded(value), ensure_ascii=True).encode("ascii")
+    try:
+        # Three times as fast as to go through it first.
+        text = json.dumps(value, default=unicoded)
+    except (TypeError, UnicodeDecodeError):
+        text = json.dumps(unicoded(value))
+    return text.encode("ascii")
 
 
 def unicoded(value):
