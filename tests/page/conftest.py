@@ -65,8 +65,8 @@ def write_records() -> Callable[[Sequence[Record]], None]:
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the package and the pages, to change."""
-    for folder in ("runbooks", "doc"):
+    """A copy of the package, the pages, and the figures that are on them, to change."""
+    for folder in ("runbooks", "doc", "benchmarks"):
         shutil.copytree(
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
