@@ -75,6 +75,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        # A shell has what it runs in the background ignore interrupts, and so do the commands
+        # that tests start; some of them are interrupted on purpose.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in (
         "container: needs a Docker engine (given to every test that uses `box`)",
         "layout(name): is about the site layout `single` or `multi` alone",
