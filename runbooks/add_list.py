@@ -21,11 +21,6 @@ from runbooks.puppet import Insertion, MailList, Value
 from runbooks.puppetlang import quote
 from runbooks.target import LockEvidence
 
-_MODULES = (
-    *("journal", "lists", "locks", "ban", "banning", "catch_up"),
-    *("describing", "adding"),
-)
-
 #: Where a mail server and Puppet have the aliases.
 ALIASES_FILE = "/etc/aliases"
 
@@ -168,7 +163,7 @@ def names(installation: Installation, sites: Iterable[Site]) -> dict[str, list[s
             found[event["site"]] = event["names"]
 
     wanted = [site.on_host(installation, None) for site in sites]
-    installation.call(_MODULES, {"action": "names", "sites": wanted}, hear)
+    installation.call("adding", {"action": "names", "sites": wanted}, hear)
     return found
 
 
@@ -398,7 +393,7 @@ def look(installation: Installation, site: Site, wanted: Wanted) -> Seen:
         "site": site.on_host(installation, None),
         "list": wanted.name,
     }
-    installation.call(_MODULES, parameters, found.update)
+    installation.call("adding", parameters, found.update)
     return _with_aliases(installation, Seen(site, wanted, found))
 
 
@@ -409,7 +404,7 @@ def _with_aliases(installation: Installation, seen: Seen) -> Seen:
     practice = installation.host.practice_dir or ""
     others = [n for n in names(installation, [seen.site])[seen.site.name] if n != seen.wanted.name]
     program = Program(
-        ("aliases",),
+        "aliases",
         {
             "files": [f"{practice}{ALIASES_FILE}", *seen.said["alias_files"]],
             "aliases": aliases_of(seen.wanted.name),
@@ -504,7 +499,7 @@ def carry_out(
                 found.update(event)
 
     try:
-        installation.call(_MODULES, parameters, hear, password)
+        installation.call("adding", parameters, hear, password)
     except (KeyboardInterrupt, LostError) as e:
         if not found:
             raise _unheard(e, installation, site, wanted.name) from None

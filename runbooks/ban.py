@@ -21,8 +21,6 @@ from runbooks.target import Target as Target
 if TYPE_CHECKING:
     from runbooks.journal import Recorded
 
-_MODULES = ("journal", "lists", "locks", "ban", "banning")
-
 
 # -- by command ---------------------------------------------------------------------------
 
@@ -143,7 +141,7 @@ def look(target: Target, entry: Entry, *, people: bool = True) -> Plan:
                     )
                 )
 
-    target.installation.call(_MODULES, parameters, hear)
+    target.installation.call("banning", parameters, hear)
     found = {look.list for look in plan.looks}
     for name in target.names:
         if name not in found:
@@ -177,7 +175,7 @@ def _all_names(target: Target) -> list[str]:
         if event["event"] == "list":
             names.append(event["list"])
 
-    target.installation.call(_MODULES, parameters, hear)
+    target.installation.call("banning", parameters, hear)
     return names
 
 
@@ -297,7 +295,7 @@ def change(
                 on_result(result)
 
     try:
-        target.installation.call(_MODULES, parameters, hear)
+        target.installation.call("banning", parameters, hear)
     except KeyboardInterrupt:
         report.ended_early = report.ended_early or INTERRUPTED
     except LostError as e:
