@@ -4,12 +4,11 @@
 # Python 2.7 and 3, standard library alone; as Mailman's user. One list of one site.
 from __future__ import print_function
 
-import hashlib
 import os
 import signal
-import subprocess
 import sys
 
+import creating
 import describing
 import journal
 import locks
@@ -83,26 +82,6 @@ class Site(object):
 
     # -- change -------------------------------------------------------------------------------
 
-    def create(self, name, admin, options, password):
-        """Have Mailman's newlist make the list: (whether it did, what is wrong or "")."""
-        if name in self.names():
-            return False, "it is there already"
-        # Without a terminal, and there is none here, newlist reads the password from its input.
-        child = subprocess.Popen(
-            [os.path.join(self.site["bin"], "newlist"), "-q"] + options + [name, admin],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            close_fds=True)
-        said = child.communicate(password + b"\n")[0].decode("utf-8", "replace")
-        # The exit status proves nothing.
-        if name not in self.names():
-            lines = [line.strip() for line in said.splitlines() if line.strip()]
-            return False, "newlist: %s" % (lines[-1] if lines else "it said nothing").encode(
-                "ascii", "backslashreplace").decode("ascii")
-        m, _ = self.lists.read(name)
-        if m.password != hashlib.sha1(password).hexdigest():
-            return True, "it was created, but its password is not the one that was given"
-        return True, ""
-
     def change(self, name, description, with_bans, wait):
         """Set what is to be set, save it if that changed it: (outcome, detail, kept)."""
         others = self.ban_lists_but(self.lists.read(name)[0])[0] if with_bans else []
@@ -142,8 +121,9 @@ def carry_out(parameters, emit):
     outcome, detail, kept, created = "error", "", {}, False
     try:
         if parameters["create"]:
-            created, detail = site.create(
-                name, parameters["admin"], parameters["options"], password)
+            newlist = creating.Newlist(site.lists, parameters["journal"]["folder"], name)
+            created, detail = newlist.create(
+                parameters["admin"], parameters["options"], password, parameters["timeout"])
         if not detail:
             outcome, detail, kept = site.change(
                 name, parameters["description"], parameters["bans"], parameters["timeout"])
