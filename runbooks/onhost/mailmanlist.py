@@ -112,7 +112,7 @@ def note_on(name, problems):
     if name == STATE_BEFORE:
         return ("%s is %s; Mailman goes back to config.pck.last when it next loads the list"
                 % problems[0])
-    return "it is a list of Mailman 2.0 (%s); Mailman converts it when it next loads it" % name
+    return "it is a list of Mailman 2.0 (%s), which Mailman has yet to convert" % name
 
 
 def of_mailman_20(data):
