@@ -190,9 +190,12 @@ class Lookup:
 
     def _call(self, literal: Literal) -> str | None:
         """A call of a method of a list, ``m.Lock(timeout=10)``."""
-        call = ast.parse(literal.text, mode="eval").body
-        assert isinstance(call, ast.Call)
-        assert isinstance(call.func, ast.Attribute)
+        try:
+            call = ast.parse(literal.text, mode="eval").body
+        except SyntaxError as problem:
+            return f"is no Python: {problem.msg}"
+        if not (isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute)):
+            return "is no call of a method"
         takes = self.server.methods.get(call.func.attr)
         if takes is None:
             return f"a list has no method {call.func.attr!r}"
@@ -291,7 +294,8 @@ def words(text: str) -> list[str]:
 
 def lines(block: str) -> Iterator[list[str]]:
     """The command lines of a block of shell, roughly: enough to see what is called in it."""
-    for line in block.replace("\\\n", " ").splitlines():
+    shell, has_document, _ = block.partition("<<")
+    for line in (shell if has_document else block).replace("\\\n", " ").splitlines():
         if found := re.findall(r"[^\s'\"(){};&|$]+", line):
             yield found
 
