@@ -27,7 +27,7 @@ class Literal:
     mark: str
     #: the literals of the same sentences, itself not included
     beside: tuple[str, ...]
-    #: the commands of the nearest section that has any
+    #: the commands of the nearest section that has any; none at the top of a page
     commands: tuple[str, ...]
     #: every block of the page: what is printed there is run, or included from a file
     blocks: tuple[str, ...]
@@ -59,7 +59,8 @@ def _line(tag: Tag) -> str:
 
 
 def _commands(section: Tag | None, blocks: list[Block]) -> tuple[str, ...]:
-    while section is not None:
+    # The outermost section is the page: what it says is not about one command.
+    while section is not None and section.find_parent("section") is not None:
         inside = {str(section["id"]), *(str(one["id"]) for one in section.find_all("section"))}
         found = tuple(b.text for b in blocks if b.kind == "command" and b.anchor in inside)
         if found:
