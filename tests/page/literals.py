@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,8 +11,8 @@ from bs4 import Tag
 from runbooks.sphinxext.roles import MARKS
 from tests.page.pages import Block, Page
 
-#: What holds a sentence, from the inside out.
-SENTENCE = ("p", "dt", "dd", "li", "figcaption", "td", "h1", "h2", "h3", "h4")
+#: What holds sentences.
+PARAGRAPH = ("p", "dt", "dd", "li", "figcaption", "td", "h1", "h2", "h3", "h4")
 
 
 @dataclass(frozen=True)
@@ -25,8 +26,9 @@ class Literal:
     text: str
     #: the role that says why there is nothing to look up, or ""
     mark: str
-    #: the literals of the same sentences, itself not included
+    #: the other literals of the same paragraph, and of the same sentence
     beside: tuple[str, ...]
+    in_sentence: tuple[str, ...]
     #: the commands of the nearest section that has any; none at the top of a page
     commands: tuple[str, ...]
     #: every block of the page: what is printed there is run, or included from a file
@@ -40,7 +42,7 @@ def literals(page: Page) -> Iterator[Literal]:
     """All of a page, in its order. What click or a lexer made is none."""
     blocks = page.blocks
     for tag in page.article.select("code.literal"):
-        around = tag.find_parent(SENTENCE) or tag
+        around = tag.find_parent(PARAGRAPH) or tag
         section = tag.find_parent("section")
         classes = set(tag.get("class") or ())
         yield Literal(
@@ -49,9 +51,23 @@ def literals(page: Page) -> Iterator[Literal]:
             text=_line(tag),
             mark=next((mark for mark in MARKS if mark in classes), ""),
             beside=tuple(_line(one) for one in around.select("code.literal") if one is not tag),
+            in_sentence=tuple(_line(one) for one in _sentence(tag, around) if one is not tag),
             commands=_commands(section, blocks),
             blocks=tuple(block.text for block in blocks),
         )
+
+
+def _sentence(tag: Tag, paragraph: Tag) -> list[Tag]:
+    """The literals between the full stops around `tag`."""
+    found: list[Tag] = []
+    for node in paragraph.descendants:
+        if isinstance(node, Tag):
+            found += [node] if node in paragraph.select("code.literal") else []
+        elif node.find_parent("code") is None and re.search(r"[.!?](\s|$)", str(node)):
+            if any(one is tag for one in found):
+                break
+            found = []
+    return found
 
 
 def _line(tag: Tag) -> str:

@@ -122,7 +122,7 @@ class Lookup:
         return f"the example has the names {names}"
 
     def _option(self, literal: Literal) -> str | None:
-        """An option, with or without a value, of a command that stands beside it, or above it.
+        """An option, with or without a value, of a command in its sentence or in its section.
 
         Where the section has no command, also of any command of ``runbook``.
         """
@@ -137,14 +137,16 @@ class Lookup:
         else:
             commands = [line for block in literal.commands for line in lines(block)]
             commands = commands or [["runbook"]]
-            commands += [line for text in literal.beside if self._is_command(line := words(text))]
+            commands += filter(self._is_command, map(words, literal.in_sentence))
         if any(self._has_option(command, option) for command in commands):
             return None
         asked = sorted({shlex.join(command)[:60] for command in commands})
         return f"the option {option} is of none of: {'; '.join(asked)}"
 
     def _is_command(self, line: Sequence[str]) -> bool:
-        return bool(line) and (subcommand(line) is not None or line[0] in self.server.programs)
+        if not line or line[0].startswith("-"):
+            return False
+        return subcommand(line) is not None or line[0] in self.server.programs
 
     def _has_option(self, command: Sequence[str], option: str) -> bool:
         found = subcommand(command)

@@ -104,7 +104,7 @@ FALSE = (
 
 def literal(text: str, mark: str = "") -> Literal:
     """One that has nothing around it."""
-    return Literal("lists", "mailing-lists", text, mark, beside=(), commands=(), blocks=())
+    return Literal("lists", "mailing-lists", text, mark, (), (), (), ())
 
 
 @pytest.mark.layout("single")
