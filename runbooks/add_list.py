@@ -606,8 +606,8 @@ class _ByHand:
             "Add the list to the manifest",
             "It goes into the class, here in front of the last line of the file, which closes"
             " it; an editor does as well. Where changes are reviewed, do this in a clone of"
-            " ``openstack-infra/system-config`` and send it there: the list server has it in"
-            f" ``{CHECKOUT}`` once it is merged. The password stays ``$listpassword``: what is"
+            " :elsewhere:`openstack-infra/system-config` and send it there: the list server has it"
+            f" in ``{CHECKOUT}`` once it is merged. The password stays ``$listpassword``: what is"
             " in a manifest is public.",
             f"sed -i '{before}e cat' {quoted}" if before else f"cat >> {quoted}",
             creates=File(path, text),
@@ -796,14 +796,14 @@ PROCEDURE = Procedure(
     title="Adding a List",
     when=(
         "A project asks for a mailing list. The list is declared in"
-        f" ``{MANIFEST}`` of ``openstack-infra/system-config``; Puppet creates it on the list"
-        " server. What Puppet leaves undone is done afterwards: the description, and the bans"
+        f" ``{MANIFEST}`` of :elsewhere:`openstack-infra/system-config`; Puppet creates it on the"
+        " list server. What Puppet leaves undone is done afterwards: the description, and the bans"
         " that all other lists have."
     ),
     steps=steps,
     command=command,
     where=(
-        "In a clone of ``openstack-infra/system-config`` on a machine of your own, with"
+        "In a clone of :elsewhere:`openstack-infra/system-config` on a machine of your own, with"
         " ``--host ssh://root@lists.openstack.org`` behind it."
     ),
     then=then,
@@ -823,7 +823,7 @@ PROCEDURE = Procedure(
         Trouble(
             "Mail to the list ends up elsewhere",
             "See that the list has its aliases (``runbook add-list NAME --check``), and that"
-            " ``newaliases`` was run where the mail server wants that: Puppet writes"
+            " :elsewhere:`newaliases` was run where the mail server wants that: Puppet writes"
             f" ``{ALIASES_FILE}`` and nothing else. On a host with several sites an alias does"
             " not say which site is meant.",
         ),

@@ -461,8 +461,9 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "The process runs and has the lock",
-            "Then the lock is no mistake. See what it does (``ps``, ``strace -p``). If it hangs,"
-            " end it with ``kill`` and begin again: it lets go of the lock, or leaves a stale one.",
+            "Then the lock is no mistake. See what it does (``ps``, :elsewhere:`strace -p`). If it"
+            " hangs, end it with ``kill`` and begin again: it lets go of the lock, or leaves a"
+            " stale one.",
         ),
         Trouble(
             "The claim names another host",
