@@ -52,12 +52,7 @@ class MailList(
         for base in self.__class__.__bases__:
             if hasattr(base, "__init__"):
                 base.__init__(self)
-        self._internal_name = name
-        self._full_path = _folder(name) if name else ""
-        path = os.path.join(mm_cfg.LOCK_DIR, (name or "<site>") + ".lock")
-        self._lock = LockFile.LockFile(path, mm_cfg.LIST_LOCK_LIFETIME)
-        self._loaded_at = 0
-        self._requests = None
+        self.InitTempVars(name)
         self._memberadaptor = OldStyleMemberships(self)
         if name is None:
             return
@@ -102,6 +97,18 @@ class MailList(
 
     def GetRequestEmail(self, cookie=""):
         return self.getListAddress("request")
+
+    def InitTempVars(self, name):
+        """Make this object that of the list `name`, with nothing loaded."""
+        self._internal_name = name
+        self._full_path = _folder(name) if name else ""
+        self._lock = LockFile.LockFile(
+            os.path.join(mm_cfg.LOCK_DIR, (name or "<site>") + ".lock"),
+            mm_cfg.LIST_LOCK_LIFETIME,
+            mm_cfg.LIST_LOCK_DEBUGGING,
+        )
+        self._loaded_at = 0
+        self._requests = None
 
     def Lock(self, timeout=0):
         """Take the list's lock, waiting `timeout` seconds (0: as long as needed), and load.
