@@ -27,12 +27,15 @@ from filters import Rule
 
 HERE = Path(__file__).resolve().parent
 TIMEOUT = 12  # seconds, as recorded
+PUPPET_SECONDS = 120  # Puppet is slow to start, on a busy machine above all
 TRACEBACK = "Traceback (most recent call last):\n"
 
 # Scenarios that are a table instead of a list of commands.
 TABLES = ("attributes", "patterns")
 # Scenarios that need a host with several sites.
 SEVERAL_SITES = ("several_sites",)
+# Scenarios that need Puppet.
+PUPPET = ("puppet_maillist",)
 
 
 class Output(Protocol):
@@ -66,7 +69,12 @@ class Step:
     def shows_state(self) -> bool:
         """Whether its output is that of our own scripts, which show state and nothing else."""
         words = {word.partition(".")[0] for word in self.argv}
-        return "withlist" in self.argv and bool(words & {"show", "hold"})
+        return "withlist" in self.argv and bool(words & {"hold", "inside", "show"})
+
+    @property
+    def patience(self) -> float:
+        """Seconds to wait for it: as when it was recorded, more for what waits for no lock."""
+        return PUPPET_SECONDS if self.scenario in PUPPET else TIMEOUT
 
 
 @dataclass(frozen=True)

@@ -11,32 +11,30 @@ from __future__ import annotations
 
 import json
 import warnings
-from pathlib import Path
 from typing import Any
 
 import filters
 import pytest
 import replay
 from filters import Where
+from preparations import PREPARATIONS
 
-SCRIPTS = Path(__file__).resolve().parent / "scripts"
-PROGRAMS = "/usr/lib/mailman/bin"
+from tests.support.box import PROGRAMS
+
 LOCKS = "/var/lib/mailman/locks"
 
 # Without these attributes there is nothing that a procedure could do to a list.
 ESSENTIAL = {"ban_list", "description", "digest_members", "host_name", "members", "owner"}
 
 
-@pytest.fixture
-def mailman(box):
-    """A clean site, with the scripts of the recordings beside Mailman's programs."""
-    for script in sorted(SCRIPTS.glob("*.py")):
-        box.put(f"{PROGRAMS}/{script.name}", script.read_text("utf-8"))
-    return box
-
-
 @pytest.mark.layout("single")
-@pytest.mark.parametrize("scenario", sorted(replay.scenario_names() - set(replay.SEVERAL_SITES)))
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        pytest.param(name, marks=pytest.mark.needs("puppet") if name in replay.PUPPET else ())
+        for name in sorted(replay.scenario_names() - set(replay.SEVERAL_SITES))
+    ],
+)
 def test_one_site(mailman, scenario):
     replay_scenario(mailman, scenario)
 
@@ -104,9 +102,11 @@ def replay_scenario(mailman, scenario: str) -> None:
     path = mailman.sh('printf %s "$PATH"').stdout
     environment = {"PATH": f"{path}:{PROGRAMS}"}
     failures, words = [], []
+    if scenario in PREPARATIONS:
+        PREPARATIONS[scenario](mailman)
     for step in recording.steps(scenario):
         output = mailman.run(
-            step.argv, user=step.user, env=environment, stdin=step.stdin, timeout=replay.TIMEOUT
+            step.argv, user=step.user, env=environment, stdin=step.stdin, timeout=step.patience
         )
         if output.timed_out:
             emptied = mailman.sh(f"rm -f {LOCKS}/* && ls -A {LOCKS}/")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import filters
 import pytest
 import replay
 from filters import Rule, Where
+from preparations import PREPARATIONS
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,24 @@ def test_a_rule_is_for_its_own_field_and_step_only():
 def test_a_rule_is_about_a_recorded_step(recording, rule):
     recorded = recording.scenarios[rule.scenario][rule.step]["result"][rule.field]
     assert isinstance(rule.change(recorded), str)
+
+
+def test_no_order_is_still_the_same_lines():
+    assert filters.without_order("b\na\n") == filters.without_order("a\nb\n")
+    assert filters.without_order("b\na\n") != filters.without_order("b\nb\n")
+
+
+@pytest.mark.parametrize("recording", replay.recordings().values(), ids=lambda each: each.version)
+def test_what_is_prepared_is_recorded(recording):
+    assert set(PREPARATIONS) | set(replay.PUPPET) <= set(recording.scenarios)
+
+
+def test_what_our_scripts_show_is_behaviour():
+    recorded = step(stdout="True\n")
+    for script, behaviour in (("inside.names", True), ("show", True), ("ban", False)):
+        asked = replace(recorded, argv=["withlist", "-q", "-r", script, "alpha"])
+        [difference] = replay.differences(asked, Done(stdout="False\n"), [])
+        assert difference.is_behaviour is behaviour
 
 
 def test_the_standin_has_to_say_what_it_is():

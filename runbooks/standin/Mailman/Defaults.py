@@ -6,6 +6,12 @@ changes VAR_PREFIX has to set the folders below it too.
 
 import os
 
+from Mailman import Version
+
+DATA_FILE_VERSION = Version.DATA_FILE_VERSION
+PENDING_FILE_SCHEMA_VERSION = Version.PENDING_FILE_SCHEMA_VERSION
+REQUESTS_FILE_SCHEMA_VERSION = Version.REQUESTS_FILE_SCHEMA_VERSION
+
 
 def seconds(s):
     return s
@@ -63,7 +69,24 @@ LIST_LOCK_DEBUGGING = 0
 # Lists.
 MAILMAN_SITE_LIST = "mailman"
 DEFAULT_SERVER_LANGUAGE = "en"
+ACCEPTABLE_LISTNAME_CHARACTERS = "[-+_.=a-z0-9]"
 GLOBAL_BAN_LIST = []
+PENDING_REQUEST_LIFE = days(3)
+
+# What is decided on a request.
+DEFER, APPROVE, REJECT, DISCARD, SUBSCRIBE, UNSUBSCRIBE, ACCEPT, HOLD = range(8)
+
+# A member's options: bits of one number, except Digests.
+Digests = 0
+DisableDelivery = 1
+DontReceiveOwnPosts = 2
+AcknowledgePosts = 4
+DisableMime = 8
+ConcealSubscription = 16
+SuppressPasswordReminder = 32
+ReceiveNonmatchingTopics = 64
+Moderate = 128
+DontReceiveDuplicates = 256
 
 # What newlist prints: the mail aliases to add by hand ('Manual'), or nothing (None).
 MTA = "Manual"

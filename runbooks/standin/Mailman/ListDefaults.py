@@ -179,7 +179,42 @@ BOOKKEEPING = {
 }
 
 
-def new_state(name, owner, password, language, emailhost, urlhost):
+# Strings and mappings that a 2.2 list without them has nevertheless, empty.
+_STRINGS = ("description", "host_name", "info", "real_name", "reply_to_address", "subject_prefix")
+_MAPPINGS = (
+    "delivery_status",
+    "digest_members",
+    "language",
+    "members",
+    "one_last_digest",
+    "passwords",
+    "topics_userinterest",
+    "user_options",
+    "usernames",
+)
+
+
+def what_2_2_makes_up(name):
+    """The value of an attribute that a list of Mailman 2.2 does not have: never an error.
+
+    Made anew each time: what is appended to a ban list that is not there is lost.
+    """
+    if name == "usenet_watermark":
+        return None
+    if name == "bounce_info_stale_after":
+        return dict(OPTIONS)[name]
+    if name.startswith("_"):
+        return 0
+    if name in _STRINGS or name.endswith(("_msg", "_text")):
+        return ""
+    if name in _MAPPINGS or name.endswith(("_dict", "_info")):
+        return {}
+    if name == "topics" or name.endswith(("_list", "_lists")):
+        return []
+    return 0
+
+
+def new_state(name, owner, password, urlhost):
     """The state of a new list; `password` as it is to be stored."""
     state = copy.deepcopy(dict(OPTIONS, **BOOKKEEPING))
     state.update(
@@ -187,10 +222,10 @@ def new_state(name, owner, password, language, emailhost, urlhost):
         subject_prefix="[%s] " % name.capitalize(),
         owner=[owner],
         password=password,
-        preferred_language=language,
-        available_languages=[language],
-        host_name=emailhost,
-        web_page_url=mm_cfg.DEFAULT_URL_PATTERN % urlhost,
+        preferred_language=mm_cfg.DEFAULT_SERVER_LANGUAGE,
+        available_languages=[mm_cfg.DEFAULT_SERVER_LANGUAGE],
+        host_name=mm_cfg.DEFAULT_EMAIL_HOST,
+        web_page_url=mm_cfg.DEFAULT_URL_PATTERN % (urlhost or mm_cfg.DEFAULT_URL_HOST),
         created_at=time.time(),
     )
     return state

@@ -53,6 +53,10 @@ class LockFile(object):
             self._claim += ".%d" % LockFile._next_sequence
             LockFile._next_sequence += 1
 
+    def __del__(self):
+        # Whoever drops a lock object lets go of the lock.
+        self.unlock(unconditionally=True)
+
     def __repr__(self):
         state = "locked" if self.locked() else "unlocked"
         return "<LockFile %s: %s [%s seconds]>" % (self._lockfile, state, self._lifetime)
@@ -91,15 +95,22 @@ class LockFile(object):
         """Make the lock expire a full lifetime from now. Raises NotLockedError as `unlock`."""
         if newlifetime is not None:
             self._lifetime = newlifetime
-        if self.locked():
-            self._expire_later(self._lockfile)
-        elif not unconditionally:
+        if not self.locked() and not unconditionally:
             raise NotLockedError()
 
     def locked(self):
-        """Whether this object holds the lock."""
-        mine, held = _stat(self._claim), _stat(self._lockfile)
-        return mine is not None and held is not None and mine.st_ino == held.st_ino
+        """Whether this object holds the lock; to ask makes it last a full lifetime from now.
+
+        A lock with a third name, such as a copy made of links, is nobody's.
+        """
+        try:
+            self._expire_later(self._claim)
+        except OSError as error:
+            if error.errno != errno.EPERM:
+                raise
+            return False
+        found = _stat(self._lockfile)
+        return found is not None and found.st_nlink == 2 and self.holder() == self._claim
 
     def holder(self):
         """The full path of the claim that has the lock, or None."""

@@ -1,111 +1,130 @@
-"""A list's state on the disk: `config.pck`, a pickle of one dictionary, and the copy before it."""
+"""The files that have a list's state; above all `config.pck`, a pickle of one dictionary."""
 
 import errno
+import marshal
 import os
+import shutil
+import sys
 
-from Mailman import Errors, mm_cfg
-from Mailman.Logging.Syslog import syslog
+from Mailman import mm_cfg
 
 try:
     import cPickle as pickle
-
-    _unpickle = pickle.loads
 except ImportError:
     import pickle
-
-    def _unpickle(data):
-        # What Python 2 wrote has byte strings in it.
-        return pickle.loads(data, encoding="latin1")
-
 
 # Both Pythons write what both can read.
 PROTOCOL = 1
 
-# Where a state is looked for. The last two are those of Mailman 2.0: the stand-in has none, but
-# it is their absence that the recorded error is about.
-_NAMES = ("config.pck", "config.pck.last", "config.db", "config.db.last")
+# Where a state is looked for. The last two are those of Mailman 2.0.
+NAMES = ("config.pck", "config.pck.last", "config.db", "config.db.last")
+
+# What a file may raise that counts as damaged; anything else a loading ends with. Mailman 2.2
+# takes whatever it is for damage.
+_DAMAGE = (
+    (EOFError, ValueError, TypeError, MemoryError, pickle.PickleError)
+    if sys.version_info[0] == 2
+    else (Exception,)
+)
 
 
-def load(folder):
-    """The state of the list in `folder`, repaired from `config.pck.last` when that is needed.
+class NothingToLoad(Exception):
+    """There is no file that can be read; the argument says what is wrong with the last one."""
 
-    Raises MMCorruptListDatabaseError when there is nothing that can be read.
+
+def load(folder, loaded_at):
+    """`(name, state)` from the first file that can be read; None when it is older than `loaded_at`.
+
+    Raises NothingToLoad.
     """
-    for name in _NAMES:
+    problem = None
+    for name in NAMES:
         path = os.path.join(folder, name)
-        state, problem = _read(path)
-        if state is None:
+        try:
+            if os.stat(path).st_mtime < loaded_at:
+                return None
+            with open(path, "rb") as file:
+                data = file.read()
+        except (IOError, OSError) as error:
+            if error.errno != errno.ENOENT:
+                raise
+            problem = error
             continue
-        if name != "config.pck":
-            syslog("error", "%s: loaded from %s", folder, name)
-            _repair(folder, path)
-        return state
-    raise Errors.MMCorruptListDatabaseError(problem)
+        try:
+            state = marshal.loads(data) if ".db" in name else unpickled(data)
+        except _DAMAGE as error:
+            problem = error
+            continue
+        if isinstance(state, dict):
+            return name, state
+        problem = "%s is not a dictionary" % path
+    raise NothingToLoad(problem)
+
+
+def repair(folder, name):
+    """Put the copy `name` in the place of the file that it was made of."""
+    copy = os.path.join(folder, name)
+    path = copy[: -len(".last")]
+    if os.path.exists(path):
+        os.rename(path, path + ".corrupt")
+    _remove(path + ".safety")
+    shutil.copy(copy, path)
+    shutil.copy(copy, path + ".safety")
 
 
 def save(folder, state):
-    """Write `state`, keeping the one before it as `config.pck.last`."""
+    """Write `state`, keeping the one before it as `config.pck.last`; return when it was written."""
     path = os.path.join(folder, "config.pck")
     temporary = "%s.tmp.%s.%d" % (path, os.uname()[1], os.getpid())
     try:
-        _write(temporary, pickle.dumps(state, PROTOCOL))
-        _link_over(path, path + ".last")
-        os.rename(temporary, path)
-    except Exception:
+        _write(temporary, state)
+    except (IOError, OSError):
+        # Only then: a state that cannot be pickled leaves the file behind, as in Mailman.
         _remove(temporary)
         raise
+    _link_over(path, path + ".last")
+    os.rename(temporary, path)
+    return os.stat(path).st_mtime
 
 
-def _read(path):
-    """`(state, None)`, or `(None, problem)` when the file is missing or is not a state."""
+def read_other(path):
+    """What another pickle holds, or None when there is no such file."""
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            return unpickled(file.read())
     except (IOError, OSError) as error:
         if error.errno != errno.ENOENT:
             raise
-        return None, str(error)
-    try:
-        state = _unpickle(data)
-    except Exception as error:  # a pickle that is broken can raise just about anything
-        return None, str(error)
-    if not isinstance(state, dict):
-        return None, "%s is not a dictionary" % path
-    return state, None
+        return None
 
 
-def _write(path, data):
-    umask = os.umask(0o007)
+def write_other(path, content):
+    temporary = path + ".tmp"
+    _write(temporary, content)
+    os.rename(temporary, path)
+
+
+def unpickled(data):
+    if sys.version_info[0] == 2:
+        return pickle.loads(data)
+    # What Python 2 wrote has byte strings in it. Mailman 2.2 tries UTF-8 before Latin 1.
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o660)
+        return pickle.loads(data, encoding="utf-8")
+    except UnicodeDecodeError:
+        return pickle.loads(data, encoding="latin1")
+
+
+def make_folder(path):
+    """Make a folder that Mailman's group can use; nothing when it is there."""
+    if os.path.isdir(path):
+        return
+    umask = os.umask(0o002)
+    try:
+        os.makedirs(path, 0o2775)
     finally:
         os.umask(umask)
-    with os.fdopen(descriptor, "wb") as file:
-        give_to_group(path)
-        file.write(data)
-        file.flush()
-        # On the disk before it takes the old one's name: a crash must not leave an empty state.
-        os.fsync(file.fileno())
-
-
-def _link_over(path, name):
-    _remove(name)
-    try:
-        os.link(path, name)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
-
-
-def _repair(folder, good):
-    import shutil
-
-    path = os.path.join(folder, "config.pck")
-    if os.path.exists(path):
-        os.rename(path, path + ".corrupt")
-    shutil.copy(good, path + ".safety")
-    shutil.copy(good, path + ".tmp")
-    os.rename(path + ".tmp", path)
+    give_to_group(path)
+    os.chmod(path, 0o2775)
 
 
 def give_to_group(path):
@@ -118,6 +137,29 @@ def give_to_group(path):
         os.chown(path, -1, grp.getgrnam(mm_cfg.MAILMAN_GROUP).gr_gid)
     except KeyError:
         pass
+
+
+def _write(path, content):
+    umask = os.umask(0o007)
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o660)
+    finally:
+        os.umask(umask)
+    with os.fdopen(descriptor, "wb") as file:
+        give_to_group(path)
+        pickle.dump(content, file, PROTOCOL)
+        file.flush()
+        # On the disk before it takes the old one's name: a crash must not leave an empty state.
+        os.fsync(file.fileno())
+
+
+def _link_over(path, name):
+    _remove(name)
+    try:
+        os.link(path, name)
+    except OSError as error:
+        if error.errno != errno.ENOENT:
+            raise
 
 
 def _remove(path):

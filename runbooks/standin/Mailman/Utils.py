@@ -1,20 +1,18 @@
-"""Names of lists and mail addresses."""
+"""Names of lists, mail addresses, and what a ban matches."""
 
 import os
 import re
 
-from Mailman import Errors, mm_cfg
-
-_LIST_NAME = re.compile(r"[-0-9a-z_.+=]+\Z", re.IGNORECASE)
-_STATE_FILES = ("config.pck", "config.pck.last")
+from Mailman import Errors, StateFile, mm_cfg
+from Mailman.Logging.Syslog import syslog
 
 
 def list_exists(name):
-    """Whether the installation has a list with this (lower-case) name."""
-    if name in ("", ".", "..") or "/" in name:
+    """Whether the installation has a list with this name. Capitals are not in the name of any."""
+    if not _acceptable(name):
         return False
     folder = os.path.join(mm_cfg.LIST_DATA_DIR, name)
-    return any(os.path.exists(os.path.join(folder, file)) for file in _STATE_FILES)
+    return any(os.path.exists(os.path.join(folder, file)) for file in StateFile.NAMES)
 
 
 def list_names():
@@ -24,8 +22,31 @@ def list_names():
 
 def check_list_name(name):
     """Raise BadListNameError unless a new list may be called `name`."""
-    if not _LIST_NAME.match(name) or name.startswith("."):
+    if not name or not _acceptable(name) or name.startswith("."):
         raise Errors.BadListNameError(name)
+
+
+def _acceptable(name):
+    return re.match("(%s)*\\Z" % mm_cfg.ACCEPTABLE_LISTNAME_CHARACTERS, name) is not None
+
+
+def matching_pattern(address, patterns):
+    """What in `patterns` matches `address`: the regular expression, or the address itself, or None.
+
+    An entry that starts with `^` is a regular expression, searched without regard to case. One
+    that does not compile matches nobody. Every other entry is a whole address, compared without
+    regard to case after blanks around it are stripped.
+    """
+    for pattern in patterns:
+        if pattern.startswith("^"):
+            try:
+                if re.search(pattern, address, re.IGNORECASE):
+                    return pattern
+            except re.error:
+                syslog("error", "ban_list: bad regular expression: %s", pattern)
+        elif pattern.strip().lower() == address.lower():
+            return address
+    return None
 
 
 def ParseEmail(address):

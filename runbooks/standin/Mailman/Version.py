@@ -8,7 +8,9 @@ import sys
 
 VERSION = "2.1.39" if sys.version_info[0] == 2 else "2.2.0"
 
-# The layout of a list's state; the same number in both versions.
+# The layouts of a list's files; the same numbers in both versions.
 DATA_FILE_VERSION = 112
+PENDING_FILE_SCHEMA_VERSION = 2
+REQUESTS_FILE_SCHEMA_VERSION = 1
 
 STANDIN = "stand-in for Mailman 2 (a small re-implementation for tests; not GNU Mailman)"

@@ -101,8 +101,26 @@ except Exception as error:
 m.Unlock()
 """)
     assert said == "not saved\n"
-    assert os.listdir(folder) == ["config.pck"]
+    [left] = set(os.listdir(folder)) - {"config.pck"}
+    assert left.startswith("config.pck.tmp."), "as Mailman leaves it"
     assert (folder / "config.pck").read_bytes() == before
+
+
+def test_a_state_that_is_not_ascii(site):
+    """What Python 2 wrote: UTF-8 if it can be that, else Latin 1."""
+    site.new_list("alpha")
+    show = "repr" if site.answers_as_2_1 else "ascii"
+    for written in (b"caf\xc3\xa9", b"caf\xe9"):
+        path = site.folder("alpha") / "config.pck"
+        before = state(path)
+        pickled = pickle.dumps({**before, "description": "WRITTEN"}, 1)
+        # A byte string of Python 2: U, its length, its bytes.
+        text = pickle.dumps("WRITTEN", 1)[:-3]
+        assert text in pickled
+        path.write_bytes(pickled.replace(text, b"U%c%s" % (len(written), written)))
+        said = site.code(f"print({show}(MailList.MailList('alpha', lock=0).description))")
+        expected = repr(written)[1:] if site.answers_as_2_1 else "'caf\\xe9'"
+        assert said == expected + "\n"
 
 
 def test_a_state_is_on_the_disk_before_it_takes_the_name(site):
@@ -147,6 +165,22 @@ print(sorted(os.listdir(mm_cfg.VAR_PREFIX)))
     assert said.splitlines()[0] == "False ^evil None"
     assert os.listdir(site.prefix / "lists") == []
     assert site.locks == []
+
+
+def test_cannot_be_subclassed(site):
+    """As Mailman's own: its constructor then calls itself."""
+    site.new_list("alpha")
+    said = site.code("""
+class Sub(MailList.MailList):
+    pass
+
+for arguments in ((), ("alpha", 0)):
+    try:
+        Sub(*arguments)
+    except RuntimeError as error:
+        print(str(error).partition(" while")[0])
+""")
+    assert said == "maximum recursion depth exceeded\n" * 2
 
 
 def test_the_sites_own_ban_list_counts(site):
