@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -28,6 +27,7 @@ import images  # noqa: E402
 
 from tests.support import selection  # noqa: E402
 from tests.support.box import Box, BoxError  # noqa: E402
+from tests.support.containers import remove  # noqa: E402
 
 
 @dataclass
@@ -51,6 +51,7 @@ settings.load_profile("new" if os.environ.get("RUNBOOK_FUZZ") == "new" else "sam
 
 RUN = pytest.StashKey[Run]()
 WORKERS = pytest.StashKey[list[str]]()
+REMOVE_SECONDS = 60
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -267,18 +268,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 def remove_project(project: str) -> None:
     """Remove the containers of this run, whatever became of the command that started them."""
-    for label in (f"com.docker.compose.project={project}", f"mailman2-runbooks.run={project}"):
-        listed = docker("ps", "--all", "--quiet", "--filter", f"label={label}").stdout.split()
-        if listed:
-            docker("rm", "--force", "--volumes", *listed)
-
-
-def docker(*arguments: str) -> subprocess.CompletedProcess[str]:
-    # In a session of its own: the client ends when the keyboard interrupts the tests, even where
-    # the signal is ignored here.
-    return subprocess.run(
-        ["docker", *arguments], capture_output=True, text=True, start_new_session=True, check=False
-    )
+    try:
+        with engines.reached(REMOVE_SECONDS) as client:
+            for label in ("com.docker.compose.project", "mailman2-runbooks.run"):
+                filters = {"label": f"{label}={project}"}
+                for one in client.containers.list(all=True, sparse=True, filters=filters):
+                    remove(one)
+    except engines.EngineError as problem:
+        print(f"containers of {project} may be left: {problem}", file=sys.stderr)
 
 
 # Containers, through pytest-docker
@@ -330,19 +327,18 @@ def boxes(
             assert subject is not None
             if hasattr(pytestconfig, "workerinput"):
                 docker_services._docker_compose.execute(f"up -d {slot.service}")
-            label = "--filter=label=com.docker.compose"
-            container = docker(
-                *("ps", "--no-trunc", "--quiet"),
-                *(f"{label}.project={run.project}", f"{label}.service={slot.service}"),
-            ).stdout.split()
-            if len(container) != 1:
-                raise BoxError(f"no container {slot.service}: {container}")
-            made[slot] = Box.prepare(container[0], slot.layout, subject.mailman)
+            label = "com.docker.compose"
+            labels = [f"{label}.project={run.project}", f"{label}.service={slot.service}"]
+            found = client.containers.list(filters={"label": labels})
+            if len(found) != 1:
+                raise BoxError(f"no container {slot.service}: {found}")
+            made[slot] = Box.prepare(found[0], slot.layout, subject.mailman)
         return made[slot]
 
-    yield get
-    for box in made.values():
-        box.close()
+    with engines.reached() as client:
+        yield get
+        for box in made.values():
+            box.close()
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import sys
 import time
 from pathlib import Path
 
-from benchmarks.server import INSIDE, Server, docker
+from benchmarks.server import INSIDE, Server
 
 GOAL_HELP = 0.120  # seconds
 GOAL_LOCKS = 1.0  # seconds, for 10,000 files
@@ -39,7 +39,7 @@ def locks(server: Server, files: int, runs: int) -> float:
     try:
         return statistics.median(server.runbook("locks") for _ in range(runs))
     finally:
-        docker("exec", server.id, "sh", "-c", f"find {LOCKS}/ -mindepth 1 -delete")
+        server.shell(f"find {LOCKS}/ -mindepth 1 -delete")
 
 
 def machine() -> str:

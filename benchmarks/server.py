@@ -12,19 +12,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from benchmarks import ROOT
 from runbooks.onhost import LAUNCHER
-from tests.support.box import Mailman
+from tests.support import containers
+from tests.support.box import PROGRAMS, Box
+from tests.support.containers import Process
+from tests.support.selection import Subject
 
-ROOT = Path(__file__).resolve().parents[1]
+if TYPE_CHECKING:
+    from docker import DockerClient
+
 INSIDE = Path(__file__).with_name("inside")
 FILL = ROOT / "tests" / "faults" / "inside" / "fill.py"
-LAYOUT = ROOT / "docker" / "layouts" / "single.sh"
-PROGRAMS = "/usr/lib/mailman/bin"
 LISTS = "/var/lib/mailman/lists"
 TEMPLATE = "list-00000"
 PROCESSORS = 2
+RUN_SECONDS = 600  # for a command that is not measured
+BY_HAND_SECONDS = 3600
 
 #: In the command line of each of our processes on the host, and of Mailman's withlist.
 OURS = LAUNCHER.splitlines()[1]
@@ -52,45 +58,51 @@ class Cost:
 class Server:
     """A container with a Mailman 2, one site, and lists of one size."""
 
-    def __init__(self, image: str, mailman: Mailman) -> None:
-        self.mailman = mailman
+    def __init__(self, client: DockerClient, subject: Subject) -> None:
+        self.mailman = subject.mailman
         processors = sorted(os.sched_getaffinity(0))[:PROCESSORS]
         self.processors = len(processors)
-        self.id = docker(
-            *("run", "--detach", "--init", "--hostname", "lists", "--network", "none"),
-            *("--add-host", "lists:127.0.1.1", "--label", "mailman2-runbooks=bench"),
-            *("--cpuset-cpus", ",".join(map(str, processors))),
-            *("--user", "root", "--entrypoint", "sleep", image, "infinity"),
-        ).strip()
-        self.spec = f"docker://{self.id}"
+        self._container = containers.start(
+            client,
+            subject.image.id,
+            {"mailman2-runbooks": "bench"},
+            cpuset_cpus=",".join(map(str, processors)),
+        )
         self._lists = 0
         try:
-            self._prepare()
+            self._box = Box.prepare(self._container, "single", subject.mailman)
+            self.spec = self._box.spec
+            self._box.put(f"{PROGRAMS}/original.py", (INSIDE / "original.py").read_bytes())
+            # As root, who may keep what Python compiles.
+            self._run([*self.mailman.interpreter, "-m", "compileall", "-q", PROGRAMS], check=False)
         except BaseException:
             self.close()
             raise
 
-    def _prepare(self) -> None:
-        docker("exec", "-i", self.id, "sh", "-s", stdin=LAYOUT.read_bytes())
-        self.empty()
-        script = (INSIDE / "original.py").read_bytes()
-        docker(*("exec", "-i", self.id, "sh", "-c", f"cat > {PROGRAMS}/original.py"), stdin=script)
-        # Once as root, who may keep what Python compiles.
-        docker("exec", self.id, f"{PROGRAMS}/list_lists")
-        compiled = (*self.mailman.interpreter, "-m", "compileall", "-q")
-        folder = str(Path(PROGRAMS).parent / "Mailman")
-        docker("exec", self.id, "sh", "-c", '"$@" || true', "sh", *compiled, PROGRAMS, folder)
-
     def close(self) -> None:
-        docker("rm", "--force", "--volumes", self.id)
+        containers.remove(self._container)
+
+    def _run(
+        self,
+        argv: list[str],
+        user: str | None = None,
+        stdin: bytes | None = None,
+        check: bool = True,
+    ) -> str:
+        """A command that is not measured: its output."""
+        done = self._box.run(argv, user=user, stdin=stdin, timeout=RUN_SECONDS)
+        if check and done.rc:
+            raise MeasureError(f"{argv[0]}: {(done.stderr or done.stdout).strip()}")
+        return done.stdout
+
+    def shell(self, script: str) -> str:
+        return self._run(["sh", "-c", script])
 
     # -- lists
 
     def empty(self) -> None:
         """Remove all lists."""
-        docker(
-            "exec", self.id, "sh", "-c", f"rm -rf {LISTS}/* /var/lib/mailman/runbook", seconds=600
-        )
+        self.shell(f"rm -rf {LISTS}/* /var/lib/mailman/runbook")
         self._lists = 0
 
     def grow(self, lists: int, members: int) -> None:
@@ -112,19 +124,13 @@ class Server:
         self._lists = lists
 
     def _mailman(self, program: str, *arguments: str, stdin: bytes | None = None) -> str:
-        return docker(
-            *("exec", "-i", "-u", "list", self.id, f"{PROGRAMS}/{program}", *arguments),
-            stdin=stdin,
-        )
+        return self._run([f"{PROGRAMS}/{program}", *arguments], user="list", stdin=stdin)
 
     def inside(self, program: Path, *arguments: str, stdin: bytes | None = None) -> str:
         """Run a program of ours in the container, as Mailman's user."""
-        return docker(
-            *("exec", "-i", "-u", "list", self.id, *self.mailman.interpreter, "-B", "-c"),
-            *(program.read_text(encoding="utf-8"), *arguments),
-            stdin=stdin,
-            seconds=600,
-        )
+        code = program.read_text(encoding="utf-8")
+        argv = [*self.mailman.interpreter, "-B", "-c", code, *arguments]
+        return self._run(argv, user="list", stdin=stdin)
 
     # -- what is measured: seconds
 
@@ -171,15 +177,28 @@ class Server:
         )
 
     def _by_hand(self, script: str) -> float:
+        # As somebody would type it, with the program, by which `runbook` gets there too.
+        command = ["docker", "exec", "-u", "list", self._container.id, "sh", "-c", script]
         started = time.perf_counter()
-        docker(*("exec", "-u", "list", self.id, "sh", "-c", script), seconds=3600)
-        return time.perf_counter() - started
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=BY_HAND_SECONDS,
+            # An interrupt from the keyboard is for the measuring alone, which puts things away.
+            start_new_session=True,
+        )
+        seconds = time.perf_counter() - started
+        if done.returncode:
+            raise MeasureError(f"by hand: {done.stderr.strip() or done.stdout}")
+        return seconds
 
     def processor_time(self) -> float:
         """Seconds of processor time that everything on the server has used until now."""
         for file, unit in (("cpu.stat", 1e6), ("cpuacct/cpuacct.usage", 1e9)):
             script = f"cat /sys/fs/cgroup/{file} 2>/dev/null || true"
-            words = docker("exec", self.id, "sh", "-c", script).split()
+            words = self.shell(script).split()
             if words:
                 return int(words[1] if words[0] == "usage_usec" else words[0]) / unit
         raise MeasureError("the container does not say how much processor time it has used")
@@ -207,40 +226,17 @@ class Server:
     def watched(self, marker: str) -> Iterator[dict[str, Any]]:
         """The memory of processes on the host, filled in when the block ends."""
         program = (INSIDE / "memory.py").read_text(encoding="utf-8")
-        watch = subprocess.Popen(
-            [
-                *("docker", "exec", "-i", self.id, *self.mailman.interpreter),
-                *("-B", "-c", program, marker),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        watch = Process(self._container, [*self.mailman.interpreter, "-B", "-c", program])
         found: dict[str, Any] = {}
-        assert watch.stdout is not None
-        watch.stdout.readline()
+        watch.send(marker.encode("ascii") + b"\n")
+        if watch.line() != b"ready\n":
+            raise MeasureError(f"memory.py: {watch.errors.decode('utf-8', 'replace').strip()}")
         try:
             yield found
+            watch.send(b"end\n")
+            found.update(json.loads(watch.line()))
         finally:
-            found.update(json.loads(watch.communicate()[0]))
+            watch.close()
 
 
 WITHLIST_ALL = f"{PROGRAMS}/withlist -q -a -r original.ban"
-
-
-def docker(*arguments: str, stdin: bytes | None = None, seconds: float = 120) -> str:
-    """A command of the Docker client that has to succeed: its output."""
-    done = subprocess.run(
-        ["docker", *arguments],
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        capture_output=True,
-        timeout=seconds,
-        # An interrupt from the keyboard is for the measuring alone, which then puts things away.
-        start_new_session=True,
-        check=False,
-    )
-    if done.returncode:
-        words = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-        raise MeasureError(f"docker {arguments[0]}: {words}")
-    return done.stdout.decode("utf-8", "replace")

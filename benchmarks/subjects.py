@@ -5,21 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-from benchmarks.server import ROOT, Server
+import engine as engines
+import images
 
-for folder in (ROOT, ROOT / "docker"):
-    if str(folder) not in sys.path:
-        sys.path.insert(0, str(folder))
-
-import engine as engines  # noqa: E402
-import images  # noqa: E402
-
-from tests.support import selection  # noqa: E402
-from tests.support.box import BoxError  # noqa: E402
+from benchmarks.server import Server
+from tests.support import selection
+from tests.support.box import BoxError
 
 #: What `servers` raises: with one line for a person.
 Trouble = (engines.EngineError, images.ImageError, BoxError)
@@ -55,11 +49,12 @@ def servers(image: str | None, say: Callable[[str], None]) -> Generator[Server]:
     engine = engines.obtain(say)
     try:
         os.environ.update(engine.environment)
-        for subject in selection.choose(image, engine, say).values():
-            server = Server(subject.image.id, subject.mailman)
-            try:
-                yield server
-            finally:
-                server.close()
+        with engines.reached() as client:
+            for subject in selection.choose(image, engine, say).values():
+                server = Server(client, subject)
+                try:
+                    yield server
+                finally:
+                    server.close()
     finally:
         engine.stop()

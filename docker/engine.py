@@ -4,7 +4,7 @@ As root on Debian, Ubuntu and their relatives, what is missing is installed from
 and `dockerd` is started; `Engine.stop()` ends what was started here and nothing else. Anywhere
 else one line says what to install. Run this file to see what it finds, without starting anything:
 
-    python3 docker/engine.py
+    .tox/container/bin/python docker/engine.py
 """
 
 from __future__ import annotations
@@ -21,6 +21,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import docker
 
 ANSWER_SECONDS = 30  # an engine on a busy machine takes its time, and Compose v1 too
 START_SECONDS = 60
@@ -33,7 +37,11 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class EngineError(Exception):
-    """There is no engine to be had. The message is one line and says what to do."""
+    """There is no engine to be had, or it is in trouble. The message is one line."""
+
+
+class MissingError(EngineError):
+    """The engine does not have the image or the container that it was asked for."""
 
 
 @dataclass
@@ -64,37 +72,58 @@ class Engine:
             end()
 
 
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """Make one line of an EngineError of whatever the Docker SDK raises."""
+    # Imported here, since it takes a quarter of a second: tests without a container are spared it.
+    import docker
+    import requests
+    import urllib3
+
+    try:
+        yield
+    except docker.errors.NotFound as problem:
+        raise MissingError(one_line(problem)) from None
+    except (
+        docker.errors.DockerException,
+        requests.RequestException,
+        urllib3.exceptions.HTTPError,
+    ) as problem:
+        raise EngineError(one_line(problem)) from None
+
+
+def one_line(problem: Exception) -> str:
+    # What the engine answered, if that is known, is shorter than what the library says about it.
+    return " ".join(str(getattr(problem, "explanation", None) or problem).split())
+
+
+@contextlib.contextmanager
+def reached(
+    seconds: float = ANSWER_SECONDS, environment: Mapping[str, str] | None = None
+) -> Iterator[docker.DockerClient]:
+    """The engine that the `docker` program would reach. Raises EngineError.
+
+    It may be silent for `seconds`.
+    """
+    with asking():
+        import docker
+
+        made = docker.from_env(timeout=seconds, environment={**os.environ, **(environment or {})})
+        with contextlib.closing(made):
+            yield made
+
+
+def version(environment: Mapping[str, str] | None = None) -> str:
+    """The version of the engine that answers. Raises EngineError when none does."""
+    with reached(environment=environment) as client:
+        return str(client.version()["Version"])
+
+
 def answer(environment: Mapping[str, str] | None = None) -> str | None:
-    """The version of the engine that answers the `docker` client, else None."""
-    try:
-        done = subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],
-            capture_output=True,
-            text=True,
-            timeout=ANSWER_SECONDS,
-            env={**os.environ, **(environment or {})},
-            check=False,
-        )
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return None
-    version = done.stdout.strip()
-    # A client without an engine prints its template with nothing in it, and exits 1.
-    return version if done.returncode == 0 and version else None
-
-
-def refusal() -> str:
-    """What the `docker` client says when no engine answers it; "" when there is none."""
-    try:
-        done = subprocess.run(
-            ["docker", "version"],
-            capture_output=True,
-            text=True,
-            timeout=ANSWER_SECONDS,
-            check=False,
-        )
-    except (FileNotFoundError, subprocess.TimeoutExpired):
-        return ""
-    return done.stderr
+    """The version of the engine that answers, else None."""
+    with contextlib.suppress(EngineError):
+        return version(environment)
+    return None
 
 
 def compose_command() -> list[str] | None:
@@ -208,6 +237,11 @@ def install_engine(say: Callable[[str], None]) -> None:
     apt_install(wanted, say)
 
 
+def install_client(say: Callable[[str], None]) -> None:
+    apt_update()
+    apt_install(["docker-cli" if packaged("docker-cli") else "docker.io"], say)
+
+
 def install_compose(say: Callable[[str], None]) -> None:
     apt_update()
     for name in COMPOSE_PACKAGES:
@@ -268,11 +302,11 @@ def start_daemon(options: list[str], directory: Path | None) -> tuple[Engine | N
         try:
             deadline = time.monotonic() + START_SECONDS
             while time.monotonic() < deadline and process.poll() is None:
-                version = answer(environment)
-                if version is not None and process.poll() is None:
+                found = answer(environment)
+                if found is not None and process.poll() is None:
                     return (
                         Engine(
-                            version=version,
+                            version=found,
                             compose=[],
                             environment=environment,
                             end=lambda: end_daemon(process, directory),
@@ -311,9 +345,9 @@ def start_service(say: Callable[[str], None]) -> Engine:
         )
         deadline = time.monotonic() + START_SECONDS
         while done.returncode == 0 and time.monotonic() < deadline:
-            version = answer()
-            if version is not None:
-                return Engine(version=version, compose=[], end=end_service)
+            found = answer()
+            if found is not None:
+                return Engine(version=found, compose=[], end=end_service)
             time.sleep(0.2)
         raise EngineError(f"the service docker does not start: {last_line(done.stderr)}")
     except BaseException:
@@ -331,28 +365,33 @@ def obtain(say: Callable[[str], None]) -> Engine:
 
     `say` gets one line for whatever takes a while. Raises EngineError.
     """
-    version = answer()
-    engine = Engine(version=version, compose=[]) if version is not None else None
-    if engine is None:
+    try:
+        engine = Engine(version=version(), compose=[])
+    except EngineError as problem:
         if os.environ.get("DOCKER_HOST"):
             raise EngineError(
-                f"the Docker engine at DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer: "
-                "start it, or unset DOCKER_HOST"
-            )
+                f"the Docker engine at DOCKER_HOST={os.environ['DOCKER_HOST']} does not answer "
+                f"({problem}): start it, or unset DOCKER_HOST"
+            ) from None
         if not may_install():
-            if "permission denied" in refusal():
+            if "permission denied" in str(problem).lower():
                 raise EngineError(
                     "the Docker engine is not for this user (permission denied): join the group "
                     "docker, or run the tests as root"
-                )
+                ) from None
             raise EngineError(
                 "no Docker engine answers: install and start Docker with Docker Compose "
                 "(on Debian or Ubuntu: apt-get install docker.io docker-compose), "
                 "or run the tests as root on Debian or Ubuntu, which installs them"
-            )
+            ) from None
         install_engine(say)
         engine = start(say)
     try:
+        # `runbook --host docker://ID` and Compose v2 are of the program.
+        if shutil.which("docker") is None:
+            if not may_install():
+                raise EngineError("an engine answers, but there is no program docker: install it")
+            install_client(say)
         engine.compose = compose_command() or []
         if not engine.compose:
             if not may_install():
@@ -368,11 +407,11 @@ def obtain(say: Callable[[str], None]) -> Engine:
 
 
 def main() -> int:
-    version = answer()
+    found = answer()
     compose = compose_command()
-    print(f"engine: {version or 'none answers'}")
+    print(f"engine: {found or 'none answers'}")
     print(f"compose: {' '.join(compose) if compose else 'none'}")
-    if version is None or compose is None:
+    if found is None or compose is None:
         print(f"would install and start what is missing: {'yes' if may_install() else 'no'}")
         return 1
     return 0

@@ -17,15 +17,21 @@ import gzip
 import hashlib
 import os
 import platform
-import selectors
 import shutil
 import subprocess
 import tempfile
+import threading
+import time
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import engine as engines
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -58,56 +64,59 @@ class Image:
     name: str
 
 
-def docker(
-    *arguments: str, timeout: float = 60, stdin: object = subprocess.DEVNULL
-) -> subprocess.CompletedProcess[str]:
-    try:
-        return subprocess.run(
-            ["docker", *arguments],
-            stdin=stdin,  # type: ignore[call-overload]
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=timeout,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise ImageError(f"docker {arguments[0]} took more than {timeout:.0f} s") from None
-
-
 def image_id(reference: str) -> str | None:
     """The id of an image that the engine has, else None."""
-    done = docker("image", "inspect", "--format", "{{.Id}}", reference)
-    return done.stdout.strip() if done.returncode == 0 else None
+    try:
+        with engines.reached() as client:
+            return str(client.images.get(reference).id)
+    except engines.MissingError:
+        return None
 
 
 def pull(reference: str, say: Callable[[str], None]) -> bool:
     """Pull an image; False when no registry has it, which shows within REGISTRY_SECONDS."""
-    process = subprocess.Popen(
-        ["docker", "pull", reference],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdout is not None
     try:
-        # The client says a first word when the registry has named the layers.
-        with selectors.DefaultSelector() as selector:
-            selector.register(process.stdout, selectors.EVENT_READ)
-            if not selector.select(REGISTRY_SECONDS):
-                return False
-        if not os.read(process.stdout.fileno(), 1):
-            return False
-        say(f"pulling {reference}")
-        process.communicate(timeout=PULL_SECONDS)
-        return process.returncode == 0
-    except subprocess.TimeoutExpired:
+        with engines.reached(REGISTRY_SECONDS) as client:
+            client.images.get_registry_data(reference)
+    except engines.EngineError:
         return False
-    finally:
-        if process.poll() is None:
-            process.kill()
-        process.wait()
-        process.stdout.close()
+    say(f"pulling {reference}")
+
+    def wait() -> None:
+        with contextlib.suppress(engines.EngineError), engines.reached() as client:
+            client.images.pull(reference)
+
+    # The SDK waits for a pull for ever. The engine gives it up when this process ends.
+    pulling = threading.Thread(target=wait, daemon=True)
+    pulling.start()
+    pulling.join(PULL_SECONDS)
+    return image_id(reference) is not None
+
+
+def built(client: DockerClient, tag: str, seconds: float, **options: Any) -> str:
+    """Build an image: its id. ImageError, with the builder's last words, when it does not build."""
+    options["buildargs"] = {
+        name: os.environ[name]
+        for name in ("http_proxy", "https_proxy", "no_proxy")
+        if name in os.environ
+    } | options.get("buildargs", {})
+    deadline = time.monotonic() + seconds
+    words: list[str] = []
+    identity = ""
+    events = client.api.build(
+        tag=tag, rm=True, forcerm=True, decode=True, timeout=seconds, **options
+    )
+    for event in events:
+        if time.monotonic() > deadline:
+            raise ImageError(f"{tag} was not built within {seconds:g} s")
+        words += event.get("stream", event.get("error", "")).split("\n")
+        identity = event.get("aux", {}).get("ID", identity)
+        if "error" in event:
+            raise ImageError(
+                f"{tag} does not build:\n"
+                + "\n".join([word for word in words if word.strip()][-15:])
+            )
+    return identity
 
 
 def build(
@@ -118,32 +127,17 @@ def build(
     arguments: dict[str, str],
 ) -> Image:
     """Build an image and return it by its id, which another build of the same tag does not move."""
-    options = [] if engine.bridge else ["--network", "host"]
-    for name in ("http_proxy", "https_proxy", "no_proxy"):
-        if name in os.environ:
-            options += ["--build-arg", f"{name}={os.environ[name]}"]
-    for name, value in arguments.items():
-        options += ["--build-arg", f"{name}={value}"]
-    with tempfile.TemporaryDirectory() as directory:
-        answer = Path(directory, "id")
-        done = docker(
-            "build",
-            "--force-rm",
-            "--iidfile",
-            str(answer),
-            "--file",
-            str(dockerfile),
-            "--tag",
+    with engines.reached() as client:
+        identity = built(
+            client,
             tag,
-            *options,
-            str(context),
-            timeout=BUILD_SECONDS,
+            BUILD_SECONDS,
+            path=str(context),
+            dockerfile=str(dockerfile),
+            buildargs=arguments,
+            network_mode=None if engine.bridge else "host",
         )
-        if done.returncode != 0:
-            # One builder reports on standard output, the other on standard error.
-            words = "\n".join(done.stdout.splitlines()[-15:] + done.stderr.splitlines()[-15:])
-            raise ImageError(f"{dockerfile.relative_to(ROOT)} does not build:\n{words}")
-        return Image(answer.read_text(encoding="ascii").strip(), tag)
+    return Image(identity, tag)
 
 
 # The stand-in's base
@@ -201,39 +195,32 @@ def standin_base(engine: engines.Engine, directory: Path, say: Callable[[str], N
     return tag
 
 
+def chunks(file: IO[bytes]) -> Iterator[bytes]:
+    return iter(lambda: file.read(1 << 20), b"")
+
+
 def load(kept: Path) -> bool:
     """Load an image from a file. False when the file is not one."""
-    process = subprocess.Popen(
-        ["docker", "load"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    assert process.stdin is not None
     try:
-        with gzip.open(kept, "rb") as source, process.stdin:
-            shutil.copyfileobj(source, process.stdin, 1 << 20)
-    except (OSError, EOFError):  # a broken pipe, or a file that is not gzip or is cut short
-        process.kill()
-    return process.wait() == 0
+        with gzip.open(kept, "rb") as source, engines.reached(BUILD_SECONDS) as client:
+            client.images.load(chunks(source))
+    except (engines.EngineError, EOFError, zlib.error):  # not gzip, cut short, or damaged
+        return False
+    return True
 
 
 def save(tag: str, kept: Path) -> None:
     """Keep an image in a file, which has its name only when it is complete."""
     partial = kept.with_name(kept.name + ".partial")
-    process = subprocess.Popen(
-        ["docker", "save", tag], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
     try:
-        with process.stdout, gzip.open(partial, "wb", compresslevel=1) as target:
-            shutil.copyfileobj(process.stdout, target, 1 << 20)
-        if process.wait() == 0:
+        with (
+            contextlib.suppress(engines.EngineError),
+            engines.reached(BUILD_SECONDS) as client,
+        ):
+            with gzip.open(partial, "wb", compresslevel=1) as target:
+                target.writelines(client.api.get_image(tag))
             partial.rename(kept)
     finally:
-        if process.poll() is None:
-            process.kill()
-            process.wait()
         partial.unlink(missing_ok=True)
 
 
@@ -275,13 +262,21 @@ def bootstrap(directory: Path, say: Callable[[str], None]) -> str:
             raise ImageError(f"debootstrap of {STANDIN_SUITE} failed: {words}")
         for leftover in (root / "var/cache/apt/archives").glob("*.deb"):
             leftover.unlink()
-        packer = subprocess.Popen(
-            ["tar", "--numeric-owner", "-C", str(root), "-c", "."], stdout=subprocess.PIPE
-        )
-        done = docker("import", "-", tag, timeout=BUILD_SECONDS, stdin=packer.stdout)
-        if packer.wait() != 0 or done.returncode != 0:
-            docker("image", "rm", tag)
-            raise ImageError(f"docker import failed: {engines.last_line(done.stderr)}")
+        with (
+            subprocess.Popen(
+                ["tar", "--numeric-owner", "-C", str(root), "-c", "."], stdout=subprocess.PIPE
+            ) as packer,
+            engines.reached(BUILD_SECONDS) as client,
+        ):
+            assert packer.stdout is not None
+            told = client.api.import_image_from_stream(
+                chunks(packer.stdout), f"{REPOSITORY}/debian", STANDIN_SUITE
+            )
+            packed = packer.wait() == 0
+            if not packed and image_id(tag) is not None:
+                client.images.remove(tag)
+        if not packed or image_id(tag) is None:
+            raise ImageError(f"docker import failed: {engines.last_line(told)}")
     finally:
         shutil.rmtree(root, ignore_errors=True)
     return tag

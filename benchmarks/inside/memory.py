@@ -1,6 +1,7 @@
-"""Watches processes until its input ends: the most memory that each has had.
+"""Watches processes: the most memory that each has had.
 
-Runs in the container. Argument: what the command line of each of them has in it. Prints
+Runs in the container. Its first line of input is what the command line of each of them has in it;
+the next one ends it. Prints
 {"kib": the sum over all processes, "processes": how many there were, "largest": KiB}.
 """
 
@@ -11,7 +12,7 @@ import os
 import select
 import sys
 
-marker = sys.argv[1].encode("ascii")
+marker = sys.stdin.readline().strip().encode("ascii")
 most = {}
 me = str(os.getpid())
 print("ready")

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.box import PROGRAMS, Box, BoxError, Result, docker
+from tests.support.box import PROGRAMS, Box, BoxError, Result
+from tests.support.containers import Process
 
 # These are about tests/support, so that one layout will do.
 pytestmark = pytest.mark.layout("single")
@@ -42,7 +43,7 @@ def test_a_command_runs_as_the_user_with_its_groups_and_home(box: Box) -> None:
 
 def test_the_environment_is_that_of_docker_exec_and_what_was_given(box: Box) -> None:
     shown = box.run(["env"], env={"MAILMAN_SITE_DIR": "/srv/ü"}).stdout.splitlines()
-    given = docker("exec", box.id, "env").splitlines()
+    given = box.container.exec_run(["env"]).output.decode().splitlines()
     assert sorted(shown) == sorted([*given, "MAILMAN_SITE_DIR=/srv/ü"])
 
 
@@ -93,6 +94,38 @@ def test_commands_run_at_the_same_time(box: Box) -> None:
         thread.join()
     assert time.monotonic() - start < 2.9
     assert [result.stdout for result in results] == ["done\n"] * 3
+
+
+def test_a_process_that_is_closed_has_ended_and_keeps_no_connection(box: Box) -> None:
+    def ids() -> list[str]:
+        return box.run(["pgrep", "-x", "cat"]).stdout.split()
+
+    kept = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        process = Process(box.container, ["cat"], user="list", environment={"A": "b"})
+        process.send(b"said\n")
+        assert process.line(10) == b"said\n"
+        assert len(ids()) == 1
+        assert not process.ended()
+        process.close()
+        deadline = time.monotonic() + 10
+        while ids() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert ids() == []
+    assert len(os.listdir("/proc/self/fd")) < kept + 10  # the SDK keeps some to use again
+
+
+def test_a_process_that_is_silent_or_ends_is_told(box: Box) -> None:
+    process = Process(box.container, ["sh", "-c", "read x; echo error >&2; printf no-line"])
+    with pytest.raises(TimeoutError):
+        process.line(0.2)
+    process.close()
+    process = Process(box.container, ["sh", "-c", "read x; echo error >&2; printf no-line"])
+    process.send(b"\n")
+    assert (process.line(10), process.errors) == (b"no-line", b"error\n")
+    assert process.line(10) == b""
+    assert process.ended()
+    process.close()
 
 
 def test_no_name_of_mailman_is_in_the_servants_own_processes(box: Box) -> None:

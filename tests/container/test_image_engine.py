@@ -137,13 +137,10 @@ def test_an_engine_ends_with_a_test_run_that_is_killed(place: Path) -> None:
 
 
 def containers(project: str) -> list[str]:
-    label = f"label=com.docker.compose.project={project}"
-    return subprocess.run(
-        ["docker", "ps", "--all", "--quiet", "--filter", label],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
+    label = f"com.docker.compose.project={project}"
+    with engines.reached() as client:
+        found = client.containers.list(all=True, sparse=True, filters={"label": label})
+    return [container.id for container in found]
 
 
 @pytest.mark.layout("single")

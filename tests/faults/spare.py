@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
+import engine as engines
 import pytest
 
-from tests.support.box import Box, docker
+from tests.support import containers
+from tests.support.box import Box
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 
 class Spares:
@@ -15,22 +20,21 @@ class Spares:
 
     def __init__(self, project: str) -> None:
         self._project = project
-        self._containers: list[str] = []
+        self._containers: list[Container] = []
         self._boxes: list[Box] = []
 
-    def start(self, image: str, *options: str) -> str:
-        """A new container of an image, with further options of ``docker run``; its id."""
-        container = docker(
-            *("run", "--detach", "--init", "--hostname", "lists", "--network", "none"),
-            *("--add-host", "lists:127.0.1.1", "--label", "mailman2-runbooks=test"),
-            # By this the end of the run finds those that an interrupt has left.
-            *("--label", f"mailman2-runbooks.run={self._project}"),
-            *("--user", "root", "--entrypoint", "sleep", *options, image, "infinity"),
-        ).strip()
+    def start(self, like: Box, image: str | None = None, **options: Any) -> Container:
+        """A new container of a box's image or another, with further options of the Docker SDK."""
+        # By the second label the end of the run finds those that an interrupt has left.
+        labels = {"mailman2-runbooks": "test", "mailman2-runbooks.run": self._project}
+        with engines.asking():
+            container = containers.start(
+                like.container.client, image or like.container.image.id, labels, **options
+            )
         self._containers.append(container)
         return container
 
-    def prepare(self, container: str, like: Box) -> Box:
+    def prepare(self, container: Container, like: Box) -> Box:
         """Lay the layout of a box over a container, and remember its state as the clean one."""
         box = Box.prepare(container, like.layout, like.mailman)
         self._boxes.append(box)
@@ -39,22 +43,13 @@ class Spares:
     def close(self) -> None:
         for box in self._boxes:
             box.close()
-        if self._containers:
-            subprocess.run(
-                ["docker", "rm", "--force", "--volumes", *self._containers],
-                capture_output=True,
-                start_new_session=True,  # the keyboard's interrupt is not for it
-                check=False,
-            )
-
-
-def image_of(box: Box) -> str:
-    """The id of the image of a box."""
-    return docker("inspect", "--format", "{{.Image}}", box.id).strip()
+        for container in self._containers:
+            containers.remove(container)
 
 
 @pytest.fixture(scope="session")
-def spares(docker_compose_project_name: str) -> Iterator[Spares]:
+def spares(docker_compose_project_name: str, boxes: Callable[[Any], Box]) -> Iterator[Spares]:
+    # Ends before `boxes`, whose client it uses.
     made = Spares(docker_compose_project_name)
     yield made
     made.close()

@@ -6,16 +6,20 @@ The server is Debian's, installed over the image with apt; ssh speaks with it th
 
 from __future__ import annotations
 
+import contextlib
+import io
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import engine as engines
+import images
 import pytest
 
-from tests.faults.spare import Spares, image_of
-from tests.support.box import Box, BoxError, docker
+from tests.faults.spare import Spares
+from tests.support.box import Box, BoxError
 
 DOCKERFILE = """\
 FROM {image}
@@ -63,13 +67,13 @@ class SshBoxes:
             return self._trouble
         try:
             return self._make(box)
-        except (BoxError, OSError, subprocess.SubprocessError) as problem:
+        except (BoxError, engines.EngineError, OSError, subprocess.SubprocessError) as problem:
             words = str(problem).strip().splitlines() or [type(problem).__name__]
             self._trouble = f"the image has no ssh server and cannot be given one ({words[-1]})"
             return self._trouble
 
     def _make(self, box: Box) -> Reached:
-        container = self._spares.start(self._image(image_of(box)))
+        container = self._spares.start(box, self._image(box))
         key = self._folder / "key"
         if not key.exists():
             subprocess.run(
@@ -77,13 +81,14 @@ class SshBoxes:
                 check=True,
                 capture_output=True,
             )
-        docker(
-            *("exec", "-i", container, "sh", "-c"),
-            "mkdir -p /run/sshd && umask 077 && cat > /root/.ssh/authorized_keys",
-            stdin=Path(f"{key}.pub").read_bytes(),
-        )
-        config = self._folder / f"config-{container[:12]}"
-        config.write_text(CONFIG.format(container=container, folder=self._folder))
+        let_in = 'mkdir -p /run/sshd && umask 077 && echo "$0" > /root/.ssh/authorized_keys'
+        public = Path(f"{key}.pub").read_text(encoding="ascii").strip()
+        with engines.asking():
+            written = container.exec_run(["sh", "-c", let_in, public])
+        if written.exit_code != 0:
+            raise BoxError(f"authorized_keys: {written.output.decode('utf-8', 'replace').strip()}")
+        config = self._folder / f"config-{container.short_id}"
+        config.write_text(CONFIG.format(container=container.id, folder=self._folder))
         done = subprocess.run(
             ["ssh", "-F", config, "lists", "true"], capture_output=True, timeout=60, check=False
         )
@@ -92,20 +97,19 @@ class SshBoxes:
         reached = self._spares.prepare(container, box)
         return Reached(reached, f"ssh://root@lists?ssh_config={config}")
 
-    def _image(self, image: str) -> str:
+    def _image(self, box: Box) -> str:
+        image = box.container.image.id
         tag = f"mailman2-runbooks/ssh:{image.partition(':')[2][:12] or 'image'}"
-        build = ["docker", "build", "--quiet", "--force-rm", "--tag", tag]
         dockerfile = DOCKERFILE.format(image=image).encode()
-        for network in ([], ["--network", "host"]):  # an engine may have no network of its own
-            done = subprocess.run(
-                [*build, *network, "-"],
-                input=dockerfile,
-                capture_output=True,
-                timeout=BUILD_SECONDS,
-                check=False,
-            )
-            if done.returncode == 0:
-                return tag
+        for network in (None, "host"):  # an engine may have no network of its own
+            with contextlib.suppress(images.ImageError), engines.asking():
+                return images.built(
+                    box.container.client,
+                    tag,
+                    BUILD_SECONDS,
+                    fileobj=io.BytesIO(dockerfile),
+                    network_mode=network,
+                )
         raise BoxError("apt does not install openssh-server there")
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
-from tests.faults.spare import Spares, image_of
+from tests.faults.spare import Spares
 from tests.faults.world import Name
 from tests.support.box import PROGRAMS, Box
 
@@ -161,9 +161,7 @@ def test_a_disk_that_is_full_or_fills_up(
     box: Box, spares: Spares, chance: random.Random, ledger: Ledger
 ) -> None:
     """Lists, locks and journal on a disk with no room, or room for a part of the work."""
-    small = spares.prepare(
-        spares.start(image_of(box), "--tmpfs", f"/srv/mailman:size={TMPFS},mode=755"), box
-    )
+    small = spares.prepare(spares.start(box, tmpfs={"/srv/mailman": f"size={TMPFS},mode=755"}), box)
     lists = world.populate(small, 30)
     states = world.see(small).states
     row = ledger.row("a disk that is full or fills up")

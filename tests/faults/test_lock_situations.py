@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import subprocess
 import time
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
 from tests.support.box import Box
+from tests.support.containers import Process
 from tests.unit import test_locks_situations as generated
 
 #: Of a folder with four locks at most, so many make at least so many locks.
@@ -74,33 +74,19 @@ class Stage:
     """inside/stage.py in a container: locks with the processes that go with them."""
 
     def __init__(self, box: Box, site: str, lists: list[str], seed: int) -> None:
-        environment = [f"--env={name}={value}" for name, value in box.environment(site).items()]
-        self.process = subprocess.Popen(
-            [
-                "docker",
-                "exec",
-                "-i",
-                "-u",
-                "list",
-                *environment,
-                box.id,
-                *world.python(box, "stage"),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
+        self.process = Process(
+            box.container,
+            world.python(box, "stage"),
+            user="list",
+            environment=box.environment(site),
         )
         kinds = [kind for kind, often in KINDS.items() for _ in range(often)]
         order = {"lists": lists, "seed": seed, "kinds": kinds}
         self.situations: list[dict[str, Any]] = self.ask(json.dumps(order))
 
     def ask(self, line: str) -> Any:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
-        return json.loads(self.process.stdout.readline())
+        self.process.send(line.encode("ascii") + b"\n")
+        return json.loads(self.process.line())
 
     def files(self) -> dict[str, list[Any]]:
         """What the lock folder holds."""
@@ -108,7 +94,9 @@ class Stage:
         return found
 
     def end(self) -> None:
-        self.process.communicate("end\n", timeout=20)
+        self.process.send(b"end\n")
+        assert self.process.line(20) == b"", "stage.py goes on"
+        self.process.close()
 
 
 def claims(files: dict[str, list[Any]], name: str, pid: int) -> list[str]:

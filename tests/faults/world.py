@@ -17,6 +17,7 @@ from typing import Any, cast
 
 from runbooks.onhost import LAUNCHER
 from tests.support.box import PROGRAMS, Box
+from tests.support.containers import Process
 
 INSIDE = Path(__file__).with_name("inside")
 
@@ -281,13 +282,8 @@ class Strike:
     """inside/strike.py in a container, waiting for its moment."""
 
     def __init__(self, box: Box, what: str, within: str, seconds: float) -> None:
-        self.process = subprocess.Popen(
-            ["docker", "exec", "-i", box.id, *python(box, "strike")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        self.process = Process(box.container, python(box, "strike"))
+        self.seconds = seconds
         order = {
             "journal": journal(box),
             "what": what,
@@ -296,13 +292,10 @@ class Strike:
             "marker": MARKER,
         }
         self._tell(json.dumps(order))
-        assert self.process.stdout is not None
-        assert self.process.stdout.readline() == "ready\n"
+        assert self.process.line() == b"ready\n"
 
     def _tell(self, line: str) -> None:
-        assert self.process.stdin is not None
-        self.process.stdin.write(line + "\n")
-        self.process.stdin.flush()
+        self.process.send(line.encode("ascii") + b"\n")
 
     def go(self) -> None:
         """The run begins now."""
@@ -310,14 +303,8 @@ class Strike:
 
     def answer(self) -> list[int]:
         """Wait for the moment: what was killed in the container."""
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
+        line = self.process.line(self.seconds + 60)
         return cast(list[int], json.loads(line)["struck"]) if line else []
 
     def close(self) -> None:
-        for stream in (self.process.stdin, self.process.stdout):
-            assert stream is not None
-            with contextlib.suppress(BrokenPipeError):
-                stream.close()
-        self.process.kill()
-        self.process.wait()
+        self.process.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -211,20 +210,8 @@ def _first_line(text: str) -> str:
 
 def image_of(box: Box) -> str:
     """The name that people know a container's image by."""
-    done = subprocess.run(
-        ["docker", "inspect", "--format", "{{.Image}}", box.id],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    identity = done.stdout.strip()
-    tags = subprocess.run(
-        ["docker", "image", "inspect", "--format", '{{join .RepoTags " "}}', identity],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.split()
-    return tags[0] if tags else identity
+    image = box.container.image
+    return str((*image.tags, image.id)[0])
 
 
 def add_records(path: Path, records: Sequence[Record]) -> None:

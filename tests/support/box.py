@@ -5,21 +5,24 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import os
-import selectors
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import engine as engines
+
+from tests.support.containers import Process, remove
+
+if TYPE_CHECKING:
+    from docker.models.containers import Container
 
 SERVANT = Path(__file__).with_name("inside.py").read_bytes()
 LAYOUTS = Path(__file__).resolve().parents[2] / "docker" / "layouts"
 PROGRAMS = "/usr/lib/mailman/bin"
 ANSWER_SECONDS = 60  # for what the servant does by itself
-CLIENT_SECONDS = 60  # for a command of the Docker client
+ASK_SECONDS = 60  # for an image to say which Mailman it has
 
 SITES: dict[str, dict[str, str | None]] = {
     "single": {"mailman": None},
@@ -48,7 +51,7 @@ class Result:
 class Servant:
     """One inside.py in a container, and the line to it. Serves one request at a time."""
 
-    def __init__(self, container: str, interpreter: tuple[str, ...]) -> None:
+    def __init__(self, container: Container, interpreter: tuple[str, ...]) -> None:
         # Read from standard input and not given as an argument, which `pgrep -f` would search.
         loader = (
             "import os\n"
@@ -57,84 +60,36 @@ class Servant:
             f"    code += os.read(0, {len(SERVANT)} - len(code))\n"
             "exec(compile(code, 'box-servant', 'exec'))"
         )
-        # A session of its own: an interrupt from the keyboard is for pytest alone.
-        self.process = subprocess.Popen(
-            ["docker", "exec", "-i", container, *interpreter, "-B", "-c", loader],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-        )
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.answers = selectors.DefaultSelector()
-        self.answers.register(self.process.stdout, selectors.EVENT_READ)
-        with contextlib.suppress(BrokenPipeError):  # ask() tells why
-            self.process.stdin.write(SERVANT)
-            self.process.stdin.flush()
+        self.process = Process(container, [*interpreter, "-B", "-c", loader])
+        with contextlib.suppress(OSError):  # ask() tells why
+            self.process.send(SERVANT)
 
     def ask(self, patience: float, operation: str, **arguments: Any) -> dict[str, Any]:
         """One request and its answer. ConnectionError: the servant is gone."""
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
         request = json.dumps({"operation": operation, **arguments}).encode("ascii") + b"\n"
-        try:
-            self.process.stdin.write(request)
-            self.process.stdin.flush()
-        except BrokenPipeError:
-            raise ConnectionError(self.last_words()) from None
         answer = b""
-        deadline = time.monotonic() + patience
-        while not answer.endswith(b"\n"):
-            if not self.answers.select(max(0, deadline - time.monotonic())):
-                self.close()
-                raise BoxError(f"no answer to {operation} within {patience:.0f} s")
-            data = os.read(self.process.stdout.fileno(), 1 << 20)
-            if not data:
-                raise ConnectionError(self.last_words())
-            answer += data
+        try:
+            self.process.send(request)
+            answer = self.process.line(patience)
+        except TimeoutError:
+            self.close()
+            raise BoxError(f"no answer to {operation} within {patience:.0f} s") from None
+        except ConnectionError:
+            pass
+        if not answer.endswith(b"\n"):
+            self.close()
+            words = self.process.errors.decode("utf-8", "replace").strip()
+            raise ConnectionError(words or "the servant in the container has ended")
         result: dict[str, Any] = json.loads(answer)
         if "problem" in result:
             raise BoxError(f"{operation}: {result['problem']}")
         return result
 
     def alive(self) -> bool:
-        return self.process.poll() is None
-
-    def last_words(self) -> str:
-        assert self.process.stderr is not None
-        words = self.process.stderr.read().decode("utf-8", "replace").strip()
-        self.close()
-        return words or "the servant in the container has ended"
+        return not self.process.ended()
 
     def close(self) -> None:
-        self.answers.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream is not None:
-                with contextlib.suppress(BrokenPipeError):
-                    stream.close()
-
-
-def docker(*arguments: str, stdin: bytes | None = None) -> str:
-    """A command of the Docker client that has to succeed: its output."""
-    try:
-        done = subprocess.run(
-            ["docker", *arguments],
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=CLIENT_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        raise BoxError(f"docker {arguments[0]} took more than {CLIENT_SECONDS} s") from None
-    if done.returncode != 0:
-        words = (done.stderr or done.stdout).decode("utf-8", "replace").strip()
-        raise BoxError(f"docker {arguments[0]}: {words}")
-    return done.stdout.decode("utf-8", "surrogateescape")
+        self.process.close()
 
 
 @dataclass(frozen=True)
@@ -172,8 +127,28 @@ MAILMAN_SITE_DIR=/ {PROGRAMS}/version
 
 def ask_mailman(image: str) -> Mailman:
     """Ask an image which Mailman it has. BoxError when it has none in Debian's layout."""
-    options = ("--rm", "-i", "--user", "root", "--entrypoint", "sh")
-    lines = docker("run", *options, image, stdin=ASK.encode()).split("\n")
+    with engines.reached() as client:
+        asked = client.containers.create(
+            image,
+            ["-c", ASK],
+            entrypoint="sh",
+            user="root",
+            network_mode="none",
+            # Whatever the engine does with other logs, this one is to be read here.
+            log_config={"type": "json-file"},
+        )
+        try:
+            asked.start()
+            status = asked.wait(timeout=ASK_SECONDS)["StatusCode"]
+            answer, errors = (
+                asked.logs(stdout=out, stderr=not out).decode("utf-8", "surrogateescape")
+                for out in (True, False)
+            )
+        finally:
+            remove(asked)
+    if status != 0:
+        raise BoxError(f"asked for its Mailman, {image} said: {(errors or answer).strip()}")
+    lines = answer.split("\n")
     if lines[0].startswith("lacking "):
         lacking = lines[0].partition(" ")[2].replace(" ", ", ")
         raise BoxError(f"{image} lacks {lacking}: docker/README.md says what an image has to have")
@@ -194,9 +169,10 @@ class Box:
     layout was laid over it. Commands may be run from several threads at once.
     """
 
-    def __init__(self, container: str, layout: str, mailman: Mailman) -> None:
-        self.id = container
-        self.spec = f"docker://{container}"
+    def __init__(self, container: Container, layout: str, mailman: Mailman) -> None:
+        self.container = container
+        self.id: str = container.id
+        self.spec = f"docker://{self.id}"
         self.layout = layout
         self.mailman = mailman
         self.version = mailman.version
@@ -215,11 +191,13 @@ class Box:
         return f"<Box {self.version} python{self.python} {self.layout} {self.id[:12]}>"
 
     @classmethod
-    def prepare(cls, container: str, layout: str, mailman: Mailman) -> Box:
+    def prepare(cls, container: Container, layout: str, mailman: Mailman) -> Box:
         """Lay a site layout over a new container, and remember that state as the clean one."""
         script = (LAYOUTS / f"{layout}.sh").read_bytes()
-        docker("exec", "-i", container, "sh", "-s", stdin=script)
         box = cls(container, layout, mailman)
+        done = box.run(["sh", "-s"], stdin=script)
+        if done.rc != 0:
+            raise BoxError(f"the layout {layout} in the new container: {done.stderr.strip()}")
         # An image may come with the site list, or with lists that somebody has tried it with.
         for site in box.sites:
             for folder in ("lists", "locks", "archives/private", "archives/public"):
@@ -326,7 +304,7 @@ class Box:
         self._keeper.close()
 
     def _new_servant(self) -> Servant:
-        return Servant(self.id, self.mailman.interpreter)
+        return Servant(self.container, self.mailman.interpreter)
 
     @contextlib.contextmanager
     def _servant(self) -> Iterator[Servant]:

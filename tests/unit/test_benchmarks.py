@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import itertools
+import re
 import signal
 from types import SimpleNamespace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
-from benchmarks import ban
+from benchmarks import ban, chart
 from benchmarks.__main__ import CELLS, FURTHER
 from benchmarks.ban import AGAIN, LOOP, ORIGINAL, OURS, Cell, Plan
 from benchmarks.report import FEWER, Report, Results
 from benchmarks.subjects import interruptible
+
+SVG = "{http://www.w3.org/2000/svg}"
 
 
 def cell(lists: int, members: int, runs: int, loops: int = 0) -> Cell:
@@ -71,6 +75,27 @@ def test_a_goal_that_is_missed_is_told_in_the_docs_as_in_the_results() -> None:
     assert [row.rpartition(",")[2] for row in rows[1:]] == ["**no**", "**no**", "yes"]
     assert rows[-1].startswith("``runbook --help``,100 ms,")
     assert made.markdown().count("**no**") == 2
+
+
+def test_the_chart_has_each_line_and_can_be_seen_on_a_dark_page() -> None:
+    drawn = report(cell(10, 10, 5, 5), cell(100, 10, 5), cell(10, 1000, 5)).chart()
+    picture = ElementTree.fromstring(drawn)
+    texts = ["".join(found.itertext()).strip() for found in picture.iter(f"{SVG}text")]
+    for words in (OURS, AGAIN, ORIGINAL, LOOP):
+        assert texts.count(words) == 1
+    assert {"Lists of 10 members", "Lists of 1,000 members", "10", "100", "10 s"} <= set(texts)
+    assert picture.findtext(f"{SVG}title") == (
+        "Seconds to ban an address, against the number of lists"
+    )
+    styles = " ".join(found.get("style", "") for found in picture.iter())
+    colors = set(re.findall(r"(?:stroke|fill): (#\w+)", styles))
+    assert colors == set(chart.DARK)
+    for color in colors:
+        assert f'[style*="stroke: {color}"] {{ stroke: {chart.DARK[color]} !important }}' in drawn
+
+
+def test_the_same_numbers_are_drawn_the_same() -> None:
+    assert report(cell(10, 10, 5)).chart() == report(cell(10, 10, 5)).chart()
 
 
 class Clock:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
+import json
 import threading
 import time
 from pathlib import Path
@@ -13,51 +15,119 @@ import images
 import pytest
 
 from tests.support import selection
+from tests.support.fake_engine import FakeEngine, Request, fake_engine, no_engine
+
+__all__ = ["fake_engine", "no_engine"]  # fixtures
 
 
-@pytest.fixture
-def client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The Docker client is a script, which a test writes."""
-    folder = tmp_path / "tools"
-    folder.mkdir()
-    monkeypatch.setenv("PATH", f"{folder}:/usr/bin:/bin")
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    path = folder / "docker"
-    path.touch(mode=0o755)
-    return path
 
 
 # Pulling
 
 
+def registry(engine: FakeEngine, has: bytes) -> None:
+    """The registry has the image, the engine gets it when it says `has`, and then has it."""
+    known = {"Descriptor": {}, "Platforms": []}
+    engine.replies["GET /distribution/"] = lambda request: request.answer(200, known)
+
+    def pull(request: Request) -> None:
+        request.stream(b'{"status": "Pulling from library/debian"}\n', has)
+        if b"error" not in has:
+            engine.replies["GET /images/"] = lambda request: request.answer(200, {"Id": "sha256:1"})
+
+    engine.replies["POST /images/create"] = pull
+
+
 def test_a_registry_that_is_silent_is_given_up_soon(
-    client: Path, monkeypatch: pytest.MonkeyPatch
+    fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client.write_text("#!/bin/sh\nexec sleep 60\n")
+    fake_engine.replies["GET /distribution/"] = lambda request: time.sleep(10)
     monkeypatch.setattr(images, "REGISTRY_SECONDS", 0.3)
     start = time.monotonic()
     assert images.pull("debian:bullseye-slim", pytest.fail) is False
     assert time.monotonic() - start < 5
 
 
-def test_a_registry_that_refuses_is_given_up_at_once(client: Path) -> None:
-    client.write_text("#!/bin/sh\necho 'no such host' >&2\nexit 1\n")
+def test_a_registry_that_refuses_is_given_up_at_once(fake_engine: FakeEngine) -> None:
+    fake_engine.replies["GET /distribution/"] = lambda request: request.answer(
+        500, {"message": "no such host"}
+    )
     assert images.pull("debian:bullseye-slim", pytest.fail) is False
 
 
 def test_a_pull_may_take_longer_than_the_first_answer(
-    client: Path, monkeypatch: pytest.MonkeyPatch
+    fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client.write_text("#!/bin/sh\necho Pulling from library/debian\nsleep 1\necho done\n")
+    registry(fake_engine, b'{"status": "done"}\n')
+    pull = fake_engine.replies["POST /images/create"]
+    fake_engine.replies["POST /images/create"] = lambda request: (time.sleep(1), pull(request))[1]
     monkeypatch.setattr(images, "REGISTRY_SECONDS", 0.5)
     said: list[str] = []
     assert images.pull("debian:bullseye-slim", said.append) is True
     assert said == ["pulling debian:bullseye-slim"]
+    asked = [one for one in fake_engine.asked if "create" in one]
+    assert asked == ["POST /images/create?tag=bullseye-slim&fromImage=debian"]
 
 
-def test_a_pull_that_breaks_off_is_none(client: Path) -> None:
-    client.write_text("#!/bin/sh\necho Pulling\necho 'unexpected EOF' >&2\nexit 1\n")
+def test_a_pull_that_breaks_off_is_none(fake_engine: FakeEngine) -> None:
+    registry(fake_engine, b'{"error": "unexpected EOF"}\n')
     assert images.pull("debian:bullseye-slim", lambda line: None) is False
+
+
+def test_a_pull_that_does_not_end_is_given_up(
+    fake_engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry(fake_engine, b"")
+    fake_engine.replies["POST /images/create"] = lambda request: time.sleep(10)
+    monkeypatch.setattr(images, "PULL_SECONDS", 0.3)
+    start = time.monotonic()
+    assert images.pull("debian:bullseye-slim", lambda line: None) is False
+    assert time.monotonic() - start < 5
+
+
+# Building
+
+
+def test_an_image_that_does_not_build_says_the_builders_last_words(
+    fake_engine: FakeEngine, tmp_path: Path
+) -> None:
+    events = [{"stream": f"Step {n}\n"} for n in range(20)]
+    events.append({"error": "apt-get returned 100", "errorDetail": {"message": "x"}})
+    told = b"".join(json.dumps(event).encode() + b"\n" for event in events)
+    fake_engine.replies["POST /build"] = lambda request: (request.body(), request.stream(told))[1]
+    (tmp_path / "Dockerfile").touch()
+    engine = engines.Engine(version="1", compose=[])
+    with pytest.raises(images.ImageError) as failure:
+        images.build(engine, tmp_path / "Dockerfile", tmp_path, "some:tag", {})
+    lines = str(failure.value).splitlines()
+    assert lines[0] == "some:tag does not build:"
+    assert lines[1:] == [*(f"Step {n}" for n in range(6, 20)), "apt-get returned 100"]
+
+
+def test_a_build_that_does_not_end_is_given_up(
+    fake_engine: FakeEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def build(request: Request) -> None:
+        request.body()
+        request.send_response(200)
+        request.send_header("Transfer-Encoding", "chunked")
+        request.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                request.wfile.write(b'12\r\n{"stream": "a\\n"}\n\r\n')
+                time.sleep(0.1)
+
+    fake_engine.replies["POST /build"] = build
+    monkeypatch.setattr(images, "BUILD_SECONDS", 0.3)
+    (tmp_path / "Dockerfile").touch()
+    engine = engines.Engine(version="1", compose=[])
+    start = time.monotonic()
+    with pytest.raises(images.ImageError, match=r"^some:tag was not built within 0\.3 s$"):
+        images.build(engine, tmp_path / "Dockerfile", tmp_path, "some:tag", {})
+    assert time.monotonic() - start < 5
 
 
 # The cache
@@ -72,7 +142,7 @@ def test_the_cache_is_outside_the_checkout(monkeypatch: pytest.MonkeyPatch) -> N
     assert images.cache_directory() == Path("/home/someone/.cache/mailman2-runbooks")
 
 
-def test_one_run_works_on_the_cache_at_a_time(client: Path) -> None:
+def test_one_run_works_on_the_cache_at_a_time() -> None:
     inside: list[int] = []
     most: list[int] = []
 
@@ -91,7 +161,7 @@ def test_one_run_works_on_the_cache_at_a_time(client: Path) -> None:
     assert most == [1, 1, 1, 1]
 
 
-def test_leftovers_of_a_killed_run_are_removed(client: Path) -> None:
+def test_leftovers_of_a_killed_run_are_removed() -> None:
     with images.one_at_a_time() as directory:
         (directory / "tmp1.partial" / "usr").mkdir(parents=True)
         (directory / "base-1.tar.gz.partial").touch()
@@ -100,32 +170,65 @@ def test_leftovers_of_a_killed_run_are_removed(client: Path) -> None:
         assert sorted(path.name for path in directory.iterdir()) == ["base-1.tar.gz", "lock"]
 
 
-def test_an_image_that_is_not_saved_completely_has_no_file(client: Path, tmp_path: Path) -> None:
-    client.write_text("#!/bin/sh\necho half of it\nexit 1\n")
-    images.save("some:tag", tmp_path / "kept.tar.gz")
+def test_an_image_that_is_not_saved_completely_has_no_file(
+    fake_engine: FakeEngine, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.tar.gz"
+    fake_engine.replies["GET /images/some:tag/get"] = lambda request: request.stream(
+        b"half of it", end=False
+    )
+    images.save("some:tag", kept)
+    images.save("nosuch:tag", kept)
     assert [path.name for path in tmp_path.glob("kept*")] == []
 
 
-def test_a_saved_image_is_loaded_again(client: Path, tmp_path: Path) -> None:
-    client.write_text(
-        f'#!/bin/sh\ncase $1 in save) echo "$2";; load) exec cat > {tmp_path}/loaded;; esac\n'
-    )
-    images.save("some:tag", tmp_path / "kept.tar.gz")
-    assert images.load(tmp_path / "kept.tar.gz") is True
-    assert (tmp_path / "loaded").read_text() == "some:tag\n"
-
-
-def test_a_file_that_is_cut_short_is_not_loaded(client: Path, tmp_path: Path) -> None:
-    client.write_text("#!/bin/sh\nexec cat > /dev/null\n")
+def test_a_saved_image_is_loaded_again(fake_engine: FakeEngine, tmp_path: Path) -> None:
     kept = tmp_path / "kept.tar.gz"
-    kept.write_bytes(gzip.compress(bytes(range(256)) * 1000)[:-20])
-    assert images.load(kept) is False
-    kept.write_bytes(b"not gzip")
+    loaded: list[bytes] = []
+
+    def load(request: Request) -> None:
+        loaded.append(request.body())
+        request.stream(b'{"stream": "Loaded"}\n')
+
+    content = bytes(range(256)) * 10_000
+    fake_engine.replies["GET /images/some:tag/get"] = lambda request: request.stream(content)
+    fake_engine.replies["POST /images/load"] = load
+    images.save("some:tag", kept)
+    assert images.load(kept) is True
+    assert loaded == [content]
+
+
+def test_what_the_engine_does_not_load_is_not_loaded(
+    fake_engine: FakeEngine, tmp_path: Path
+) -> None:
+    kept = tmp_path / "kept.tar.gz"
+    kept.write_bytes(gzip.compress(b"no image"))
+    told = b'{"error": "no tar", "errorDetail": {"message": "no tar"}}\n'
+    fake_engine.replies["POST /images/load"] = lambda request: (
+        request.body(),
+        request.stream(told),
+    )[1]
     assert images.load(kept) is False
 
 
-def test_an_image_that_nobody_has_is_named(client: Path) -> None:
-    client.write_text("#!/bin/sh\nexit 1\n")
+def test_a_file_that_is_cut_short_is_not_loaded(fake_engine: FakeEngine, tmp_path: Path) -> None:
+    def load(request: Request) -> None:
+        with contextlib.suppress(ValueError):
+            request.body()
+            request.stream(b'{"stream": "Loaded"}\n')
+
+    fake_engine.replies["POST /images/load"] = load
+    kept = tmp_path / "kept.tar.gz"
+    whole = gzip.compress(bytes(range(256)) * 10_000)
+    kept.write_bytes(whole)
+    assert images.load(kept) is True
+    damaged = whole[:2000] + bytes(100) + whole[2100:]
+    for content in (whole[:-20], damaged, b"not gzip"):
+        kept.write_bytes(content)
+        assert images.load(kept) is False
+
+
+def test_an_image_that_nobody_has_is_named(fake_engine: FakeEngine) -> None:
     with pytest.raises(images.ImageError, match=r"^no image nosuch:1: "):
         images.named("nosuch:1", pytest.fail)
 
