@@ -73,9 +73,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         help="run the container tests on this site layout alone (default: on each)",
     )
+    group.addoption(
+        "--record",
+        action="store_true",
+        help="keep in doc/records.json what tests/page proves of the procedures; for an image "
+        "that has GNU Mailman",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--record") and config.getoption("--mailman-image") in (None, "standin"):
+        # Without an image given, there is always the stand-in beside whatever can be had.
+        raise pytest.UsageError(selection.NO_RECORD)
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell has what it runs in the background ignore interrupts, and so do the commands
         # that tests start; some of them are interrupted on purpose.
@@ -180,6 +189,8 @@ def prepare(config: pytest.Config, run: Run) -> None:
             os.environ["MAILMAN_NETWORK"] = "none"
         if not run.subjects:
             run.subjects = selection.choose(config.getoption("--mailman-image"), run.engine, say)
+        if config.getoption("--record"):
+            selection.refuse_standin(run.subjects)
     except (engines.EngineError, images.ImageError, BoxError) as problem:
         raise pytest.UsageError(str(problem)) from None
     for variable, subject in run.subjects.items():

@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 
 from runbooks.procedure import Procedure, Step, paste
 from runbooks.procedures import PROCEDURES, find
-from runbooks.sphinxext import blocks, verification
+from runbooks.sphinxext import blocks, records, verification
 from runbooks.sphinxext.documented import INSTALLATION, SERVER
 from runbooks.sphinxext.verification import COMMAND
 
@@ -46,6 +46,11 @@ def by_command(procedure: Procedure) -> tuple[Step, ...]:
         return (first,)
     then = procedure.then(INSTALLATION, procedure.example)
     return (first, *(replace(step, name=f"{COMMAND}-{step.name}") for step in then))
+
+
+def text_of(procedure: Procedure) -> str:
+    """The hash of what the pages have a reader run, both ways, and of what they show of it."""
+    return records.text_hash(by_command(procedure), steps_of(procedure))
 
 
 class _Directive(SphinxDirective):
@@ -172,6 +177,7 @@ class ProcedureDirective(_Directive):
             verification.status(
                 procedure.name,
                 [step.name for step in (*by_command(procedure), *steps_of(procedure))],
+                text_of(procedure),
             ),
             self.by_command(procedure),
             self.by_hand(procedure),

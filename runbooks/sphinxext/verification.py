@@ -3,7 +3,8 @@
 The tests of the pages write ``build/verification.json``: a record for each step, of the build
 that they took it from. A build is named by a hash of what a reader sees on the page (without
 what is said here) and of the package that carries the procedures out. A record of another
-build does not count: the page then says that it was not verified.
+build does not count: the page then says that it was not verified. Each procedure also says what
+the `records` of runs on GNU Mailman hold of its text, which outlive the build.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import date, datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,8 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import runbooks
+from runbooks.sphinxext import records as real
+from runbooks.sphinxext.records import OnMailman, RealRun, Standing
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -68,14 +71,16 @@ class Record:
         note = " (stand-in)" if self.standin else ""
         return f"Mailman {self.mailman}{note} on Python {self.python}"
 
+    @property
+    def briefly(self) -> str:
+        """``GNU Mailman 2.1.39``, or ``the stand-in``"""
+        return "the stand-in" if self.standin else f"GNU Mailman {self.mailman}"
+
 
 def write(path: Path, records: Iterable[Record]) -> None:
     """Write the records of a run; the file has its name only when it is complete."""
     text = json.dumps({"records": [asdict(record) for record in records]}, indent=1) + "\n"
-    partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial.write_text(text, encoding="utf-8")
-    partial.rename(path)
+    real.replace_file(path, text)
 
 
 def read(path: Path) -> list[Record]:
@@ -128,6 +133,10 @@ class Status:
     #: ``verified``, ``failed`` or ``unverified``
     kind: str
     text: str
+    #: the same as a part of a sentence
+    brief: str = ""
+    #: verified on GNU Mailman, whether or not on the stand-in too
+    on_gnu: bool = False
 
 
 def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
@@ -144,6 +153,7 @@ def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
             "failed",
             f"This build failed its test on {_day(first.when)}: {first.procedure},"
             f" {first.step}{number}, {first.on}. Do not rely on it.",
+            f"failed in this build on {first.briefly} ({_date(first.when)}): do not rely on it",
         )
     complete = [
         where
@@ -151,21 +161,49 @@ def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
         if wanted <= {f"{r.procedure}/{r.step}" for r in records if r.where == where}
     ]
     if not wanted or not complete:
-        return Status("unverified", "This build was not verified: its commands were not run.")
+        return Status(
+            "unverified",
+            "This build was not verified: its commands were not run.",
+            "not verified in this build",
+        )
     counted = [record for record in records if record.where in complete]
     on = " and ".join(dict.fromkeys(record.on for record in counted))
-    text = (
-        f"Verified on {_day(max(record.when for record in counted))}: every command was run"
-        f" as it is printed, on {on}."
-    )
+    briefly = " and ".join(dict.fromkeys(record.briefly for record in counted))
+    when = max(record.when for record in counted)
+    text = f"Verified on {_day(when)}: every command was run as it is printed, on {on}."
     if any(record.standin for record in counted):
         text += " The stand-in is our own re-implementation, not GNU Mailman."
-    return Status("verified", text)
+    return Status(
+        "verified",
+        text,
+        f"in this build, run on {briefly} ({_date(when)})",
+        any(not record.standin for record in counted),
+    )
+
+
+def with_records(build: Status, known: Sequence[OnMailman], today: date) -> Status:
+    """What stands at a procedure: what is on record of its text, and what this build says of it.
+
+    It is verified when this build was, and the text has passed on GNU Mailman, now or earlier.
+    """
+    standings = {one.standing for one in known}
+    kind = build.kind
+    if Standing.FAILED in standings:
+        kind = "failed"
+    elif kind == "verified" and not build.on_gnu and Standing.PASSED not in standings:
+        kind = "unverified"
+    sentence = "; ".join([*real.said(known, today), build.brief])
+    return Status(kind, f"{sentence[0].upper()}{sentence[1:]}.")
 
 
 def _day(when: str) -> str:
     moment = datetime.fromisoformat(when)
-    return f"{moment.day} {moment:%B %Y, %H:%M} {moment.tzname()}"
+    return f"{_date(when)}, {moment:%H:%M} {moment.tzname()}"
+
+
+def _date(when: str) -> str:
+    moment = datetime.fromisoformat(when)
+    return f"{moment.day} {moment:%B %Y}"
 
 
 # -- on the pages ---------------------------------------------------------------------------
@@ -179,9 +217,12 @@ class table_node(nodes.General, nodes.Element):
     """Where a page lists all that was run."""
 
 
-def status(procedure: str, steps: Iterable[str]) -> status_node:
-    """The place on a page for the status of `procedure`, which has these steps, both ways."""
-    return status_node(procedure=procedure, wanted=[*steps, STATE])
+def status(procedure: str, steps: Iterable[str], text: str) -> status_node:
+    """The place on a page for the status of `procedure`.
+
+    It has these steps, both ways; `text` is the hash of what they have a reader run.
+    """
+    return status_node(procedure=procedure, wanted=[*steps, STATE], text=text)
 
 
 class VerificationDirective(SphinxDirective):
@@ -194,9 +235,11 @@ class VerificationDirective(SphinxDirective):
 class Verification:
     """The records, and the pages of the build that is under way."""
 
-    def __init__(self, records: list[Record], env: BuildEnvironment) -> None:
+    def __init__(self, records: list[Record], runs: list[RealRun], env: BuildEnvironment) -> None:
         self.records = records
+        self.runs = runs
         self.env = env
+        self.today = datetime.now(timezone.utc).date()
         self.source = source_hash()
         self.builds: dict[str, str] = {}
 
@@ -210,14 +253,24 @@ class Verification:
         build = self.build(docname)
         return [r for r in self.records if r.page == docname and r.build == build]
 
+    def places(self, docname: str) -> dict[str, status_node]:
+        """Where a page says when its procedures were last run, by their names."""
+        doctree = self.env.get_doctree(docname)
+        return {node["procedure"]: node for node in doctree.findall(status_node)}
+
     def printed(self, docname: str) -> dict[str, list[str]]:
         """The procedures on a page, and what each of them has that can be run."""
-        doctree = self.env.get_doctree(docname)
-        return {node["procedure"]: node["wanted"] for node in doctree.findall(status_node)}
+        return {name: node["wanted"] for name, node in self.places(docname).items()}
 
     def of_procedure(self, docname: str, procedure: str) -> Status:
-        wanted = {f"{procedure}/{step}" for step in self.printed(docname)[procedure]}
-        return judge([r for r in self.of(docname) if r.procedure == procedure], wanted)
+        place = self.places(docname)[procedure]
+        wanted = {f"{procedure}/{step}" for step in place["wanted"]}
+        records = [r for r in self.of(docname) if r.procedure == procedure]
+        return with_records(
+            judge(records, wanted),
+            real.of_procedure(self.runs, procedure, place["text"]),
+            self.today,
+        )
 
     def of_page(self, docname: str) -> Status | None:
         """None for a page without procedures."""
@@ -322,17 +375,22 @@ def _row(*cells: nodes.Node | str) -> nodes.row:
 
 def _begin(app: Sphinx) -> None:
     records = read(Path(app.config.runbook_verification))
-    app._runbook_verification = Verification(records, app.env)  # type: ignore[attr-defined]
+    runs = real.read(Path(app.config.runbook_records))
+    app._runbook_verification = Verification(records, runs, app.env)  # type: ignore[attr-defined]
 
 
 def _name_records(app: Sphinx, config: Any) -> None:
-    """Have every page written again when the records have changed."""
+    """Have every page written again when the records have changed, and a day older."""
     if config.runbook_verification is None:
         config.runbook_verification = str(Path(app.outdir).parent / VERIFICATION)
-    path = Path(config.runbook_verification)
-    config.runbook_records = (
-        hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
-    )
+    if config.runbook_records is None:
+        config.runbook_records = str(Path(app.confdir).parent / real.RECORDS)
+    digest = hashlib.sha256(datetime.now(timezone.utc).date().isoformat().encode())
+    for name in (config.runbook_verification, config.runbook_records):
+        path = Path(name)
+        content = path.read_bytes() if path.is_file() else b""
+        digest.update(hashlib.sha256(content).digest())
+    config.runbook_runs = digest.hexdigest()
 
 
 def _pages_that_sum_up(app: Sphinx, env: BuildEnvironment) -> list[str]:
@@ -363,7 +421,8 @@ def _publish_records(app: Sphinx, problem: Exception | None) -> None:
 
 def setup(app: Sphinx) -> None:
     app.add_config_value("runbook_verification", None, "", (str, type(None)))
-    app.add_config_value("runbook_records", "none", "html", (str,))
+    app.add_config_value("runbook_records", None, "", (str, type(None)))
+    app.add_config_value("runbook_runs", "none", "html", (str,))
     app.add_node(status_node)
     app.add_node(table_node)
     app.add_directive("verification", VerificationDirective)

@@ -9,11 +9,12 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runbooks.sphinxext.verification import VERIFICATION, Record
-from tests.page import walk
+from tests.page import recording, walk
 from tests.page.pages import Page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,15 +53,38 @@ def lists_page(built: Path) -> Page:
 
 
 @pytest.fixture
-def write_records() -> Callable[[Sequence[Record]], None]:
-    """Adds what a test ran to ``build/verification.json``, whatever becomes of the test."""
+def write_records(
+    request: pytest.FixtureRequest, lists_page: Page
+) -> Callable[[Sequence[Record]], None]:
+    """Adds what a test ran to ``build/verification.json``, whatever becomes of the test.
+
+    With ``--record`` also to ``doc/records.json``.
+    """
 
     def write(records: Sequence[Record]) -> None:
         with (BUILD / f"{VERIFICATION}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             walk.add_records(BUILD / VERIFICATION, records)
+            if request.config.getoption("--record"):
+                for line in recording.record(recording.PATH, records, lists_page):
+                    # Goes with the test's report to whoever sums up, in whichever process.
+                    request.node.user_properties.append((recording.PROPERTY, line))
 
     return write
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What was recorded, and which procedures have changed since."""
+    reports = [report for group in terminalreporter.stats.values() for report in group]
+    lines = [
+        line
+        for report in reports
+        if getattr(report, "when", None) == "call"
+        for name, line in report.user_properties
+        if name == recording.PROPERTY
+    ]
+    for line in [*lines, *recording.outdated(recording.PATH)]:
+        terminalreporter.write_line(line)
 
 
 @pytest.fixture

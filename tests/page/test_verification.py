@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from datetime import timedelta
 
 import pytest
 
 from runbooks.procedures import PROCEDURES
-from runbooks.sphinxext.directives import by_command, steps_of
+from runbooks.sphinxext import records as real
+from runbooks.sphinxext.directives import by_command, steps_of, text_of
+from runbooks.sphinxext.records import RealRun
 from runbooks.sphinxext.verification import FAILED, PASSED, STATE, Record, read, write
+from tests.page import recording
 from tests.page.conftest import SOURCE, sphinx
 from tests.page.pages import Page
 from tests.page.walk import add_records
@@ -24,14 +28,18 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def publish(folder):
-    """Builds the pages with these records; the page of the lists and the page about the runs."""
+    """Builds the pages with these records of this build, and these of runs on GNU Mailman.
 
-    def build(records: list[Record]) -> tuple[Page, Page]:
+    The page of the lists and the page about the runs.
+    """
+
+    def build(records: list[Record], on_gnu: list[RealRun] | None = None) -> tuple[Page, Page]:
         if records:
             write(folder / "verification.json", records)
         else:
             (folder / "verification.json").unlink(missing_ok=True)
-        done = sphinx(SOURCE, folder / "html")
+        real.write(folder / "records.json", on_gnu or [])
+        done = sphinx(SOURCE, folder / "html", "-D", f"runbook_records={folder / 'records.json'}")
         assert done.returncode == 0, done.stderr
         return Page(folder / "html", "lists"), Page(folder / "html", "verification")
 
@@ -64,18 +72,34 @@ def records(publish):
     ]
 
 
+ON_GNU = [
+    RealRun(procedure.name, version, python, "multi", recording.today(), True, text_of(procedure))
+    for procedure in PROCEDURES
+    for version, python in (("2.1.39", "2.7"), ("2.2.0", "3.9"))
+]
+DAY = f"{recording.today().day} {recording.today():%B %Y}"
+BOTH = f"GNU Mailman 2.1.39 ({DAY}) and 2.2.0 ({DAY})"
+
+
 def said(page: Page) -> dict[str, list[str]]:
     """What the page says of its procedures and at its foot, by kind."""
     kinds = ("verified", "unverified", "failed")
     return {kind: found for kind in kinds if (found := page.text_of(f"p.verification.{kind}"))}
 
 
+def at_procedures(page: Page) -> set[tuple[str, str]]:
+    """What stands at the procedures, whichever way they are verified: each kind and line."""
+    lines = page.soup.select("article p.verification")
+    return {(str(line["class"][-1]), " ".join(line.get_text().split())) for line in lines}
+
+
 def test_without_a_run_nothing_is_verified(publish):
     page, table = publish([])
     assert set(said(page)) == {"unverified"}
-    assert all(line.startswith(NOT_VERIFIED) for line in said(page)["unverified"])
+    assert page.text_of("footer p.verification")[0].startswith(NOT_VERIFIED)
     assert len(said(page)["unverified"]) == len(PROCEDURES) + 1
-    assert set(said(table)) == {"unverified"}
+    nothing = {("unverified", "Never run on GNU Mailman; not verified in this build.")}
+    assert at_procedures(page) == at_procedures(table) == nothing
     assert not (page.root / "verification.json").exists()
 
 
@@ -83,10 +107,16 @@ def test_a_run_of_this_build_is_printed(publish, records):
     page, table = publish(records)
     assert set(said(page)) == {"verified"}
     assert len(said(page)["verified"]) == len(PROCEDURES) + 1
-    for line in said(page)["verified"]:
-        assert "19 April 2018, 08:09 UTC" in line
-        assert "Mailman 2.1.29 on Python 2.7" in line
-        assert "stand-in" not in line
+    (foot,) = page.text_of("footer p.verification")
+    assert "19 April 2018, 08:09 UTC" in foot
+    assert "Mailman 2.1.29 on Python 2.7" in foot
+    assert "stand-in" not in foot
+    ran = "in this build, run on GNU Mailman 2.1.29 (19 April 2018)."
+    assert (
+        at_procedures(page)
+        == at_procedures(table)
+        == {("verified", f"Never run on GNU Mailman; {ran}")}
+    )
     assert len(table.text_of("table.verification tbody tr")) == len(records)
     assert json.loads((page.root / "verification.json").read_text())["records"]
 
@@ -97,10 +127,67 @@ def test_saying_so_does_not_change_the_build(publish, records):
 
 
 def test_a_run_on_the_standin_says_so(publish, records):
-    page, table = publish([dataclasses.replace(record, standin=True) for record in records])
-    for line in said(page)["verified"] + said(table)["verified"]:
-        assert "(stand-in)" in line
-        assert "not GNU Mailman" in line
+    """And verifies only what GNU Mailman has on record."""
+    standin = [dataclasses.replace(record, standin=True) for record in records]
+    page, table = publish(standin)
+    (foot,) = page.text_of("footer p.verification")
+    assert "(stand-in)" in foot
+    assert "not GNU Mailman" in foot
+    ran = "in this build, run on the stand-in (19 April 2018)."
+    assert (
+        at_procedures(page)
+        == at_procedures(table)
+        == {("unverified", f"Never run on GNU Mailman; {ran}")}
+    )
+    page, table = publish(standin, ON_GNU)
+    assert (
+        at_procedures(page)
+        == at_procedures(table)
+        == {("verified", f"As printed here, last run on {BOTH}; {ran}")}
+    )
+
+
+def test_a_run_on_record_does_not_verify_the_build(publish):
+    page, _ = publish([], ON_GNU)
+    assert at_procedures(page) == {
+        ("unverified", f"As printed here, last run on {BOTH}; not verified in this build.")
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "line"),
+    [
+        ({"text": "before"}, "unverified", f"Changed since it last ran on {BOTH}; "),
+        ({"passed": False}, "failed", f"Failed on {BOTH}: do not rely on it; "),
+    ],
+)
+def test_the_page_says_how_the_text_stands_with_the_records(publish, records, change, kind, line):
+    """Whatever the stand-in has made of it."""
+    standin = [dataclasses.replace(record, standin=True) for record in records]
+    page, _ = publish(standin, [dataclasses.replace(run, **change) for run in ON_GNU])
+    ran = "in this build, run on the stand-in (19 April 2018)."
+    assert at_procedures(page) == {(kind, line + ran)}
+
+
+def test_an_old_record_says_its_age(publish):
+    then = recording.today() - timedelta(days=91)
+    page, _ = publish([], [dataclasses.replace(run, date=then) for run in ON_GNU])
+    old = f"({then.day} {then:%B %Y}, 91 days ago)"
+    ((_, line),) = at_procedures(page)
+    assert f"GNU Mailman 2.1.39 {old} and 2.2.0 {old};" in line
+
+
+def test_a_procedure_that_another_text_is_on_record_of_is_alone_in_saying_so(publish):
+    changed = [
+        dataclasses.replace(run, text="before") if run.procedure == "unban" else run
+        for run in ON_GNU
+    ]
+    page, _ = publish([], changed)
+    lines = page.text_of("article p.verification")
+    names = [procedure.name for procedure in PROCEDURES]
+    assert [name for name, line in zip(names, lines, strict=True) if "Changed since" in line] == [
+        "unban"
+    ]
 
 
 def test_a_run_of_another_build_does_not_count(publish, records):
@@ -112,17 +199,20 @@ def test_a_run_that_left_a_step_out_does_not_count(publish, records):
     for left_out in records:
         if left_out.procedure == PROCEDURES[0].name:
             break
-    page, _ = publish([record for record in records if record is not left_out])
+    page, _ = publish([record for record in records if record is not left_out], ON_GNU)
     assert len(said(page)["unverified"]) == 2  # the procedure, and the foot of the page
     assert len(said(page)["verified"]) == len(PROCEDURES) - 1
 
 
 def test_a_step_that_failed_is_red_whatever_else_passed(publish, records):
     bad = dataclasses.replace(records[1], result=FAILED, mailman="2.2.0", python="3.9")
-    page, table = publish([*records, bad])
-    assert len(said(page)["failed"]) == 2
-    assert all("failed its test" in line for line in said(page)["failed"])
-    assert said(table)["failed"]
+    page, table = publish([*records, bad], ON_GNU)
+    procedure, foot = said(page)["failed"]
+    assert procedure.endswith(
+        "; failed in this build on GNU Mailman 2.2.0 (19 April 2018): do not rely on it."
+    )
+    assert "failed its test" in foot
+    assert said(table)["failed"] == [procedure]
 
 
 def test_a_file_of_something_else_is_refused_in_one_line(folder, publish, records):
@@ -131,6 +221,11 @@ def test_a_file_of_something_else_is_refused_in_one_line(folder, publish, record
     done = sphinx(SOURCE, folder / "html")
     assert done.returncode != 0
     assert "holds no records of a run" in done.stderr
+    (folder / "verification.json").unlink()
+    (folder / "records.json").write_text('{"records": [{"procedure": "ban"}]}')
+    done = sphinx(SOURCE, folder / "html", "-D", f"runbook_records={folder / 'records.json'}")
+    assert done.returncode != 0
+    assert "holds no records of runs on GNU Mailman" in done.stderr
 
 
 def test_records_of_another_mailman_are_kept_and_of_another_build_are_not(tmp_path, records):

@@ -15,6 +15,10 @@ from tests.support.box import SITES, BoxError, Mailman, ask_mailman
 LAYOUTS = tuple(SITES)
 #: What `--mailman-image` may be for images that are made here.
 OWN = (None, "packaged", "standin")
+NO_RECORD = (
+    "--record keeps what GNU Mailman did, and the stand-in is not GNU Mailman: "
+    "give --mailman-image packaged, or NAME:TAG of an image that has it"
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +109,12 @@ def python3_standin(engine: engines.Engine, say: Callable[[str], None]) -> list[
     except images.ImageError as problem:
         say(f"no stand-in for Mailman 2.2 on Python 3 ({problem}): it is left out")
         return []
+
+
+def refuse_standin(subjects: dict[str, Subject]) -> None:
+    """For a run that is to make records. Raises BoxError where it would be on the stand-in."""
+    if any(subject.mailman.is_standin for subject in subjects.values()):
+        raise BoxError(NO_RECORD)
 
 
 def sent(subjects: dict[str, Subject]) -> dict[str, dict[str, object]]:

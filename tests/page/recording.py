@@ -1,0 +1,93 @@
+"""Makes the records of runs on GNU Mailman from what a walk wrote down, for ``--record``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, datetime, timezone
+from pathlib import Path
+
+from runbooks.procedures import PROCEDURES, find
+from runbooks.sphinxext import records
+from runbooks.sphinxext.directives import by_command, steps_of, text_of
+from runbooks.sphinxext.records import RealRun
+from runbooks.sphinxext.verification import PASSED, STATE, Record
+from tests.page.pages import Page
+from tests.page.walk import Walk
+
+PATH = Path(__file__).resolve().parents[2] / "doc" / records.RECORDS
+
+#: The name of what a test's report says of records.
+PROPERTY = "record"
+
+
+def texts() -> dict[str, str]:
+    """The hash of the present text of each procedure."""
+    return {procedure.name: text_of(procedure) for procedure in PROCEDURES}
+
+
+def today() -> date:
+    return datetime.now(timezone.utc).date()
+
+
+def record(path: Path, steps: Sequence[Record], page: Page) -> list[str]:
+    """Keep in `path` what the steps of a walk over `page` prove; a line on each procedure.
+
+    A procedure passes when every step passed, both ways, and both ended in the same state. One that
+    failed anywhere has failed. One that was left before its end proves nothing and changes nothing.
+    """
+    read = Walk(page, PROCEDURES)
+    read.read()
+    if read.faults:
+        # A record would be of a text that nobody has run.
+        return ["nothing is recorded: the page does not print the procedures as they are defined"]
+    walked: dict[tuple[object, ...], list[Record]] = {}
+    for step in steps:
+        walked.setdefault((step.procedure, *step.where), []).append(step)
+    made, said = [], []
+    for group in walked.values():
+        where = f"{group[0].procedure} on {group[0].on}, layout {group[0].layout}"
+        one = _made(group)
+        if one is None:
+            said.append(f"not recorded, since it was left before its end: {where}")
+        else:
+            made.append(one)
+            said.append(f"recorded as {'passed' if one.passed else 'failed'}: {where}")
+    records.renew(path, made, texts())
+    return said
+
+
+def _made(steps: Sequence[Record]) -> RealRun | None:
+    """The record of one procedure in one place; None if not all of it was run."""
+    first = steps[0]
+    if first.standin:
+        raise ValueError("a run on the stand-in is no record of GNU Mailman")
+    found = find(first.procedure)
+    wanted = {STATE, *(step.name for step in (*by_command(found), *steps_of(found)))}
+    passed = all(step.result == PASSED for step in steps)
+    if passed and not wanted <= {step.step for step in steps}:
+        return None
+    return RealRun(
+        procedure=first.procedure,
+        mailman=first.mailman,
+        python=first.python,
+        layout=first.layout,
+        date=max(datetime.fromisoformat(step.when) for step in steps)
+        .astimezone(timezone.utc)
+        .date(),
+        passed=passed,
+        text=text_of(found),
+    )
+
+
+def outdated(path: Path) -> list[str]:
+    """For the end of a run: the procedures whose text is not the one that is on record."""
+    try:
+        changed = records.changed(records.read(path), texts(), today())
+    except ValueError as problem:
+        return [str(problem)]
+    if not changed:
+        return []
+    return [
+        f"text changed since its record in doc/{path.name}:",
+        *(f"  {line}" for line in changed),
+    ]
