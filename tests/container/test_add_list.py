@@ -297,6 +297,77 @@ def test_what_newlist_says_proves_nothing(box: Box, script: str, said: str, ther
     assert '"gamma", "error"' in box.read(f"{box.prefix(site)}/runbook/journal.jsonl")
 
 
+def direct(box: Box, name: str, *options: str) -> Result:
+    return runbook(
+        *("add-list", name, "--admin", "admin@example.com", "--description", TEXT, "--direct"),
+        *("--yes", *options, *site_option(box), "--host", box.spec),
+        env={"RUNBOOK_LIST_PASSWORD": "secret"},
+    )
+
+
+def postfix(box: Box, postalias: str) -> None:
+    box.sh(
+        f"printf '%s\\n' \"MTA = 'Postfix'\" \"POSTFIX_ALIAS_CMD = '{postalias}'\""
+        " >> /etc/mailman/mm_cfg.py"
+    )
+
+
+def test_direct_where_the_alias_step_fails(box: Box) -> None:
+    """The list was there, and that was called created: exit 0."""
+    postfix(box, "/nowhere/postalias")
+    done = direct(box, "alpha")
+    assert done.rc == 1
+    assert (
+        "alpha: error: newlist made the list and ended with status 1: RuntimeError" in done.stdout
+    )
+    assert "is created" not in done.stdout
+    postfix(box, "true")
+    assert direct(box, "beta").rc == 0
+
+
+def test_direct_behind_a_stale_lock_on_the_aliases(box: Box) -> None:
+    """newlist waits for it without a limit, and add-list did with it, without a word."""
+    postfix(box, "true")
+    locks = f"{box.prefix(first_site(box))}/locks"
+    dead = int(box.sh("sh -c 'echo $$'").stdout)
+    claim = f"{locks}/creator.lists.{dead}.0"
+    box.sh(
+        f"printf %s {claim} > {claim} && ln {claim} {locks}/creator && touch -d '+1 hour' {claim}",
+        user="list",
+    )
+    done = direct(box, "alpha", "--timeout", "2")
+    assert done.rc == 1
+    assert f"it waited for the lock {locks}/creator, whose process {dead} no longer" in done.stdout
+    # That lock is not ours to clear; the claim of the newlist that was ended is.
+    assert box.sh(f"ls {locks}").stdout.split() == ["creator", f"creator.lists.{dead}.0"]
+    box.sh(f"rm {locks}/creator*")
+    assert direct(box, "beta").rc == 0
+
+
+def test_direct_four_at_once(box: Box) -> None:
+    """Two or three of four said created, and each overwrote the other's description."""
+    runs = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", "runbooks", "add-list", "alpha", "--direct", "--yes"),
+                *("--admin", "admin@example.com", "--description", f"number {number}"),
+                *(*site_option(box), "--host", box.spec),
+            ],
+            env={**os.environ, "RUNBOOK_LIST_PASSWORD": "secret"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for number in range(4)
+    ]
+    said = [run.communicate(timeout=120)[0] for run in runs]
+    created = [number for number, run in enumerate(runs) if run.returncode == 0]
+    assert len(created) == 1, said
+    assert sum("it is there already" in one or "has the list" in one for one in said) == 3, said
+    assert state(box, "alpha")["description"] == f"number {created[0]}"
+
+
 def test_direct_and_by_hand_end_in_the_same_state(box: Box) -> None:
     site = first_site(box)
     box.run(["newlist", "-q", "alpha", "a@example.com", "pw"], env=box.environment(site))

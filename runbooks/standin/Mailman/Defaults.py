@@ -90,6 +90,7 @@ DontReceiveDuplicates = 256
 
 # What newlist prints: the mail aliases to add by hand ('Manual'), or nothing (None).
 MTA = "Manual"
+POSTFIX_ALIAS_CMD = "/usr/sbin/postalias"
 
 # The children of mailmanctl: (name, how many).
 QRUNNERS = [("IncomingRunner", 1), ("OutgoingRunner", 1)]
