@@ -163,7 +163,6 @@ def run(packed, emit):
     """Run one program, in this process. Sends all of its events."""
     try:
         payload = native(json.loads(zlib.decompress(packed).decode("ascii")))
-        os.chdir("/")
         os.environ.update(payload["environment"])
         if payload["run_as"]:
             become(*payload["run_as"])
