@@ -25,6 +25,7 @@ _MODULES = (
     *("journal", "lists", "locks", "ban", "banning", "catch_up"),
     *("describing", "adding"),
 )
+_ALIASES_MODULES = ("opening", "aliases")
 
 #: Where a mail server and Puppet have the aliases.
 ALIASES_FILE = "/etc/aliases"
@@ -403,20 +404,21 @@ def look(installation: Installation, site: Site, wanted: Wanted) -> Seen:
 
 
 def _with_aliases(installation: Installation, seen: Seen) -> Seen:
-    """What files of aliases have, read by whoever logged in: they may be root's alone."""
+    """What files of aliases have.
+
+    /etc/aliases is read by whoever logged in: it may be root's alone. A file in a folder of
+    Mailman's user is read as that user, who may have put anything there.
+    """
     if not seen.exists:
         return seen
     practice = installation.host.practice_dir or ""
     others = [n for n in names(installation, [seen.site])[seen.site.name] if n != seen.wanted.name]
-    program = Program(
-        ("aliases",),
-        {
-            "files": [f"{practice}{ALIASES_FILE}", *seen.said["alias_files"]],
-            "aliases": aliases_of(seen.wanted.name),
-            "others": others,
-        },
-    )
-    answers = installation.host.run(program, shlex.quote(installation.interpreter))
+    wanted = {"aliases": aliases_of(seen.wanted.name), "others": others}
+    own = Program(_ALIASES_MODULES, {**wanted, "files": [f"{practice}{ALIASES_FILE}"]})
+    answers = installation.host.run(own, shlex.quote(installation.interpreter))
+    if seen.said["alias_files"]:
+        mailmans = {**wanted, "files": seen.said["alias_files"]}
+        answers += installation.call(_ALIASES_MODULES, mailmans)
     return replace(seen, aliases=tuple(a for a in answers if a["event"] == "aliases"))
 
 
