@@ -87,8 +87,8 @@ def entry(text: str, *, force: bool = False) -> Entry:
     """Examine what is to be banned.
 
     Raises BadInputError, with one line, for what Mailman would take and ban nobody or
-    everybody. `force` lets a pattern pass of which no matching address is found, which
-    is a judgement; it never lets pass what is certain.
+    everybody. `force` lets a pattern pass that bans everybody, and one of which no matching
+    address is found, which is a judgement. It never lets pass what Mailman cannot do.
     """
     if not text.strip():
         raise BadInputError("there is no address to ban: try target@example.com")
@@ -141,7 +141,9 @@ def _address(text: str, force: bool) -> Entry:
 
 
 def _meant(text: str) -> str:
-    """The pattern that somebody meant who left out the ``^``."""
+    """The pattern that somebody meant who left out the ``^``, or the ``@``."""
+    if domain := _BARE_DOMAIN.fullmatch(text):
+        return _tightened(f"^.*@{domain[1]}$")
     text = re.sub(r"^\*", ".*", text.lstrip("^ "))
     if text.startswith("@"):
         text = ".*" + text
@@ -181,7 +183,7 @@ def _pattern(text: str, force: bool) -> Entry:
         )
     try:
         with _limited():
-            everybody = all(compiled.search(stranger) for stranger in _STRANGERS)
+            spared = _spared(text, compiled)
             sample = _sample(text, compiled)
             for tried in _drawn_out(sample or ""):
                 compiled.search(tried)
@@ -190,21 +192,55 @@ def _pattern(text: str, force: bool) -> Entry:
             f"{short(text)} takes too long to match some addresses: it would hold up Mailman,"
             " which searches with it at each subscription; repeat nothing that repeats"
         ) from None
-    if everybody:
-        raise BadInputError(f"{short(text)} matches every address: it would ban everybody")
+    if spared is None and not force:
+        raise BadInputError(
+            f"{short(text)} matches every address: it would ban everybody"
+            " (--force to ban it all the same)"
+        )
     if sample is None and not force:
         raise BadInputError(
             f"{short(text)} matches no address that could be found: it would ban nobody"
             f"{_did_you_mean(text)} (--force to ban it all the same)"
         )
     found = []
-    if _domain_at(text) == len(text):
+    if spared is None:
+        found.append("it matches every address, and bans everybody")
+    elif spared:
+        found.append(f"it matches every address but those like {spared}")
+    elif _BARE_DOMAIN.fullmatch(text):
+        found.append("it has no @, so it is about what stands before one, not about a domain")
+        return Entry(text, tuple(found), _meant(text), sample)
+    elif _domain_at(text) == len(text):
         found.append("it names no domain, so strangers everywhere may match")
     elif not _anchored(text):
         found.append("it is not anchored at the end, so longer domains match as well")
     if _unescaped_dot(text):
         found.append("an unescaped dot in the domain stands for any character")
     return Entry(text, tuple(found), _probably(text) if found else None, sample)
+
+
+#: A domain, or its beginning, where a pattern for addresses is meant.
+_BARE_DOMAIN = re.compile(r"\^((?:[-a-z0-9]+\\?\.)+[a-z]{2,})\$?", re.IGNORECASE)
+
+#: What looks like an address or a domain within a pattern.
+_LITERAL = re.compile(r"(?:[-\w+]+@)?(?:[-a-z0-9]+\\?\.)+[a-z]{2,}", re.IGNORECASE)
+
+
+def _spared(text: str, compiled: re.Pattern[str]) -> str | None:
+    """Whom a pattern that matches every stranger leaves out; None when that is nobody.
+
+    "" for a pattern that some stranger does not match. "Only our domain", with a look-ahead
+    (``^.+@(?!(?:.+\\.)?example\\.org$)``), is the most copied pattern there is: whom it spares
+    is to be found in its own text.
+    """
+    if not all(compiled.search(stranger) for stranger in _STRANGERS):
+        return ""
+    for literal in _LITERAL.findall(text):
+        plain = literal.replace("\\", "")
+        for address in (plain, f"someone@{plain}"):
+            if is_address(address) and not compiled.search(address):
+                return address
+    return None
 
 
 class _TooLongError(Exception):
@@ -331,7 +367,8 @@ def _sample(text: str, compiled: re.Pattern[str]) -> str | None:
     for candidate in _completed(re.sub(r"\\(.)|\(\?[^)]*\)|[\^$()\[\]?*+]", r"\1", text)):
         if is_address(candidate) and compiled.search(candidate):
             return candidate
-    return None
+    # A pattern that says whom it does not mean matches anybody else.
+    return next((stranger for stranger in _STRANGERS if compiled.search(stranger)), None)
 
 
 def _completed(made: str) -> list[str]:

@@ -21,8 +21,6 @@ from runbooks.target import Target as Target
 if TYPE_CHECKING:
     from runbooks.journal import Recorded
 
-_MODULES = ("journal", "lists", "locks", "ban", "banning")
-
 
 # -- by command ---------------------------------------------------------------------------
 
@@ -143,7 +141,7 @@ def look(target: Target, entry: Entry, *, people: bool = True) -> Plan:
                     )
                 )
 
-    target.installation.call(_MODULES, parameters, hear)
+    target.installation.call("banning", parameters, hear)
     found = {look.list for look in plan.looks}
     for name in target.names:
         if name not in found:
@@ -177,7 +175,7 @@ def _all_names(target: Target) -> list[str]:
         if event["event"] == "list":
             names.append(event["list"])
 
-    target.installation.call(_MODULES, parameters, hear)
+    target.installation.call("banning", parameters, hear)
     return names
 
 
@@ -297,7 +295,7 @@ def change(
                 on_result(result)
 
     try:
-        target.installation.call(_MODULES, parameters, hear)
+        target.installation.call("banning", parameters, hear)
     except KeyboardInterrupt:
         report.ended_early = report.ended_early or INTERRUPTED
     except LostError as e:
@@ -592,10 +590,10 @@ def pattern_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
         Step(
             "check-stranger",
             "See that it bans nobody else",
-            "An entry that starts with ``^`` is a regular expression, searched without regard"
-            " to case. A dot that is not escaped matches any character, and without the ``$``"
-            " the address may go on: ``^target.*@example.com`` bans strangers at"
-            " ``examplexcom`` and at ``example.com.evil.org``.",
+            "An entry that starts with :example:`^` is a regular expression, searched without"
+            " regard to case. A dot that is not escaped matches any character, and without the"
+            " :example:`$` the address may go on: :example:`^target.*@example.com` bans strangers"
+            " at :example:`examplexcom` and at :example:`example.com.evil.org`.",
             hand.ask(first, arguments["stranger"]),
             f"{{LIST:{first.name}-announce}}: accepts {arguments['stranger']}\n{MORE}",
         ),
@@ -608,7 +606,8 @@ PATTERN = Procedure(
     name="ban-pattern",
     title="Banning an Address with All Its Suffixes",
     when=(
-        "The address comes back as ``target+1@example.com``, ``target+2@example.com``: mail"
+        "The address comes back as :example:`target+1@example.com`,"
+        " :example:`target+2@example.com`: mail"
         " to all of them reaches the same person. One pattern bans the address and every"
         " suffix of it."
     ),
@@ -618,14 +617,15 @@ PATTERN = Procedure(
     troubles=(
         Trouble(
             "Nobody is banned",
-            "The entry has no ``^`` at its start, or a blank before it: then it is compared as"
-            " a whole address, which nobody has. ``.*@example.com``, ``*@example.com`` and"
-            " ``@example.com`` ban nobody; ``^.*@example\\.com$`` bans the domain.",
+            "The entry has no :example:`^` at its start, or a blank before it: then it is compared"
+            " as a whole address, which nobody has. :example:`.*@example.com`,"
+            " :example:`*@example.com` and :example:`@example.com` ban nobody;"
+            " :example:`^.*@example\\.com$` bans the domain.",
         ),
         Trouble(
             "Everybody is banned",
-            "``^`` and ``^.*`` match every address. Lift that entry at once (:ref:`unban`),"
-            " spelled as it is in the ban list.",
+            ":example:`^` and :example:`^.*` match every address. Lift that entry at once"
+            " (:ref:`unban`), spelled as it is in the ban list.",
         ),
     ),
     example={

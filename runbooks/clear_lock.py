@@ -15,8 +15,6 @@ from runbooks.mailman import Installation, Site, as_mailmans_user, unknown_list
 from runbooks.procedure import Outcome, Procedure, Step, Trouble
 from runbooks.session import Event
 
-_MODULES = ("locks", "clearing")
-
 #: Names of claims that a run looks for, to see who takes a lock next.
 _MOST_WAITERS = 100
 
@@ -128,7 +126,7 @@ def look(installation: Installation, sites: Sequence[Site], *, with_lists: bool 
         "sites": [_on_host(site) for site in sites],
         "with_lists": with_lists,
     }
-    installation.call(_MODULES, parameters, hear)
+    installation.call("clearing", parameters, hear)
     return seen
 
 
@@ -248,7 +246,7 @@ def clear(
         ),
     }
     try:
-        installation.call(("journal", *_MODULES), parameters, hear)
+        installation.call("clearing", parameters, hear)
     except KeyboardInterrupt:
         # A second one does not wait for the host to end what it has in hand.
         report.lost = len(after) < len(sites)
@@ -463,8 +461,9 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "The process runs and has the lock",
-            "Then the lock is no mistake. See what it does (``ps``, ``strace -p``). If it hangs,"
-            " end it with ``kill`` and begin again: it lets go of the lock, or leaves a stale one.",
+            "Then the lock is no mistake. See what it does (``ps``, :elsewhere:`strace -p`). If it"
+            " hangs, end it with ``kill`` and begin again: it lets go of the lock, or leaves a"
+            " stale one.",
         ),
         Trouble(
             "The claim names another host",

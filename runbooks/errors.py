@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 
 class RunbookError(Exception):
     """Ends a command with one line: what is wrong and what to do.
@@ -31,6 +33,11 @@ class LostError(RunbookError):
 
 
 def short(text: str, limit: int = 60) -> str:
-    """`text` quoted for a message: control characters spelled out, and cut when it is long."""
-    shown = repr(text)
+    """`text` quoted for a message, so that it can be pasted into a shell.
+
+    Control characters are spelled out, and it is cut when it is long.
+    """
+    shown = shlex.quote(text) if text.isprintable() else repr(text)
+    if shown == text:
+        shown = f"'{text}'"
     return shown if len(shown) <= limit else f"{shown[: limit - 2]}…{shown[0]}"

@@ -275,7 +275,7 @@ def _ask(
         "wanted": wanted,
         "limit": limit,
     }
-    installation.call(("journal",), parameters, hear)
+    installation.call("journal", parameters, hear)
     return found, several
 
 

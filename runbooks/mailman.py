@@ -184,14 +184,14 @@ class Installation:
 
     def call(
         self,
-        modules: tuple[str, ...],
+        program: str,
         parameters: dict[str, object],
         on_event: Any = None,
         secret: bytes = b"",
     ) -> list[dict[str, Any]]:
         """Run an on-host program as Mailman's user. See `Host.run`."""
-        program = Program(modules, parameters, run_as=(self.user, self.group))
-        return self.host.run(program, shlex.quote(self.interpreter), on_event, secret)
+        as_mailman = Program(program, parameters, run_as=(self.user, self.group))
+        return self.host.run(as_mailman, shlex.quote(self.interpreter), on_event, secret)
 
     def check_user(self) -> None:
         """Raise HostError unless the login may become Mailman's user."""
@@ -226,7 +226,7 @@ def discover(host: Host) -> Installation:
     sites_file = f"{host.practice_dir}{SITES_FILE}" if host.practice_dir else SITES_FILE
     # A practice site runs as whoever made it, who may be root; a Mailman never does.
     parameters = {"sites_file": sites_file, "is_owners": host.practice_dir is not None}
-    program = Program(("opening", "mailmansuser", "installation"), parameters)
+    program = Program("installation", parameters)
     events = host.run(program, _interpreter(host))
     for event in events:
         if event["event"] == "absent":

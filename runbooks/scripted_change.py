@@ -214,8 +214,8 @@ FIND = Procedure(
     troubles=(
         Trouble(
             "The address is found nowhere, and yet it gets mail",
-            "Another address forwards to it. The mail's ``List-Id`` says which list it is, and"
-            " its ``Received`` lines to which address it was sent.",
+            "Another address forwards to it. The mail's :mailheader:`List-Id` says which list it"
+            " is, and its :mailheader:`Received` lines to which address it was sent.",
         ),
     ),
     example={"address": "admin@example.com"},

@@ -16,8 +16,6 @@ from runbooks.work import Answer, Work, over_lists
 #: Commands whose runs change ban lists or descriptions.
 COMMANDS = ("ban", "unban", "undo", "add-list")
 
-_MODULES = ("journal", "lists", "locks", "ban", "banning", "describing", "undoing")
-
 #: By site and list: what the run did there, as the on-host program wants it.
 Entries = dict[str, dict[str, Mapping[str, object]]]
 
@@ -126,7 +124,7 @@ def look(target: Target, run: Run) -> Plan:
             supposed = _supposed(run, one) if one.outcome == "begun" else one
             entries.setdefault(one.site, {})[one.list] = _entry(supposed)
     seen = over_lists(
-        target.installation, _MODULES, _parameters(target, entries) | {"action": "look"}
+        target.installation, "undoing", _parameters(target, entries) | {"action": "look"}
     )
     return Plan(
         entries=entries,
@@ -197,7 +195,7 @@ def undo(
     }
     return over_lists(
         target.installation,
-        _MODULES,
+        "undoing",
         parameters,
         on_answer,
         on_waiting,

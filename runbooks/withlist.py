@@ -25,9 +25,6 @@ OWN_SCRIPTS = ("closing.py", "owners.py", "whereis.py")
 #: Bytes. Nothing that anybody wrote as a script is longer.
 LARGEST = 1_000_000
 
-_MODULES = ("locks", "journal", "lists", "saving", "differing", "runner", "scripting")
-_RESTORE_MODULES = ("locks", "journal", "lists", "saving", "restoring")
-
 
 @dataclass(frozen=True)
 class Script:
@@ -126,7 +123,7 @@ def look(target: Target, script: Script) -> Plan:
 
     names = {site.name: list(target.names) for site in target.sites} if target.names else None
     parameters = _parameters(target, script, names) | {"action": "look"}
-    seen = over_lists(target.installation, _MODULES, parameters, on_event=hear)
+    seen = over_lists(target.installation, "scripting", parameters, on_event=hear)
     if target.names:
         known = [answer.list for answer in seen.answers if answer.outcome == "looked"]
         for name in target.names:
@@ -145,7 +142,7 @@ def _refused(script: Script, event: Event) -> str:
 
 def _all_names(target: Target, script: Script) -> list[str]:
     everything = _parameters(replace(target, names=()), script, None) | {"action": "look"}
-    return [a.list for a in over_lists(target.installation, _MODULES, everything).answers]
+    return [a.list for a in over_lists(target.installation, "scripting", everything).answers]
 
 
 def _parameters(
@@ -208,7 +205,7 @@ def run(
         )
     return over_lists(
         target.installation,
-        _MODULES,
+        "scripting",
         parameters,
         on_answer,
         on_waiting,
@@ -259,7 +256,7 @@ def kept(target: Target, run: Run) -> Kept:
             found.path, found.sites_gone = event["path"], event["sites_gone"]
 
     parameters = _restore_parameters(target, run) | {"action": "look"}
-    found.seen = over_lists(target.installation, _RESTORE_MODULES, parameters, on_event=hear)
+    found.seen = over_lists(target.installation, "restoring", parameters, on_event=hear)
     if not found.seen.answers and not found.sites_gone and not found.seen.sites_failed:
         raise BadInputError(
             f"run {run.id} changed no list, or nothing is kept of it any more in {found.path}"
@@ -295,7 +292,7 @@ def restore(
     }
     return over_lists(
         target.installation,
-        _RESTORE_MODULES,
+        "restoring",
         parameters,
         on_answer,
         on_waiting,

@@ -51,7 +51,7 @@ class Work:
 
 def over_lists(
     installation: Installation,
-    modules: tuple[str, ...],
+    program: str,
     parameters: dict[str, object],
     on_answer: Callable[[Answer], None] = lambda answer: None,
     on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
@@ -97,7 +97,7 @@ def over_lists(
                 on_event(event)
 
     try:
-        installation.call(modules, parameters, hear)
+        installation.call(program, parameters, hear)
     except KeyboardInterrupt:
         see = _see_history(work, installation)
         work.ended_early = work.ended_early or f"interrupted at once{see}"

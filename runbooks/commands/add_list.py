@@ -77,7 +77,9 @@ Examples:
     is_flag=True,
     help="Look, and set what Puppet does not set: description, and the bans of all other lists.",
 )
-@click.option("--direct", is_flag=True, help="Create the list on the host with newlist, then look.")
+@click.option(
+    "--direct", is_flag=True, help="Create the list on the host with 'newlist', then look."
+)
 @click.option("--mail-host", metavar="HOST", help="Of the list's addresses, with --direct.")
 @click.option("--web-host", metavar="HOST", help="Of the list's pages, with --direct.")
 @click.option(

@@ -101,8 +101,8 @@ def undo(
 ) -> int:
     """Take back RUN, on the lists that it changed.
 
-    RUN is the id of a run (see runbook history), its beginning, or its last part: one of ban,
-    unban, withlist, undo, or add-list --fix. What a run removed is put back as it was. A list
+    RUN is the id of a run (see 'runbook history'), its beginning, or its last part: one of ban,
+    unban, withlist, undo, or 'add-list --fix'. What a run removed is put back as it was. A list
     that is as it was before RUN already is left alone, so undoing twice is harmless. What
     somebody else changed since is left alone, and named. The undo is a run of its own, and
     can be undone.

@@ -65,7 +65,7 @@ def withlist(
     explain: bool,
     as_json: bool,
 ) -> int:
-    """Call a function of SCRIPT.py on every list, as Mailman's withlist -r does.
+    """Call a function of SCRIPT.py on every list, as Mailman's 'withlist -r' does.
 
     The function gets the list, unlocked, and the ARGs. It locks, saves and unlocks the list
     itself. An exception does not keep it from the other lists; a list that it leaves locked

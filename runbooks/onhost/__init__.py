@@ -11,10 +11,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 
 #: The options of the interpreter on the host: nothing is imported from where PYTHONPATH or
 #: PYTHONHOME say, nor from the login's home. An empty entry of PYTHONPATH (``:/opt/lib``) would
@@ -62,9 +63,13 @@ exec(zlib.decompress(base64.b64decode(sys.argv[1])))
 @cache
 def source(name: str) -> str:
     """The text of the on-host program *name*, as the page prints it."""
-    # importlib.resources would take longer to load than all of these together.
-    with open(os.path.join(os.path.dirname(__file__), f"{name}.py"), encoding="utf-8") as file:
+    with open(_path(name), encoding="utf-8") as file:
         return file.read()
+
+
+def _path(name: str) -> str:
+    # importlib.resources would take longer to load than all of these together.
+    return os.path.join(os.path.dirname(__file__), f"{name}.py")
 
 
 @cache
@@ -75,21 +80,27 @@ def server() -> bytes:
 
 @dataclass(frozen=True)
 class Program:
-    """One conversation with a host: modules, the parameters, and how to run them.
+    """One conversation with a host: a module, its parameters, and how to run it.
 
-    The last of `modules` is the one whose ``run(parameters, emit)`` is called; those
-    before it are what it imports. Nothing of `parameters` ever meets a shell: they
-    travel as JSON over standard input.
+    ``run(parameters, emit)`` of the module `name` is called. Those that it imports come along.
+    Nothing of `parameters` ever meets a shell: they travel as JSON over standard input.
 
     The program stops after the list in hand when its standard input ends, which is how
     it learns of Ctrl-C here or of a lost connection.
     """
 
-    modules: tuple[str, ...]
+    name: str
     parameters: Mapping[str, object]
     #: user and group to become on the host when the login is root's
     run_as: tuple[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def modules(self) -> tuple[str, ...]:
+        """The modules to send: those that are imported first, the one to run last."""
+        found: list[str] = []
+        _collect(self.name, found)
+        return tuple(found)
 
     def pack(self) -> bytes:
         """The program as the server wants it."""
@@ -114,6 +125,19 @@ class Program:
         packed = base64.b64encode(self.pack()).decode("ascii")
         code = f"{source('boot')}\nimport base64\nonce(base64.b64decode({packed!r}))\n"
         return base64.b64encode(_packed(code)).decode("ascii")
+
+
+#: A module that is imported. What the host has itself is not in this folder.
+_IMPORTED = re.compile(r"^ *(?:import|from) (\w+)", re.MULTILINE)
+
+
+def _collect(name: str, found: list[str]) -> None:
+    """Put the module `name` behind those that it imports, each once."""
+    for imported in _IMPORTED.findall(source(name)):
+        if imported not in ("boot", name, *found) and os.path.exists(_path(imported)):
+            _collect(imported, found)
+    if name not in found:
+        found.append(name)
 
 
 def _packed(text: str) -> bytes:

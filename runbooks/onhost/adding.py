@@ -4,28 +4,16 @@
 # Python 2.7 and 3, standard library alone; as Mailman's user. One list of one site.
 from __future__ import print_function
 
-import hashlib
 import os
 import signal
-import subprocess
 import sys
 
-import banning
+import creating
 import describing
 import journal
 import locks
+import mailmanlist
 from boot import retried
-
-
-# -- which lists there are: without Mailman, so that one process can serve all sites --------
-
-
-def names(site):
-    """The names of the lists of a site: folders that hold a list's state."""
-    folder = site["list_dir"]
-    return sorted(name for name in os.listdir(folder)
-                  if any(os.path.exists(os.path.join(folder, name, state))
-                         for state in ("config.pck", "config.pck.last")))
 
 
 # -- look: changes nothing --------------------------------------------------------------------
@@ -41,20 +29,21 @@ class Site(object):
         sys.path.insert(0, site["bin"])
         import paths  # noqa: F401  Mailman's own: it makes the package importable
         import catch_up
-        from Mailman import Errors, LockFile, mm_cfg
         self.lacking, self.is_as_new = catch_up.lacking, catch_up.is_as_new
-        self.errors, self.lock_errors, self.settings = Errors, LockFile, mm_cfg
-        self.banning = banning.Banning(site, {"action": "ask", "address": ""})
+        self.lists = mailmanlist.Lists(site)
+
+    def names(self):
+        return mailmanlist.names(self.site["list_dir"])
 
     def look(self, name):
         """What there is to see of a list, as an event."""
-        event = {"event": "looked", "exists": name in names(self.site)}
+        event = {"event": "looked", "exists": name in self.names()}
         event["alias_files"] = self.alias_files()
         if not event["exists"]:
             return event
         try:
-            m, note = self.banning.peek(name)
-        except (self.errors.MMCorruptListDatabaseError, EnvironmentError) as e:
+            m, note = self.lists.read(name)
+        except (mailmanlist.Corrupt, EnvironmentError) as e:
             return dict(event, unreadable=str(e))
         others, without, as_new = self.ban_lists_but(m)
         event.update(
@@ -70,74 +59,49 @@ class Site(object):
         Entries that do not compile ban nobody, and Mailman would write to its error log.
         """
         found, without, as_new = [], [], []
-        for name in names(self.site):
+        for name in self.names():
             if name == m.internal_name():
                 continue
             try:
-                other, _ = self.banning.peek(name)
-            except (self.errors.MMCorruptListDatabaseError, EnvironmentError):
+                other, _ = self.lists.read(name)
+            except (mailmanlist.Corrupt, mailmanlist.Gone, EnvironmentError):
                 without.append(name)
                 continue
             if self.is_as_new(other, m):
                 as_new.append(name)
             else:
-                found.append([entry for entry in other.ban_list
-                              if not entry.startswith("^") or banning.compiles(entry)])
-            other.__dict__.clear()
+                found.append(mailmanlist.usable(other.ban_list))
+            mailmanlist.forget(other)
         return found, without, as_new
 
     def alias_files(self):
         """Where Mailman itself writes aliases, if it does."""
-        folder = getattr(self.settings, "DATA_DIR", None)
-        return [os.path.join(folder, "aliases")] if self.settings.MTA and folder else []
+        settings = self.lists.settings
+        folder = getattr(settings, "DATA_DIR", None)
+        return [os.path.join(folder, "aliases")] if settings.MTA and folder else []
 
     # -- change -------------------------------------------------------------------------------
 
-    def create(self, name, admin, options, password):
-        """Have Mailman's newlist make the list: (whether it did, what is wrong or "")."""
-        if name in names(self.site):
-            return False, "it is there already"
-        # Without a terminal, and there is none here, newlist reads the password from its input.
-        child = subprocess.Popen(
-            [os.path.join(self.site["bin"], "newlist"), "-q"] + options + [name, admin],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            close_fds=True)
-        said = child.communicate(password + b"\n")[0].decode("utf-8", "replace")
-        # The exit status proves nothing.
-        if name not in names(self.site):
-            lines = [line.strip() for line in said.splitlines() if line.strip()]
-            return False, "newlist: %s" % (lines[-1] if lines else "it said nothing").encode(
-                "ascii", "backslashreplace").decode("ascii")
-        m, _ = self.banning.peek(name)
-        if m.password != hashlib.sha1(password).hexdigest():
-            return True, "it was created, but its password is not the one that was given"
-        return True, ""
-
     def change(self, name, description, with_bans, wait):
         """Set what is to be set, save it if that changed it: (outcome, detail, kept)."""
-        others = self.ban_lists_but(self.banning.peek(name)[0])[0] if with_bans else []
-        m = self.banning.unread_list(name, lock=0)
-        m._put_off = False
+        others = self.ban_lists_but(self.lists.read(name)[0])[0] if with_bans else []
         try:
-            m.Lock(timeout=float(wait))
-        except self.lock_errors.TimeOutError:
+            with self.lists.locked(name, wait) as m:
+                kept, note = {}, ""
+                if description is not None:
+                    was = describing.description(m)
+                    note = describing.describe(m, description)
+                    if describing.description(m) != was:
+                        kept.update(description_was=was, description_set=describing.description(m))
+                added = self.lacking(m, others)
+                if added:
+                    m.ban_list.extend(added)
+                    kept["added"] = added
+                if kept:
+                    m.Save()
+                return ("changed" if kept else "already"), note, kept
+        except self.lists.timed_out:
             return "locked", "", {}
-        try:
-            kept, note = {}, ""
-            if description is not None:
-                was = describing.description(m)
-                note = describing.describe(m, description)
-                if describing.description(m) != was:
-                    kept.update(description_was=was, description_set=describing.description(m))
-            added = self.lacking(m, others)
-            if added:
-                m.ban_list.extend(added)
-                kept["added"] = added
-            if kept:
-                m.Save()
-            return ("changed" if kept else "already"), note, kept
-        finally:
-            self.banning.ban.let_go(m)
 
 
 def carry_out(parameters, emit):
@@ -157,17 +121,19 @@ def carry_out(parameters, emit):
     outcome, detail, kept, created = "error", "", {}, False
     try:
         if parameters["create"]:
-            created, detail = site.create(
-                name, parameters["admin"], parameters["options"], password)
+            newlist = creating.Newlist(site.lists, parameters["journal"]["folder"], name)
+            created, detail = newlist.create(
+                parameters["admin"], parameters["options"], password, parameters["timeout"])
         if not detail:
             outcome, detail, kept = site.change(
                 name, parameters["description"], parameters["bans"], parameters["timeout"])
             if created and outcome in ("changed", "already"):
                 outcome = "created"
-    except site.errors.MMCorruptListDatabaseError as e:
-        outcome, detail = "corrupt", "its state does not load: %s" % e
-    except (site.errors.MMUnknownListError, EnvironmentError) as e:
-        outcome, detail = "error", str(e) or "there is no such list any more"
+    except Exception as e:
+        # Whatever it was, the list may be there: that goes on record.
+        failed = site.lists.failed(e) or {
+            "outcome": "error", "detail": "%s: %s" % (type(e).__name__, e)}
+        outcome, detail = failed["outcome"], failed["detail"]
     if created:
         kept["take_back"] = ["rmlist -a %s" % name]
     record.done(parameters["site"]["name"], name, outcome, detail, **kept)
@@ -200,7 +166,8 @@ def run(parameters, emit):
     if parameters["action"] == "names":
         for site in parameters["sites"]:
             try:
-                emit({"event": "names", "site": site["name"], "names": names(site)})
+                names = mailmanlist.names(site["list_dir"])
+                emit({"event": "names", "site": site["name"], "names": names})
             except EnvironmentError as e:
                 emit({"event": "names", "site": site["name"], "why": os.strerror(e.errno)})
     elif parameters["action"] == "look":

@@ -4,28 +4,22 @@
 # file that the page has its readers create.
 from __future__ import print_function
 
-import errno
 import os
-import pickle
 import re
-import signal
 import sys
 
 import lists
+import mailmanlist
+from mailmanlist import PATIENCE, TooSlow, within
 
-PYTHON2 = sys.version_info[0] == 2
 # How many of the members that a pattern matches are named.
 SHOWN = 5
 # In a pickle, text that starts with ^: behind an opcode for text and its length, or quoted.
 PATTERN_BEGINS = re.compile(
     br"\^(?:(?<=[UC\x8c][\s\S]\^)|(?<=[TXB][\s\S]{4}\^)|(?<=\x8d[\s\S]{8}\^)"
     br"|(?<=S['\"]\^)|(?<=V\^))")
-# Seconds in which a pattern must be matched with all members of a list.
-PATIENCE = 5
-
-
-class TooSlow(Exception):
-    """The pattern takes so long to match that it would hold up Mailman."""
+MEMBERS = "matching the pattern with its members"
+ENTRIES = "matching the address with its ban list"
 
 
 class Banning(object):
@@ -33,50 +27,59 @@ class Banning(object):
 
     def __init__(self, site, parameters):
         import ban
-        from Mailman import Errors, MailList, mm_cfg
+        from Mailman import mm_cfg
         self.ban = ban
-        self.errors = Errors
+        self.lists = mailmanlist.Lists(site)
         self.site = site
         self.action = parameters["action"]
         self.address = parameters["address"]
         self.sample = parameters.get("sample")
-        self.new_list = MailList.MailList
         # A pattern, a ban for the whole host and an address of the site itself need the full look.
         self.never_strange = (
             self.address.startswith("^") or bool(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
             or self.address.lower() in [a.lower() for a in site["site_addresses"]])
-
-        class Unread(MailList.MailList):
-            """A list as Mailman makes it, with the reading of its state put off.
-
-            Mailman reads a list when it is made and again once it is locked. The first
-            reading is left out before a change; before a mere look, the state is put in
-            by hand, since Mailman's own reading repairs or converts what it finds.
-            """
-            _put_off = True
-
-            def Load(self, *args, **kwargs):
-                if not self._put_off:
-                    MailList.MailList.Load(self, *args, **kwargs)
-
-        self.unread_list = Unread
         # What every list refuses; no ban list has it.
         self.for_all = list(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
         if self.action in ("look", "ask"):
             # What does not compile matches nobody, and Mailman would log it each time.
-            mm_cfg.GLOBAL_BAN_LIST = usable(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
+            mm_cfg.GLOBAL_BAN_LIST = mailmanlist.usable(self.for_all)
         self.too_slow = False
-        signal.signal(signal.SIGALRM, give_up)
+
+    def ask(self, question, m):
+        """What a function of ban.py says of the list and the address.
+
+        The list's own patterns are matched then, and its owner may have entered any. Raises
+        TooSlow, NotText.
+        """
+        mailmanlist.check_text(m.ban_list)
+        try:
+            with within(PATIENCE, ENTRIES):
+                return question(m, self.address)
+        except TooSlow as e:
+            slow = [entry for entry in m.ban_list if self.is_slow(entry)]
+            raise TooSlow("%s, by the entry %s" % (e, slow[0]) if slow else str(e))
+
+    def is_slow(self, entry):
+        """Whether an entry alone takes a second to match."""
+        try:
+            with within(1, ENTRIES):
+                re.search(entry, self.address, re.IGNORECASE)
+        except TooSlow:
+            return True
+        except Exception:  # it is no pattern
+            pass
+        return False
 
     # -- look: changes nothing, not even a damaged file that Mailman would repair -------
 
     def look(self, name):
         if self.is_stranger(name):
             return self.looked(name)
-        m, note = self.peek(name)
+        m, note = self.lists.read(name)
+        mailmanlist.check_text(m.ban_list)
         entries = [e for e in m.ban_list if self.ban.same(e, self.address)]
-        m.ban_list = usable(m.ban_list)
-        entry = self.ban.refused_by(m, self.address)
+        m.ban_list = mailmanlist.usable(m.ban_list)
+        entry = self.ask(self.ban.refused_by, m)
         found = self.looked(name, refused_by=entry, entries=entries, detail=note,
                             for_all=self.is_for_all(m, entry))
         if self.action == "look":
@@ -87,13 +90,12 @@ class Banning(object):
             found["of_members"] = len(everybody)
             people = list(m.owner) + list(m.moderator) + self.site["site_addresses"]
             found["people"] = self.matched(m, people)
-        m.__dict__.clear()
+        mailmanlist.forget(m)
         return found
 
     def looked(self, name, **found):
         """What was seen; of a list where there is nothing to see, just that."""
-        lock = os.path.join(self.site["lock_dir"], name + ".lock")
-        if os.path.lexists(lock):
+        if self.lists.has_lock(name):
             found["locked"] = True
         return dict(found, outcome="looked")
 
@@ -111,7 +113,7 @@ class Banning(object):
             return False
         folder = os.path.join(self.site["list_dir"], name)
         try:
-            with open(os.path.join(folder, "config.pck"), "rb") as f:
+            with open(os.path.join(folder, mailmanlist.STATE), "rb") as f:
                 data = f.read()
         except EnvironmentError:
             return False
@@ -119,79 +121,39 @@ class Banning(object):
                 and not has_pattern(data)
                 and not os.path.lexists(os.path.join(folder, "extend.py")))
 
-    def peek(self, name):
-        """The list with the state that is on the disk: (list, what is wrong with it)."""
-        m = self.unread_list(name, lock=0)
-        problems = []
-        for filename in ("config.pck", "config.pck.last"):
-            path = os.path.join(m.fullpath(), filename)
-            try:
-                with open(path, "rb") as f:
-                    data = f.read()
-            except EnvironmentError as e:
-                if e.errno != errno.ENOENT:
-                    raise
-                problems.append("missing")
-                continue
-            try:
-                state = unpickled(data)
-            except Exception as e:  # a damaged pickle can raise anything
-                problems.append("damaged (%s)" % (e or type(e).__name__))
-                continue
-            if not isinstance(state, dict) or "ban_list" not in state:
-                problems.append("damaged (it holds no list)")
-                continue
-            m.__dict__.update(state)
-            if not problems:
-                return m, ""
-            return m, ("config.pck is %s; Mailman goes back to config.pck.last when it next"
-                       " loads the list" % problems[0])
-        if problems == ["missing", "missing"]:
-            raise self.errors.MMUnknownListError(name)
-        raise self.errors.MMCorruptListDatabaseError(
-            "config.pck is %s, config.pck.last is %s" % tuple(problems))
-
     def matched(self, m, addresses):
         """Those of `addresses` that the new entry would refuse."""
         if self.too_slow:
-            raise TooSlow()
+            raise TooSlow("%s takes more than %g seconds" % (MEMBERS, PATIENCE))
         kept, m.ban_list = m.ban_list, [self.address]
         try:
-            signal.alarm(PATIENCE)
-            if self.address.startswith("^"):
-                search = re.compile(self.address, re.IGNORECASE).search
-                likely = [a for a in addresses if search(a)]
-            else:
-                wanted = self.address.lower()
-                likely = [a for a in addresses if a.lower() == wanted]
-            return sorted(set(a for a in likely if m.GetBannedPattern(a) is not None))
+            with within(PATIENCE, MEMBERS):
+                if self.address.startswith("^"):
+                    search = re.compile(self.address, re.IGNORECASE).search
+                    likely = [a for a in addresses if search(a)]
+                else:
+                    wanted = self.address.lower()
+                    likely = [a for a in addresses if a.lower() == wanted]
+                return sorted(set(a for a in likely if m.GetBannedPattern(a) is not None))
         except TooSlow:
             self.too_slow = True
             raise
         finally:
-            signal.alarm(0)
             m.ban_list = kept
 
-    # -- change, and believe only what a fresh load says --------------------------------
+    # -- change, and believe only what a fresh look at the disk says --------------------
 
     def change(self, name, wait):
-        if not wait and os.path.lexists(os.path.join(self.site["lock_dir"], name + ".lock")):
+        if not wait and self.lists.has_lock(name):
             return self.locked(name)
-        m = self.unread_list(name, lock=0)
-        m._put_off = False
         had = []
-
-        def edit(m, address):
-            lists.clear_unfinished(m.fullpath())
+        with self.lists.locked(name, wait) as m:
             had.extend(m.ban_list)
-            return self.ban.add(m, address) if self.action == "ban" else self.ban.remove(m, address)
-
-        outcome, detail = self.ban.change(m, edit, self.address, wait or lists.BRIEFLY)
-        m.__dict__.clear()
-        if outcome == "corrupt":
-            self.peek(name)  # raises an error that says what is wrong with which file
-        if outcome not in ("banned", "unbanned", "absent"):
-            return {"outcome": outcome, "detail": detail}
+            outcome = self.ask(self.ban.add if self.action == "ban" else self.ban.remove, m)
+            if outcome in ("banned", "unbanned"):
+                m.Save()
+        if outcome == "already":
+            return {"outcome": outcome, "detail": ""}
         answer = self.read_back(name, outcome)
         # For the journal: with it the change can be taken back, to the letter.
         if outcome == "banned":
@@ -202,20 +164,20 @@ class Banning(object):
 
     def locked(self, name):
         """A list that is locked may have nothing to be done to it."""
-        m, _ = self.peek(name)
-        if self.action == "ban" and self.ban.refused_by(m, self.address) is not None:
+        m, _ = self.lists.read(name)
+        if self.action == "ban" and self.ask(self.ban.refused_by, m) is not None:
             return {"outcome": "already", "detail": ""}
-        if self.action == "unban" and self.ban.remove(m, self.address) == "absent":
+        if self.action == "unban" and self.ask(self.ban.remove, m) == "absent":
             return self.read_back(name, "absent")
         return {"outcome": "locked", "detail": ""}
 
     def read_back(self, name, outcome):
-        m = self.new_list(name, lock=0)
-        entry = self.ban.refused_by(m, self.address)
-        refuses = entry is not None and (
-            not self.sample or m.GetBannedPattern(self.sample) is not None)
+        m = self.lists.read(name)[0] if outcome == "absent" else self.lists.read_back(name)
+        entry = self.ask(self.ban.refused_by, m)
+        refuses = entry is not None and (not self.sample or self.ask(
+            lambda m, address: m.GetBannedPattern(self.sample), m) is not None)
         for_all = self.is_for_all(m, entry)
-        m.__dict__.clear()
+        mailmanlist.forget(m)
         if outcome == "banned" and not refuses:
             return {"outcome": "error",
                     "detail": "saved, but read again the list still accepts the address"}
@@ -234,30 +196,6 @@ def has_pattern(data):
     return False
 
 
-def usable(entries):
-    """Those of the entries that may match somebody."""
-    return [entry for entry in entries if not entry.startswith("^") or compiles(entry)]
-
-
-def compiles(pattern):
-    try:
-        re.compile(pattern, re.IGNORECASE)
-    except Exception:
-        return False
-    return True
-
-
-def give_up(signum, frame):
-    raise TooSlow()
-
-
-def unpickled(data):
-    if PYTHON2:
-        import cPickle
-        return cPickle.loads(data)
-    return pickle.loads(data, fix_imports=True, encoding="latin1")
-
-
 def prepare(site, parameters):
     return Banning(site, parameters)
 
@@ -269,15 +207,13 @@ def do(state, name, wait):
         if state.action in ("look", "ask"):
             return state.look(name)
         return state.change(name, wait)
-    except state.errors.MMUnknownListError:
-        return {"outcome": "error", "unknown": True, "detail": "there is no such list any more"}
-    except state.errors.MMCorruptListDatabaseError as e:
-        return {"outcome": "corrupt", "detail": "its state does not load: %s" % e}
-    except TooSlow:
-        return {"outcome": "error", "detail":
-                "matching the pattern with its members takes more than %d seconds" % PATIENCE}
-    except EnvironmentError as e:
-        return {"outcome": "error", "detail": str(e)}
+    except Exception as e:
+        failed = state.lists.failed(e)
+        if failed is None:
+            raise
+        if failed["outcome"] == "gone":
+            return dict(failed, outcome="error", unknown=True)
+        return failed
 
 
 def run(parameters, emit):

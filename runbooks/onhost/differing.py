@@ -3,26 +3,10 @@
 # Python 2.7 and 3, standard library alone.
 from __future__ import print_function
 
-import pickle
-import sys
-
-PYTHON2 = sys.version_info[0] == 2
 # Characters of a value that are shown, and items of a list or dictionary.
 LONGEST = 200
 MOST = 20
 MASKED = "***"
-
-
-def unpickled(data):
-    """The state in the bytes of a config.pck. Raises whatever a damaged pickle raises."""
-    if PYTHON2:
-        import cPickle
-        state = cPickle.loads(data)
-    else:
-        state = pickle.loads(data, fix_imports=True, encoding="latin1")
-    if not isinstance(state, dict):
-        raise ValueError("it holds no list")
-    return state
 
 
 def attributes(old, new):

@@ -19,12 +19,12 @@ import json
 import os
 import select
 import signal
-import socket
 import sys
 import time
 import traceback
 
 import locks
+import mailmanlist
 from boot import as_json, ended_how, native, retried, write_all
 
 # Lists that a worker has at most: the one it works on, and those that come next, so that
@@ -39,9 +39,6 @@ SLICE = 2.0
 # What a task module has a worker do at its end; where a worker's answers go.
 at_end = []
 answers_to = []
-# Seconds for a lock that appears while a list is taken up for the first time, or that
-# is tried after the time for waiting is over.
-BRIEFLY = 0.5
 UNSEEN = "Mailman does not see it: "
 
 
@@ -302,7 +299,8 @@ class Run(object):
         site, orders = worker.site, worker.orders
         how = ended_how(self.retire(worker))
         if orders:
-            clear_unfinished(os.path.join(site["list_dir"], orders[0]["list"]), worker.pid)
+            folder = os.path.join(site["list_dir"], orders[0]["list"])
+            mailmanlist.clear_unfinished(folder, worker.pid)
             self.report(site, orders.popleft()["list"], {
                 "outcome": "error", "left_lock": True,
                 "detail": "the process that worked on it was %s; it may have left a lock" % how})
@@ -419,7 +417,7 @@ class Run(object):
             self.queues[site["name"]][1].append(name)
 
         def wait():
-            return min(SLICE, max(deadline - time.time(), BRIEFLY))
+            return min(SLICE, max(deadline - time.time(), mailmanlist.BRIEFLY))
 
         def again(site, name):
             if time.time() >= deadline:
@@ -436,26 +434,6 @@ class Run(object):
             site = self.queues[name][0]
             self.emit({"event": "locks", "site": name,
                        "observation": locks.observe(site["lock_dir"], site["lock_lifetime"])})
-
-
-def clear_unfinished(folder, pid=None):
-    """Remove what saves that were cut short have left in a list's folder.
-
-    Mailman writes a state to config.pck.tmp.HOST.PID and renames that. Such a file of a
-    process of this host that no longer runs is of no use to anybody, and nobody else
-    would ever remove it. `pid`: only that of this process, which has ended; without one,
-    all such files, and then the caller holds the list's lock, so that nobody is saving.
-    """
-    prefix = "config.pck.tmp.%s." % socket.gethostname()
-    try:
-        for name in os.listdir(folder):
-            if not name.startswith(prefix) or not name[len(prefix):].isdigit():
-                continue
-            writer = int(name[len(prefix):])
-            if writer == pid or pid is None and locks.ended(locks.process(writer)):
-                os.unlink(os.path.join(folder, name))
-    except EnvironmentError:
-        pass  # whatever is wrong with the folder is told when the list is saved
 
 
 def run_each(task, parameters, emit):

@@ -9,6 +9,7 @@ import os
 import socket
 
 import lists
+import mailmanlist
 import saving
 
 
@@ -16,28 +17,19 @@ class Restoring(object):
     """What a worker keeps between lists."""
 
     def __init__(self, site, parameters):
-        from Mailman import Errors, LockFile, MailList
         self.site = site
         self.action = parameters["action"]
-        self.errors, self.lock_file = Errors, LockFile
+        self.lists = mailmanlist.Lists(site)
         self.root = saving.folder_of(parameters["folder"], parameters["restores"])
         if self.action == "restore":
             self.own_root = saving.folder_of(parameters["journal"]["folder"], parameters["run"])
-
-        class Unread(MailList.MailList):
-            """A list that can be locked and is never loaded: its state is none of our business."""
-
-            def Load(self, *args, **kwargs):
-                pass
-
-        self.unread_list = Unread
 
     def path(self, name):
         return os.path.join(self.site["list_dir"], name, "config.pck")
 
     def look(self, name):
         found = self.state(name)
-        found["has_lock"] = os.path.lexists(os.path.join(self.site["lock_dir"], name + ".lock"))
+        found["has_lock"] = self.lists.has_lock(name)
         return found
 
     def state(self, name):
@@ -67,21 +59,12 @@ class Restoring(object):
         found = self.state(name)
         if found["outcome"] != "planned":
             return found
-        if not wait and self.look(name)["has_lock"]:
+        if not wait and self.lists.has_lock(name):
             return {"outcome": "locked", "detail": ""}
-        m = self.unread_list(name, lock=0)
-        try:
-            m.Lock(timeout=wait or lists.BRIEFLY)
-        except self.lock_file.TimeOutError:
-            return {"outcome": "locked", "detail": ""}
-        try:
+        with self.lists.lock_alone(name, wait):
             # Nobody changes it now: this look counts.
             found = self.state(name)
-            if found["outcome"] != "planned":
-                return found
-            return self.put_back(name)
-        finally:
-            m.Unlock()
+            return self.put_back(name) if found["outcome"] == "planned" else found
 
     def put_back(self, name):
         path = self.path(name)
@@ -127,10 +110,11 @@ def prepare(site, parameters):
 def do(state, name, wait):
     try:
         return state.look(name) if state.action == "look" else state.restore(name, wait)
-    except state.errors.MMUnknownListError:
-        return {"outcome": "error", "detail": "there is no such list any more"}
-    except EnvironmentError as e:
-        return {"outcome": "error", "detail": str(e)}
+    except Exception as e:
+        failed = state.lists.failed(e)
+        if failed is None:
+            raise
+        return failed
 
 
 def run(parameters, emit):

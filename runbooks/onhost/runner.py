@@ -27,6 +27,7 @@ import traceback
 import types
 
 import differing
+import mailmanlist
 import saving
 from boot import Finder, as_json, native, write_all
 
@@ -198,7 +199,8 @@ class Runner(object):
                                {"name": "config.pck", "to": "a list"}]
             elif old != new:
                 try:
-                    changed = differing.changes(differing.unpickled(old), differing.unpickled(new))
+                    changed = differing.changes(
+                        mailmanlist.unpickled(old), mailmanlist.unpickled(new))
                 except Exception as e:
                     changed = [{"name": "config.pck", "to": "unreadable: %s" % e}]
                 if changed:
@@ -285,7 +287,7 @@ class Runner(object):
 
     def unsaved(self, m, name):
         """Attributes that the function changed and did not save."""
-        state = differing.unpickled(saving.content(os.path.join(self.lists, name, "config.pck")))
+        state = mailmanlist.unpickled(saving.content(os.path.join(self.lists, name, "config.pck")))
         held = vars(m)
         return sorted(key for key in state
                       if key not in held or not differing.same(state[key], held[key]))

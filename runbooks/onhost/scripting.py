@@ -31,6 +31,7 @@ import time
 import differing
 import journal
 import lists
+import mailmanlist
 import runner
 import saving
 from boot import as_json, ended_how, keep_open, native, retried, write_all
@@ -100,7 +101,7 @@ class Scripting(object):
             while self.has_lock(name) and time.time() < self.until and not self.enough:
                 retried(time.sleep, 0.1)
             patience = self.until - time.time()
-        return self.call(name, max(patience, lists.BRIEFLY))
+        return self.call(name, max(patience, mailmanlist.BRIEFLY))
 
     def call(self, name, patience):
         saved = fresh = before = None
@@ -199,7 +200,8 @@ class Scripting(object):
             found["notes"] = [
                 "somebody else changed it in the same moment; --restore will leave it alone"]
         try:
-            changed = differing.attributes(differing.unpickled(before), differing.unpickled(data))
+            changed = differing.attributes(
+                mailmanlist.unpickled(before), mailmanlist.unpickled(data))
         except Exception:
             changed = ["config.pck"]
         if changed:

@@ -6,11 +6,9 @@
 # while it is the one that the run set.
 from __future__ import print_function
 
-import os
-
-import banning
 import describing
 import lists
+import mailmanlist
 
 
 class Undoing(object):
@@ -19,15 +17,13 @@ class Undoing(object):
     def __init__(self, site, parameters):
         self.action = parameters["action"]
         self.entries = parameters["entries"][site["name"]]
-        self.lock_dir = site["lock_dir"]
-        self.banning = banning.Banning(site, {"action": "ask", "address": ""})
+        self.lists = mailmanlist.Lists(site)
 
     def look(self, name):
-        m, note = self.banning.peek(name)
+        m, note = self.lists.read(name)
         found = self.left(name, m)
-        m.__dict__.clear()
-        return dict(found, outcome="looked", detail=note, has_lock=os.path.lexists(
-            os.path.join(self.lock_dir, name + ".lock")))
+        mailmanlist.forget(m)
+        return dict(found, outcome="looked", detail=note, has_lock=self.lists.has_lock(name))
 
     def left(self, name, m):
         """What is still to be taken back.
@@ -48,29 +44,20 @@ class Undoing(object):
         return found
 
     def undo(self, name, wait):
-        m = self.banning.unread_list(name, lock=0)
-        m._put_off = False
         kept = {}
-
-        def edit(m, _):
+        with self.lists.locked(name, wait) as m:
             left = self.left(name, m)
-            if not is_left(left):
-                return "already"
-            take_out, put_back = left["take_out"], left["put_back"]
-            m.ban_list = [e for e in m.ban_list if e not in take_out] + put_back
-            kept.update(removed=take_out, added=put_back)
-            if left["describe"] is not None:
-                kept["description_was"] = describing.description(m)
-                describing.describe(m, left["describe"])
-                kept["description_set"] = describing.description(m)
-            return "unbanned"
-
-        outcome, detail = self.banning.ban.change(m, edit, "", wait or lists.BRIEFLY)
-        m.__dict__.clear()
-        if outcome not in ("unbanned", "already"):
-            return {"outcome": outcome, "detail": detail}
-        answer = {"outcome": "undone" if outcome == "unbanned" else "already", "detail": ""}
-        m = self.banning.new_list(name, lock=0)
+            if is_left(left):
+                take_out, put_back = left["take_out"], left["put_back"]
+                m.ban_list = [e for e in m.ban_list if e not in take_out] + put_back
+                kept.update(removed=take_out, added=put_back)
+                if left["describe"] is not None:
+                    kept["description_was"] = describing.description(m)
+                    describing.describe(m, left["describe"])
+                    kept["description_set"] = describing.description(m)
+                m.Save()
+        answer = {"outcome": "undone" if kept else "already", "detail": ""}
+        m = self.lists.read_back(name) if kept else self.lists.read(name)[0]
         left = self.left(name, m)
         if is_left(left):
             answer = {"outcome": "error",
@@ -78,7 +65,7 @@ class Undoing(object):
         elif left["described_since"] is not None:
             answer = {"outcome": "error",
                       "detail": "somebody changed its description in the same moment"}
-        m.__dict__.clear()
+        mailmanlist.forget(m)
         if kept:
             answer["kept"] = kept
         return answer
@@ -95,12 +82,11 @@ def prepare(site, parameters):
 def do(state, name, wait):
     try:
         return state.look(name) if state.action == "look" else state.undo(name, wait)
-    except state.banning.errors.MMUnknownListError:
-        return {"outcome": "gone", "detail": "there is no such list any more"}
-    except state.banning.errors.MMCorruptListDatabaseError as e:
-        return {"outcome": "corrupt", "detail": "its state does not load: %s" % e}
-    except EnvironmentError as e:
-        return {"outcome": "error", "detail": str(e)}
+    except Exception as e:
+        failed = state.lists.failed(e)
+        if failed is None:
+            raise
+        return failed
 
 
 def run(parameters, emit):

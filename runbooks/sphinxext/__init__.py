@@ -3,7 +3,7 @@
 Directives: ``procedure NAME`` under a heading that is its title, or its parts
 ``procedure-command``, ``procedure-steps`` and ``procedure-troubles``; ``command-help`` for the
 command line; ``verification`` for the table of what was run. No command of a procedure is
-typed in a page.
+typed in a page. Roles: ``example`` and ``elsewhere`` for a literal that cannot be looked up.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    from runbooks.sphinxext import blocks, commands, directives, verification
+    from runbooks.sphinxext import blocks, commands, directives, roles, verification
 
     blocks.setup(app)
     commands.setup(app)
     directives.setup(app)
+    roles.setup(app)
     verification.setup(app)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 #: Click's mark for a paragraph that is not to be wrapped.
 _UNWRAPPED = "\b"
 
+#: What is a literal in a help text, where a terminal shows no other mark: a word or a command in
+#: single quotes, an option, a variable, and how a host is named.
+_LITERAL = re.compile(
+    r"(?<!\w)'(?P<quoted>[^']+)'(?!\w)"
+    r"|(?<![\w-])(?P<plain>--[a-z][-a-z]*|[A-Z]+(?:_[A-Z]+)+|\$[a-z]\w*|[a-z]+:(?://[\w@./]*|[A-Z]+))"
+)
+
 
 class CommandHelp(SphinxDirective):
     """``command-help``: every subcommand of ``runbook``, from click's definitions."""
@@ -99,14 +106,28 @@ def option(context: click.Context, parameter: click.Option) -> nodes.option_list
         if argument:
             one += nodes.option_argument(argument, argument, delimiter=" ")
         group += one
-    description = nodes.description("", nodes.paragraph("", re.sub(r"\s+", " ", text)))
+    description = nodes.description("", paragraph(re.sub(r"\s+", " ", text)))
     return nodes.option_list_item("", group, description)
 
 
 def prose(text: str) -> list[nodes.paragraph]:
     """The paragraphs of a help text that click wraps."""
-    joined = [" ".join(lines) for mark, lines in _paragraphs(text) if not mark]
-    return [nodes.paragraph(line, line) for line in joined]
+    return [paragraph(" ".join(lines)) for mark, lines in _paragraphs(text) if not mark]
+
+
+def paragraph(text: str) -> nodes.paragraph:
+    """A paragraph of a help text, with its literals marked up."""
+    found = nodes.paragraph(text)
+    end = 0
+    for match in _LITERAL.finditer(text):
+        literal = match["quoted"] or match["plain"].rstrip(".")
+        if match.start() > end:
+            found += nodes.Text(text[end : match.start()])
+        found += nodes.literal(literal, literal)
+        end = match.end() if match["quoted"] else match.start() + len(literal)
+    if end < len(text):
+        found += nodes.Text(text[end:])
+    return found
 
 
 def verbatim(text: str) -> list[tuple[str, nodes.literal_block]]:

@@ -70,7 +70,7 @@ def installation(box: Box) -> Installation:
 def test_by_command_and_by_hand_with_puppet(box: Box, tmp_path: Path) -> None:
     path = checkout.write(tmp_path)
     checkout.deploy(box)
-    assert checkout.puppet(box).rc == 2
+    checkout.puppet_makes_the_lists(box)
     ban_everywhere(box, "target@example.com")
 
     # By command: into the manifest here, from there to the server.
@@ -141,7 +141,7 @@ def without_questions(shows: str) -> str:
 def test_the_way_by_command_shows_what_the_page_says(box: Box, tmp_path: Path) -> None:
     path = checkout.write(tmp_path)
     checkout.deploy(box)
-    assert checkout.puppet(box).rc == 2
+    checkout.puppet_makes_the_lists(box)
     ban_everywhere(box, "target@example.com")
     procedure = add_list.PROCEDURE
     done = runbook(*procedure.command(procedure.example), "--yes", cwd=tmp_path)
@@ -379,7 +379,7 @@ def test_what_is_missing_is_named(box: Box, tmp_path: Path) -> None:
     """Each point of the check can fail, and says what is wrong."""
     checkout.write(tmp_path)
     checkout.deploy(box)
-    assert checkout.puppet(box).rc == 2
+    checkout.puppet_makes_the_lists(box)
     site = first_site(box)
     options = [*site_option(box), "--manifest", add_list.MANIFEST, "--check", "--host", box.spec]
 
@@ -416,7 +416,8 @@ def test_what_is_missing_is_named(box: Box, tmp_path: Path) -> None:
     box.sh("sed -i '/^openstack-dev/d' /etc/aliases")
     assert "has those of other lists and none of this one" in missing()["aliases"]
     box.sh("rm /etc/aliases")
-    assert "has it run here?" in missing()["aliases"]
+    again = "run Puppet again" if box.version.startswith("2.2") else "run Puppet here"
+    assert again in missing()["aliases"]
     box.sh(f"rm -r {box.prefix(site)}/lists/openstack-dev")
     assert list(missing()) == ["list"]
 

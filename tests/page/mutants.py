@@ -1,24 +1,34 @@
 """Spoils the procedures and pages, one thing at a time, and sees that the tests of the page notice.
 
-    python tests/page/mutants.py [NAME...]
+    python tests/page/mutants.py [--mailman-image IMAGE] [NAME...]
 
-Each is done in a copy of the checkout: by the tests that run the commands, on one container, or by
-those that only build the pages where these are to notice. Prints what each run said. Exit status 1
-when one of them stayed green.
+Each is done in one copy of the checkout, and met by the tests that are meant to notice it; these
+have to be green without it. Prints what each run said. Exit status 1 when one of them stayed green,
+or could not be judged.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BAN, LOCK, PAGE = "runbooks/ban.py", "runbooks/clear_lock.py", "doc/source/lists.rst"
+SCRIPTED, HELP = "runbooks/scripted_change.py", "runbooks/commands/add_list.py"
+
+#: What notices: arguments of pytest. One Mailman is enough, where there are two.
+COMMANDS = ("tests/page/test_commands.py", "-k", "not python3")
+BUILDING = ("tests/page/test_build.py", "-k", "not man_page")
+SENTENCES = ("tests/page/test_prose.py", "-m", "not container")
+SERVER = ("tests/page/test_prose.py", "-k", "server and not python3")
 
 
 @dataclass(frozen=True)
@@ -31,6 +41,21 @@ class Mutant:
     new: str
     #: it has to be noticed without running a command
     by_building: bool = False
+    #: the tests that have to notice it, where they are others
+    noticed_by: tuple[str, ...] = ()
+
+    @property
+    def tests(self) -> tuple[str, ...]:
+        return self.noticed_by or (BUILDING if self.by_building else COMMANDS)
+
+    def spoiled(self, root: Path) -> str:
+        """The text of the file with this in it. Raises ValueError where it does not apply."""
+        text = (root / self.path).read_text(encoding="utf-8")
+        if (count := text.count(self.old)) != 1:
+            raise ValueError(f"{self.name}: its text is {count} times in {self.path}, not once")
+        if self.old == self.new:
+            raise ValueError(f"{self.name}: it changes nothing")
+        return text.replace(self.old, self.new)
 
 
 EVERYWHERE = "        *(hand.everywhere(site) for site in installation.sites),\n"
@@ -121,6 +146,97 @@ MUTANTS = (
         "`Sites <#stes>`__\n\n.. _sites:\n",
         by_building=True,
     ),
+    Mutant(
+        "a program misspelt",
+        BAN,
+        "``remove_members`` does",
+        "``remove_member`` does",
+        noticed_by=SERVER,
+    ),
+    Mutant(
+        "a subcommand misspelt",
+        PAGE,
+        "``runbook sites`` also",
+        "``runbook site`` also",
+        noticed_by=SENTENCES,
+    ),
+    Mutant(
+        "a path misspelt",
+        PAGE,
+        "``/etc/mailman/sites``",
+        "``/etc/mailman/sitez``",
+        noticed_by=SERVER,
+    ),
+    Mutant(
+        "an option misspelt",
+        PAGE,
+        "``--explain`` prints",
+        "``--explian`` prints",
+        noticed_by=SENTENCES,
+    ),
+    Mutant(
+        "an option of another command",
+        LOCK,
+        '" ``runbook clear-lock --stale`` removes',
+        '" ``runbook clear-lock --force`` removes',
+        noticed_by=SENTENCES,
+    ),
+    Mutant(
+        "an option that Mailman's program does not have",
+        SCRIPTED,
+        "``withlist -a`` stops at",
+        "``withlist -A`` stops at",
+        noticed_by=SERVER,
+    ),
+    Mutant(
+        "an attribute of a list misspelt",
+        SCRIPTED,
+        "``admin_immed_notify``",
+        "``admin_imed_notify``",
+        noticed_by=SERVER,
+    ),
+    Mutant(
+        "a setting of Mailman misspelt",
+        BAN,
+        "also read ``GLOBAL_BAN_LIST``",
+        "also read ``GLOBAL_BAN_LISTS``",
+        noticed_by=SERVER,
+    ),
+    Mutant(
+        "a variable misspelt in a help text",
+        HELP,
+        "with --host or RUNBOOK_HOST. The",
+        "with --host or RUNBOOK_HOTS. The",
+        noticed_by=SENTENCES,
+    ),
+    Mutant(
+        "a variable of Mailman misspelt",
+        PAGE,
+        "variable ``MAILMAN_SITE_DIR`` tells",
+        "variable ``MAILMAN_SITEDIR`` tells",
+        noticed_by=SERVER,
+    ),
+    Mutant(
+        "an option in a help text that is of another command",
+        HELP,
+        "After Puppet has run: --check looks",
+        "After Puppet has run: --watch looks",
+        noticed_by=SENTENCES,
+    ),
+    Mutant(
+        "an example that is not marked",
+        PAGE,
+        "address :example:`target@example.com`",
+        "address ``target@example.com``",
+        noticed_by=SENTENCES,
+    ),
+    Mutant(
+        "a program marked as an example",
+        BAN,
+        "``remove_members`` does",
+        ":example:`remove_members` does",
+        noticed_by=SERVER,
+    ),
 )
 
 
@@ -139,56 +255,88 @@ def copy(folder: Path) -> None:
             (folder / name).write_bytes((ROOT / name).read_bytes())
 
 
-def run(mutant: Mutant) -> list[str]:
-    """What the tests say of it; nothing when they notice nothing."""
-    with tempfile.TemporaryDirectory(prefix="mutant-") as directory:
-        folder = Path(directory)
-        copy(folder)
-        path = folder / mutant.path
-        text = path.read_text(encoding="utf-8")
-        if text.count(mutant.old) != 1:
-            raise SystemExit(f"{mutant.name}: {mutant.path} does not have its text once")
-        path.write_text(text.replace(mutant.old, mutant.new), encoding="utf-8")
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--tb=short"),
-                *("--mailman-image", "standin", "-k", "not python3 and not man_page"),
-                f"tests/page/test_{'build' if mutant.by_building else 'commands'}.py",
-            ],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+@contextmanager
+def spoiled(folder: Path, mutant: Mutant) -> Iterator[None]:
+    """The copy with one thing wrong in it, and afterwards without."""
+    path = folder / mutant.path
+    good = path.read_bytes()
+    path.write_text(mutant.spoiled(folder), encoding="utf-8")
+    try:
+        yield
+    finally:
+        path.write_bytes(good)
+
+
+class UnjudgedError(Exception):
+    """The tests neither passed nor failed: they could not run. The message says why."""
+
+
+def said(folder: Path, tests: Sequence[str], image: str) -> list[str]:
+    """What the tests say of the copy as it is; nothing when they pass."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=short"),
+            *("--mailman-image", image, *tests),
+        ],
+        cwd=folder,
+        # What is compiled of a file is found again by its size and its second: a file may be
+        # spoiled and mended within one.
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode == 0:
         return []
+    if done.returncode != 1:
+        words = (done.stdout + done.stderr)[-2000:]
+        raise UnjudgedError(f"pytest ended with {done.returncode}:\n{words}")
     telling = re.compile(r"^(E  +\S|lists\.html#|/.*WARNING|    \||  and it printed|FAILED|ERROR)")
     return [line for line in done.stdout.splitlines() if telling.match(line)] or [
         done.stdout[-2000:]
     ]
 
 
-def main(names: list[str]) -> int:
-    stayed_green = []
-    for mutant in MUTANTS:
-        if names and mutant.name not in names:
-            continue
-        said = run(mutant)
-        print(f"\n== {mutant.name} ({mutant.path}): {'red' if said else 'GREEN'}", flush=True)
-        for line in said[:14]:
+def judge(mutants: Iterable[Mutant], folder: Path, image: str) -> list[str]:
+    """The names of those that were not noticed."""
+    missed: list[str] = []
+    sound: dict[tuple[str, ...], bool] = {}
+    for mutant in mutants:
+        try:
+            if mutant.tests not in sound:
+                # Red without any mutant, they would be red with each.
+                if red := said(folder, mutant.tests, image):
+                    raise UnjudgedError("\n".join(["its tests fail without it:", *red]))
+                sound[mutant.tests] = True
+            with spoiled(folder, mutant):
+                lines = said(folder, mutant.tests, image)
+            verdict = "red" if lines else "GREEN"
+        except (UnjudgedError, ValueError) as problem:
+            verdict, lines = "NOT JUDGED", str(problem).splitlines()
+        print(f"\n== {mutant.name} ({mutant.path}): {verdict}", flush=True)
+        for line in lines[:14]:
             print(f"   {line[:200]}", flush=True)
-        if len(said) > 14:
-            print(f"   … and {len(said) - 14} lines more", flush=True)
-        if not said:
-            stayed_green.append(mutant.name)
-    print()
-    if stayed_green:
-        print(f"not noticed: {', '.join(stayed_green)}")
-        return 1
-    print("each of them was noticed")
-    return 0
+        if len(lines) > 14:
+            print(f"   … and {len(lines) - 14} lines more", flush=True)
+        if verdict != "red":
+            missed.append(mutant.name)
+    return missed
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Sees that the tests notice what is wrong.")
+    parser.add_argument("--mailman-image", default="standin", metavar="IMAGE")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="only these (default: all)")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - {mutant.name for mutant in MUTANTS}:
+        parser.error(f"there is no mutant {', '.join(map(repr, sorted(unknown)))}")
+    chosen = [mutant for mutant in MUTANTS if not given.names or mutant.name in given.names]
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        copy(Path(folder))
+        missed = judge(chosen, Path(folder), given.mailman_image)
+    print(f"\nnot noticed: {', '.join(missed)}" if missed else "\neach of them was noticed")
+    return 1 if missed else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

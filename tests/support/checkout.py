@@ -72,3 +72,16 @@ def puppet(box: Box, site: str | None = None) -> Result:
         env=box.environment(site or next(iter(box.sites))),
         timeout=120,
     )
+
+
+def puppet_makes_the_lists(box: Box) -> None:
+    """Have Puppet run until it has made the lists and their aliases.
+
+    Under Mailman 2.2 its first run makes a list and fails, since newlist does; the second one
+    writes the aliases (recording `puppet_maillist`).
+    """
+    done = puppet(box)
+    if box.version.startswith("2.2"):
+        assert done.rc in (4, 6), done
+        done = puppet(box)
+    assert done.rc == 2, done

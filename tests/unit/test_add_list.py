@@ -478,7 +478,9 @@ def test_declared(tmp_path: Path) -> None:
     assert (site, wanted.mail_host, wanted.by_maillist) == ("zuul", None, False)
 
 
-def seen(practice: PracticeSite, wanted: Wanted, **said: Any) -> dict[str, tuple[str, str]]:
+def seen(
+    practice: PracticeSite, wanted: Wanted, version: str = "", **said: Any
+) -> dict[str, tuple[str, str]]:
     """The check of a list that is as `said`: point: (state, detail)."""
     from runbooks.host import Host
     from runbooks.mailman import discover
@@ -498,7 +500,7 @@ def seen(practice: PracticeSite, wanted: Wanted, **said: Any) -> dict[str, tuple
         **said,
     }
     aliases = said.pop("aliases", ())
-    found = Seen(site, wanted, list_, aliases).findings
+    found = Seen(site, wanted, list_, aliases, version).findings
     return {one.what: (one.state, one.detail) for one in found}
 
 
@@ -543,7 +545,7 @@ def test_the_points_of_the_check(practice: PracticeSite) -> None:
 
 
 def test_the_aliases(practice: PracticeSite) -> None:
-    def alias(by_maillist: bool = False, **said: Any) -> tuple[str, str]:
+    def alias(by_maillist: bool = False, version: str = "", **said: Any) -> tuple[str, str]:
         file = {
             "path": "/etc/aliases",
             "missing": [],
@@ -553,7 +555,7 @@ def test_the_aliases(practice: PracticeSite) -> None:
             **said,
         }
         wanted = Wanted("x", by_maillist=by_maillist)
-        return seen(practice, wanted, aliases=[file])["aliases"]
+        return seen(practice, wanted, version, aliases=[file])["aliases"]
 
     every = list(add_list.aliases_of("x"))
     assert len(every) == 10
@@ -562,7 +564,11 @@ def test_the_aliases(practice: PracticeSite) -> None:
     assert alias(elsewhere={"x-join": "root"})[0] == MISSING
     assert alias(stale="/etc/aliases.db")[0] == MISSING
     assert alias(missing=every, others=3)[0] == MISSING
-    assert alias(missing=every, by_maillist=True)[0] == MISSING
+    by_puppet = {"missing": every, "by_maillist": True}
+    assert alias(**by_puppet, version="2.1.39")[1].endswith("there is none: run Puppet here")
+    assert alias(**by_puppet, others=3, version="2.1.39")[1].endswith("run Puppet here")
+    # Its first run makes the list and fails (recording `puppet_maillist`).
+    assert "run Puppet again" in alias(**by_puppet, version="2.2.0")[1]
     assert alias(missing=every)[0] == UNKNOWN
     closed = alias(why="Permission denied", absent=False)
     assert closed == (UNKNOWN, "/etc/aliases cannot be read (Permission denied): look as root")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import string
 import time
 from pathlib import Path
@@ -94,9 +95,40 @@ def test_the_pattern_of_the_original_page_as_it_was_meant_is_taken():
 @pytest.mark.parametrize(
     "text", ["^", "^.*", "^.", "^.+@.+", "^(.*)$", "^.*@.*", "^[^ ]*", "^(?=.)"]
 )
-def test_a_pattern_for_everybody_is_refused_and_cannot_be_forced(text):
+def test_a_pattern_for_everybody_is_refused_unless_it_is_forced(text):
     assert "everybody" in refusal(text)
-    assert "everybody" in refusal(text, force=True)
+    assert any("everybody" in warning for warning in addresses.entry(text, force=True).warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "spared"),
+    [
+        (r"^.+@(?!(?:.+\.)?purdue\.edu$)", "someone@purdue.edu"),
+        (r"^.*@(?!gmail\.com$)", "someone@gmail.com"),
+        (r"^(?!.*@gmail\.com$)", "someone@gmail.com"),
+        (r"^(?!boss@acme\.example$)", "boss@acme.example"),
+    ],
+)
+def test_only_our_domain_is_taken_and_says_whom_it_spares(text, spared):
+    """The most copied patterns there are; they were refused as banning everybody."""
+    entry = addresses.entry(text)
+    assert entry.warnings == (f"it matches every address but those like {spared}",)
+    assert matched(text, entry.sample or "")
+    assert not matched(text, spared)
+
+
+@pytest.mark.parametrize("text", [r"^example\.com", "^example.com"])
+def test_a_domain_without_its_at_is_named_with_what_was_meant(text):
+    entry = addresses.entry(text)
+    assert "no @" in entry.warnings[0]
+    assert entry.probably is not None
+    assert entry.probably.startswith("^.*@")
+    assert addresses.entry(entry.probably).warnings == ()
+
+
+@pytest.mark.parametrize("text", [r"^evil\.x(", "^it's[", "^a b["])
+def test_what_a_message_quotes_can_be_pasted(text):
+    assert f"{shlex.quote(text)} does not compile" in refusal(text)
 
 
 @given(ADDRESS)
@@ -198,6 +230,7 @@ def test_a_strict_pattern_gets_no_warning(text):
         ("*@example.com", r"^.*@example\.com$"),
         ("@example.com", r"^.*@example\.com$"),
         ("^@example.com", r"^.*@example\.com$"),
+        (r"^mail.example\.com$", r"^.*@mail\.example\.com$"),
         (r"target.*@example\.com$", r"^target.*@example\.com$"),
     ],
 )

@@ -73,7 +73,7 @@ def test_what_names_no_host_is_refused_with_one_line(spec):
 @pytest.mark.parametrize("spec", ["x://host", "ssh2://host", "paramiko+x://host"])
 def test_a_connection_that_nobody_knows_is_refused_with_one_line(spec):
     with pytest.raises(HostError) as caught:
-        Host(spec).run(Program(("installation",), {}), PYTHON)
+        Host(spec).run(Program("installation", {}), PYTHON)
     assert "\n" not in str(caught.value)
 
 
@@ -104,7 +104,7 @@ def test_a_practice_site_that_is_not_there_is_one_line_that_helps(tmp_path):
 def test_a_program_that_is_missing_here_is_named_and_not_the_whole_result_of_it(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(HostError) as raised:
-        Host("ansible://lists").run(Program(("boot",), {}), "python3")
+        Host("ansible://lists").run(Program("boot", {}), "python3")
     assert re.fullmatch(r"ansible://lists: .*ansible-inventory: not found", str(raised.value))
 
 
@@ -127,7 +127,7 @@ def program(monkeypatch):
     def make(text: str, /, **parameters: object) -> Program:
         name = f"probe{len(texts)}"
         texts[name] = text
-        return Program((name,), parameters)
+        return Program(name, parameters)
 
     return make
 
@@ -310,7 +310,7 @@ def test_the_program_ends_when_the_command_is_gone(program, tmp_path):
         "import sys; from runbooks import onhost; from runbooks.host import Host\n"
         f"onhost.source = lambda n, real=onhost.source: {LONG!r} if n == 'probe' else real(n)\n"
         "def hear(event): print(event['pid'], flush=True)\n"
-        f"Host('local://').run(onhost.Program(('probe',), {{'after': 0}}), {PYTHON!r}, hear)\n"
+        f"Host('local://').run(onhost.Program('probe', {{'after': 0}}), {PYTHON!r}, hear)\n"
     )
     command = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert command.stdout is not None

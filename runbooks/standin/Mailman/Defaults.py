@@ -58,6 +58,7 @@ def add_virtualhost(urlhost, emailhost=None):
 
 # Locks, in seconds.
 LIST_LOCK_LIFETIME = hours(5)
+LIST_LOCK_DEBUGGING = 0
 
 # Lists.
 MAILMAN_SITE_LIST = "mailman"

@@ -38,12 +38,14 @@ class LockFile(object):
     """One process's wish for, or hold on, the lock `lockfile` (a full path).
 
     `lifetime` is in seconds. The claim of a lock with `sequence` ends in a number of its own, so
-    that one process can claim the same lock several times.
+    that one process can claim the same lock several times. `withlogging` is ignored.
     """
 
     _next_sequence = 0
 
-    def __init__(self, lockfile, lifetime=DEFAULT_LOCK_LIFETIME, sequence=True):
+    def __init__(
+        self, lockfile, lifetime=DEFAULT_LOCK_LIFETIME, withlogging=False, sequence=True
+    ):
         self._lockfile = lockfile
         self._lifetime = lifetime
         self._claim = "%s.%s.%d" % (lockfile, os.uname()[1], os.getpid())

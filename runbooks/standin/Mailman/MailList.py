@@ -17,13 +17,9 @@ class MailList(Banning, Memberships):
     """
 
     def __init__(self, name=None, lock=1):
-        self._internal_name = name
-        self._lock = None
+        self.InitTempVars(name)
         if name is None:
             return
-        if not Utils.list_exists(name):
-            raise Errors.MMUnknownListError(name)
-        self._new_lock()
         if lock:
             self.Lock()
         else:
@@ -55,6 +51,14 @@ class MailList(Banning, Memberships):
     def GetRequestEmail(self, cookie=""):
         return self.getListAddress("request")
 
+    def InitTempVars(self, name):
+        """Make this object that of the list `name`, with nothing of its state."""
+        self._internal_name = name
+        path = os.path.join(mm_cfg.LOCK_DIR, (name or "<site>") + ".lock")
+        self._lock = LockFile.LockFile(
+            path, mm_cfg.LIST_LOCK_LIFETIME, mm_cfg.LIST_LOCK_DEBUGGING
+        )
+
     def Lock(self, timeout=0):
         """Take the list's lock, waiting `timeout` seconds (0: as long as needed), and load.
 
@@ -69,15 +73,16 @@ class MailList(Banning, Memberships):
 
     def Unlock(self):
         """Let go of the list's lock; without a lock, do nothing."""
-        if self._lock is not None:
-            self._lock.unlock(unconditionally=True)
+        self._lock.unlock(unconditionally=True)
 
     def Locked(self):
         """Whether this object holds the list's lock."""
-        return self._lock is not None and self._lock.locked()
+        return self._lock.locked()
 
     def Load(self):
-        """Read the state. Raises MMCorruptListDatabaseError."""
+        """Read the state. Raises MMUnknownListError, MMCorruptListDatabaseError."""
+        if not Utils.list_exists(self._internal_name):
+            raise Errors.MMUnknownListError(self._internal_name)
         self.__dict__.update(StateFile.load(self.fullpath()))
 
     def Save(self):
@@ -95,8 +100,7 @@ class MailList(Banning, Memberships):
         if Utils.list_exists(name):
             raise Errors.MMListAlreadyExistsError(name)
         emailhost = emailhost or mm_cfg.DEFAULT_EMAIL_HOST
-        self._internal_name = name
-        self._new_lock()
+        self.InitTempVars(name)
         self._lock.lock()
         _make_folder(self.fullpath())
         self.__dict__.update(
@@ -111,10 +115,6 @@ class MailList(Banning, Memberships):
         )
         self.Save()
         _make_archive(name)
-
-    def _new_lock(self):
-        path = os.path.join(mm_cfg.LOCK_DIR, self._internal_name + ".lock")
-        self._lock = LockFile.LockFile(path, mm_cfg.LIST_LOCK_LIFETIME)
 
     def _state(self):
         return dict((key, self.__dict__[key]) for key in self.__dict__ if not key.startswith("_"))

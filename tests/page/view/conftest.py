@@ -59,26 +59,17 @@ def address(published: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def axe(pytestconfig: pytest.Config) -> str:
-    return _had(lambda: browsers.axe(BUILD / "axe", _reporter(pytestconfig)))
-
-
-@pytest.fixture(scope="session")
 def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
-    path = _had(lambda: browsers.obtain(_reporter(pytestconfig)))
+    try:
+        path = browsers.obtain(_reporter(pytestconfig))
+    except browsers.MissingError as problem:
+        pytest.fail(str(problem), pytrace=False)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=path, headless=True, args=list(browsers.FLAGS)
         )
         yield started
         started.close()
-
-
-def _had(get: Callable[[], str]) -> str:
-    try:
-        return get()
-    except browsers.MissingError as problem:
-        pytest.fail(str(problem), pytrace=False)
 
 
 def _reporter(config: pytest.Config) -> Callable[[str], None]:

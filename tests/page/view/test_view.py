@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from runbooks.procedures import PROCEDURES
 from tests.page.conftest import BUILD, SOURCE
@@ -54,15 +55,13 @@ def seen(request, open_page):
     return page
 
 
-def test_a_page_fits_its_window_and_has_no_serious_fault(seen, axe):
+def test_a_page_fits_its_window_and_has_no_serious_fault(seen):
     assert seen.evaluate("document.scrollingElement.scrollWidth <= innerWidth")
     assert seen.evaluate(BEYOND) == []
-    seen.evaluate(axe)
-    result = seen.evaluate("axe.run(document, {resultTypes: ['violations']})")
     faults = [
         f"{fault['impact']}: {fault['help']}: {fault['nodes'][0]['html'][:200]}"
         f" ({len(fault['nodes'])} of them)"
-        for fault in result["violations"]
+        for fault in Axe().run(seen).response["violations"]
         if fault["impact"] in ("serious", "critical")
     ]
     assert not faults, "\n".join(faults)

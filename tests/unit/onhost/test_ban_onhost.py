@@ -251,6 +251,34 @@ def test_a_pattern_that_takes_for_ever_with_the_members_ends_the_look_of_it(site
     assert time.monotonic() - began < 30
 
 
+@pytest.mark.parametrize("pattern", ["^(.|.|.|.|.|.)*!$", "^(a+)+$"])
+def test_a_pattern_that_a_list_s_owner_entered_holds_up_that_list_alone(sites, pattern):
+    """The whole ban hung before it printed anything, and its worker burned a processor."""
+    sites.unlock()
+    victim = addresses.entry("a" * 40 + "@example.com")
+    set_bans(sites, "zuul", "zuul-jobs", [pattern])
+    assert pattern in look(sites, entry=victim)["zuul-jobs"].detail
+    began = time.monotonic()
+    report = change(sites, entry=victim)
+    assert time.monotonic() - began < 60
+    assert report.counts == {Outcome.BANNED: LISTS - 1, Outcome.ERROR: 1}
+    assert pattern in result(report, "zuul-jobs").detail
+    assert sites.locks("zuul") == []
+    # And the way out of it.
+    assert change(sites, action="unban", entry=addresses.Entry(pattern)).is_done
+    assert sites.bans("zuul", "zuul-jobs") == []
+
+
+def test_an_entry_that_is_no_text_is_that_list_s_trouble(sites):
+    """Mailman itself fails on it, and accepts no subscription."""
+    sites.unlock()
+    set_bans(sites, "zuul", "zuul-jobs", [42, "^evil"])
+    assert "no text, 42" in look(sites)["zuul-jobs"].detail
+    report = change(sites)
+    assert report.counts == {Outcome.BANNED: LISTS - 1, Outcome.ERROR: 1}
+    assert "no text, 42" in result(report, "zuul-jobs").detail
+
+
 def test_entries_that_are_not_ascii_are_shown(every_sites):
     sites = every_sites
     value = b"caf\xc3\xa9@example.com" if sites.is_python_2 else "café@example.com"

@@ -3,29 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from typing import Any
 
-from runbooks.onhost import source
+from runbooks.onhost import Program, source
 
 LOAD = """\
 import json, os, sys, types
-sources, values = json.loads(os.environ.pop("TEST_INPUT"))
+sources, values = json.load(sys.stdin)
 for name, text in sources:
     name = str(name)
     sys.modules[name] = module = types.ModuleType(name)
     exec(compile(text, name, "exec", 0, True), module.__dict__)
 import differing, scripting
 """
-MODULES = ("boot", "locks", "journal", "lists", "saving", "differing", "runner", "scripting")
+MODULES = ("boot", *Program("scripting", {}).modules)
 
 
 def run(python: str, code: str, values: Any) -> Any:
     given = json.dumps([[[name, source(name)] for name in MODULES], values])
     done = subprocess.run(
         [python, "-c", LOAD + code],
-        env={**os.environ, "TEST_INPUT": given},
+        input=given.encode(),
         capture_output=True,
         check=False,
     )

@@ -1,0 +1,153 @@
+# Has Mailman's newlist make a list, and finds out whether the list is this run's doing.
+#
+# Python 2.7 and 3, standard library alone; as Mailman's user.
+from __future__ import print_function
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+import locks
+import mailmanlist
+
+# Seconds after which a newlist that waits for no lock has hung: its mail server's program, say.
+LONGEST = 300
+# Seconds between two looks, and for a newlist that was asked to end.
+PAUSE = 0.1
+ENDING = 2
+# Mailman's lock around the files of aliases, which newlist waits for without a limit.
+ALIASES_LOCK = "creator"
+
+
+class Newlist(object):
+    """One call of newlist. `lists`: the site's, a mailmanlist.Lists; `folder`: the journal's."""
+
+    def __init__(self, lists, folder, name):
+        self.lists, self.folder, self.name = lists, folder, name
+        self.lock_dir = lists.site["lock_dir"]
+
+    def create(self, admin, options, password, patience):
+        """(whether the list is this run's, what is wrong or "").
+
+        `patience`: seconds for a lock that others hold. Raises EnvironmentError.
+        """
+        # Mailman lets two newlists of one name both make it, and the last one wins.
+        with alone(self.folder):
+            if self.is_there():
+                return False, "it is there already"
+            status, said, waited_for = self.run(admin, options, password, patience)
+            if not self.is_there():
+                return False, waited_for or "newlist: %s" % said
+            m, _ = self.lists.read(self.name)
+            if m.password != hashlib.sha1(password).hexdigest() or admin not in m.owner:
+                return False, "somebody else made it in the same moment"
+        if waited_for:
+            return True, "%s; the list is there, its mail aliases may not be" % waited_for
+        if status:
+            return True, ("newlist made the list and ended with status %d: %s; its mail aliases"
+                          " may not be there" % (status, said))
+        return True, ""
+
+    def is_there(self):
+        return self.name in mailmanlist.names(self.lists.site["list_dir"])
+
+    def run(self, admin, options, password, patience):
+        """(its exit status, the last line that it said, the lock that it was ended for or "")."""
+        program = os.path.join(self.lists.site["bin"], "newlist")
+        with tempfile.TemporaryFile() as output:
+            # Without a terminal, and there is none here, it reads the password from its input.
+            child = subprocess.Popen(
+                [program, "-q"] + options + [self.name, admin], stdin=subprocess.PIPE,
+                stdout=output, stderr=subprocess.STDOUT, close_fds=True)
+            try:
+                child.stdin.write(password + b"\n")
+                child.stdin.close()
+            except EnvironmentError as e:
+                if e.errno != errno.EPIPE:  # it ended before: what it said says why
+                    raise
+            waited_for = self.wait(child, patience)
+            output.seek(0)
+            said = output.read().decode("utf-8", "replace")
+        lines = [line.strip() for line in said.splitlines() if line.strip()]
+        last = (lines[-1] if lines else u"it said nothing").encode("ascii", "backslashreplace")
+        return child.returncode, last.decode("ascii"), waited_for
+
+    def wait(self, child, patience):
+        """Wait until newlist ends; the lock for which it was ended, in words, or ""."""
+        began, since, lock = time.time(), None, None
+        while child.poll() is None:
+            now, time_is = self.others_lock(child.pid), time.time()
+            if now != lock:
+                since, lock = time_is, now
+            if lock is not None and time_is - since >= patience:
+                self.end(child)
+                return "newlist was ended after %g seconds: it waited for the lock %s, %s" % (
+                    patience, os.path.join(self.lock_dir, lock[0]), holder(lock[1]))
+            if time_is - began >= LONGEST:
+                self.end(child)
+                return "newlist was ended after %d seconds: it did not come to its end" % LONGEST
+            time.sleep(PAUSE)
+        return ""
+
+    def others_lock(self, pid):
+        """(name, claim) of a lock that newlist may be waiting for, or None."""
+        for name in (self.name + ".lock", ALIASES_LOCK):
+            try:
+                with open(os.path.join(self.lock_dir, name), "rb") as f:
+                    claim = f.read(4096).decode("utf-8", "replace").strip()
+            except EnvironmentError:
+                continue
+            if not claim_of(claim) or claim_of(claim)[1] != pid:
+                return name, claim
+        return None
+
+    def end(self, child):
+        """End newlist, and take away the claim that it waited with: nobody else would."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            child.send_signal(number)
+            until = time.time() + ENDING
+            while child.poll() is None and time.time() < until:
+                time.sleep(PAUSE)
+        own = ".%s.%d." % (socket.gethostname(), child.pid)
+        for name in os.listdir(self.lock_dir):
+            if own in name and name.startswith((self.name + ".lock.", ALIASES_LOCK + ".")):
+                os.unlink(os.path.join(self.lock_dir, name))
+
+
+def claim_of(text):
+    """(host, process id) in the path of a claim, or None."""
+    parts = os.path.basename(text).rsplit(".", 2)
+    if len(parts) < 3 or not parts[1].isdigit():
+        return None
+    return parts[0], int(parts[1])
+
+
+def holder(text):
+    """Who has a lock, of the claim that it names."""
+    found = claim_of(text)
+    if found is None:
+        return "which does not say who has it"
+    host, pid = found
+    if not host.endswith("." + socket.gethostname()):
+        return "which names process %d of another host (%s)" % (pid, os.path.basename(text))
+    if locks.ended(locks.process(pid)):
+        return "whose process %d no longer runs" % pid
+    return "which process %d has" % pid
+
+
+@contextlib.contextmanager
+def alone(folder):
+    """One run of ours at a time, for as long as what is inside takes."""
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,139 @@
+"""Every literal in a sentence names something that there is, or is marked as what it is.
+
+Three sources: the pages, the troubles that they print, and the help texts of the command, which
+the page *The command runbook* has.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runbooks.procedure import paste
+from runbooks.procedures import PROCEDURES
+from runbooks.sphinxext.blocks import PACKAGE
+from runbooks.sphinxext.directives import steps_of
+from runbooks.sphinxext.roles import EXAMPLE
+from tests.page import pages, reader, world
+from tests.page.asked import Server, files_of
+from tests.page.literals import Literal, literals
+from tests.page.lookup import Lookup, command_fault, words
+from tests.page.pages import Page
+from tests.support.box import PROGRAMS, Box
+
+
+@pytest.fixture(scope="session")
+def every_literal(built: Path) -> list[Literal]:
+    return [one for name in pages.names(built) for one in literals(Page(built, name))]
+
+
+def faults(lookup: Lookup, found: list[Literal]) -> str:
+    """A line for each literal that is false, or nothing."""
+    lines = filter(None, map(lookup.fault, found))
+    return "\n".join(["", *dict.fromkeys(lines)]).rstrip()
+
+
+def test_a_literal_of_the_command_or_of_the_repository_names_something(every_literal):
+    found = faults(Lookup(), every_literal)
+    assert not found, found
+
+
+def test_each_command_line_of_runbook_in_a_block_is_one(built):
+    """Those of the examples in `--help`, and of the pages."""
+    seen, false = 0, []
+    for name in pages.names(built):
+        for block in Page(built, name).blocks:
+            for line in re.sub(r"\s*\\\n\s*", " ", block.text).splitlines():
+                example = re.split(r"\s{2,}", line.strip())[0]
+                if re.match(r"runbook (?!.*\[)", example):
+                    seen += 1
+                    why = command_fault(words(example))
+                    false += [f"{block.place}: {example}: {why}"] if why else []
+    assert not false, "\n".join(["", *false])
+    assert seen > 30
+
+
+@pytest.mark.layout("multi")
+@pytest.mark.needs("puppet")
+@pytest.mark.timeout(600)
+def test_a_literal_names_something_on_the_list_server(box, every_literal, tmp_path):
+    world.make(box)
+    there = files_of(box)
+    for procedure in PROCEDURES:
+        world.befall(box, tmp_path, procedure.name, procedure.example)
+        there |= files_of(box)
+        reader.by_hand(box, [paste(step) for step in steps_of(procedure)])
+        there |= files_of(box)
+    there |= after_a_command(box, "openstack")
+    lookup = Lookup(Server(box, "openstack", "openstack-discuss", there))
+    found = faults(lookup, every_literal)
+    assert not found, found
+    passed = [text for text in FALSE if lookup.fault(literal(text)) is None]
+    assert not passed
+    assert lookup.fault(literal("remove_members", EXAMPLE))
+    assert lookup.fault(literal("target@example.com", EXAMPLE)) is None
+
+
+#: One of each kind that this list server has to refuse.
+FALSE = (
+    "remove_member",
+    "withlist -z",
+    "mailmanctl strat",
+    "find /srv -mindepht 1",
+    "rm -r /srv/mailman/opnstack/runbook",
+    "/etc/mailman/sitez",
+    "MAILMAN_SITE_DIR=/srv/mailman/opnstack",
+    "MAILMAN_SITES_DIR",
+    "GLOBAL_BAN_LISTS",
+    "admin_imed_notify",
+    "MMCorruptListDatabasError",
+    "config.pkc",
+    "qfiles/shnut",
+    "m.Lok()",
+    "m.Lock(timeuot=10)",
+    "Please set MAILMAN_SITEDIR",
+    "ImportError: No module called owners",
+    "$listpasword",
+    "Z",
+)
+
+
+def literal(text: str, mark: str = "") -> Literal:
+    """One that has nothing around it."""
+    return Literal("lists", "mailing-lists", text, mark, (), (), (), ())
+
+
+@pytest.mark.layout("single")
+def test_a_path_of_a_host_with_one_site_is_there(box, every_literal):
+    (site,) = box.sites
+    for name in ("mailman", "alpha"):
+        world.mailman(box, site, ["newlist", "-q", name, world.ADMIN, "page"])
+    lookup = Lookup(Server(box, site, "alpha", after_a_command(box, site)))
+    paths = [one for one in every_literal if one.text.startswith("/var/lib/mailman/")]
+    assert paths
+    found = faults(lookup, paths)
+    assert not found, found
+    assert lookup.fault(literal("/var/lib/mailman/runbok"))
+
+
+def after_a_command(box: Box, site: str) -> set[str]:
+    """The files that Mailman and ``runbook`` leave where they have been at work."""
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "runbooks", "withlist", str(PACKAGE / "onhost" / "closing.py")),
+            *("--function", "close", "--yes", "--host", box.spec),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    start = [f"{PROGRAMS}/mailmanctl", "-q", "start"]
+    assert box.run(start, env=box.environment(site)).rc == 0
+    deadline = "for try in $(seq 100); do [ -e locks/master-qrunner ] && exit; sleep 0.1; done"
+    assert box.sh(f"cd {box.prefix(site)} && {deadline}").rc == 0
+    return files_of(box)
