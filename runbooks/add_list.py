@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -350,7 +352,9 @@ class Seen:
             return Finding("aliases", MISSING, text)
         closed = [a for a in self.aliases if "why" in a and not a["absent"]]
         if closed:
-            text = f"{closed[0]['path']} cannot be read ({closed[0]['why']}): look as root"
+            why = closed[0]["why"]
+            hint = ": look as root" if why == os.strerror(errno.EACCES) else ""
+            text = f"{closed[0]['path']} cannot be read ({why}){hint}"
             return Finding("aliases", UNKNOWN, text)
         looked = " and ".join(a["path"] for a in self.aliases)
         if self.wanted.by_maillist:

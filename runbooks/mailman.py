@@ -59,11 +59,11 @@ way() {
   way "${1%/*}"
   printf '%s\n' "$1"
   [ -L "$1" ] || return 0
-  to=$(readlink "$1")
+  to=$(command -p readlink "$1")
   case $to in /*) way "$to";; *) way "${1%/*}/$to";; esac
 }
 loose() {
-  find $(way "$py") -maxdepth 0 \
+  command -p find $(way "$py") -maxdepth 0 \
     \( ! -user 0 ! -user "$1" -o ! -type l ! \( -type d -perm -1000 \) \
     \( -perm -002 -o -perm -020 ! -group 0 ! -group "$2" ! -group "$3" \) \) || echo "$py"
 }
@@ -80,13 +80,14 @@ set -f; set -- $line
 case $1 in */env) shift;; esac
 py=$(command -v "$1" 2>/dev/null)
 case $py in /*) ;; *) say no_interpreter "$1";; esac
-if [ "$(id -u)" = 0 ]; then
+case $(command -p id -u) in 0|'')
   IFS='
 '
-  [ -z "$(loose 0 0 0)" ] ||
-    [ -z "$(loose "${SUDO_UID:-0}" "${SUDO_GID:-0}" "$(stat -c %g /usr/local || echo 0)")" ] ||
-    say loose_interpreter "$py"
-fi
+  if [ -n "$(loose 0 0 0)" ]; then
+    usr=$(command -p stat -c %g /usr/local || echo 0)
+    [ -z "$(loose "${SUDO_UID:-0}" "${SUDO_GID:-0}" "$usr")" ] || say loose_interpreter "$py"
+  fi
+esac
 RUNBOOK_BIN=$found RUNBOOK_OTHERS=$others; export RUNBOOK_BIN RUNBOOK_OTHERS
 exec "$py"
 """.strip()
