@@ -14,21 +14,37 @@ LIMIT = 16 * 1024 * 1024
 
 def read(path, limit=LIMIT):
     """The bytes of a plain file. Raises EnvironmentError, which says what is wrong with it."""
-    path = through_links(path)
+    status, flags = os.stat, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+    if os.geteuid() == 0:
+        # Others may not have root read for them what is root's alone.
+        path = through_links(path)
+        status, flags = os.lstat, flags | os.O_NOFOLLOW
     # Before it is opened: to open a device may do something.
-    plain(path, os.lstat(path), limit)
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY)
+    plain(path, status(path), limit)
+    fd = os.open(path, flags)
     try:
-        plain(path, os.fstat(fd), limit)
-        data = b""
-        while len(data) <= limit:
-            more = os.read(fd, 1 << 20)
+        found = os.fstat(fd)
+        plain(path, found, limit)
+        pieces, size = [], 0
+        while size <= limit:
+            more = os.read(fd, max(found.st_size + 1 - size, 1 << 16))
             if not more:
-                return data
-            data += more
+                return b"".join(pieces)
+            pieces.append(more)
+            size += len(more)
     finally:
         os.close(fd)
     raise EnvironmentError(errno.EFBIG, "it grows while it is read", path)
+
+
+def refuse_odd(path):
+    """Raise EnvironmentError for what is there and is neither a plain file nor a folder."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return
+    if not stat.S_ISDIR(found.st_mode):
+        plain(path, found, float("inf"))
 
 
 def plain(path, found, limit):
@@ -42,9 +58,7 @@ def plain(path, found, limit):
 
 
 def through_links(path):
-    """What `path` leads to. Root goes by links alone that only root can have made."""
-    if os.geteuid() != 0:
-        return os.path.realpath(path)
+    """What `path` leads to by links that only root can have made."""
     for _ in range(40):
         if not os.path.islink(path) or not is_roots(os.path.dirname(path)):
             break

@@ -143,6 +143,11 @@ ATTACKS = (
         falls='grep -q "$SECRET" /etc/mailman/sites',
     ),
     Attack(
+        "a FIFO for the state of a list",
+        plant="cd $DATA/../lists/$LIST && rm config.pck && mkfifo config.pck",
+        falls="timeout 1 cat $DATA/../lists/$LIST/config.pck; [ $? = 124 ]",
+    ),
+    Attack(
         "FIFOs for a lock and the journal",
         plant="mkfifo $DATA/../locks/$LIST.lock && mkdir $DATA/../runbook"
         " && mkfifo $DATA/../runbook/journal.jsonl",
