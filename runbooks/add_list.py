@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -350,7 +352,9 @@ class Seen:
             return Finding("aliases", MISSING, text)
         closed = [a for a in self.aliases if "why" in a and not a["absent"]]
         if closed:
-            text = f"{closed[0]['path']} cannot be read ({closed[0]['why']}): look as root"
+            why = closed[0]["why"]
+            hint = ": look as root" if why == os.strerror(errno.EACCES) else ""
+            text = f"{closed[0]['path']} cannot be read ({why}){hint}"
             return Finding("aliases", UNKNOWN, text)
         looked = " and ".join(a["path"] for a in self.aliases)
         if self.wanted.by_maillist:
@@ -417,20 +421,20 @@ def look(installation: Installation, site: Site, wanted: Wanted) -> Seen:
 
 
 def _with_aliases(installation: Installation, seen: Seen) -> Seen:
-    """What files of aliases have, read by whoever logged in: they may be root's alone."""
+    """What files of aliases have.
+
+    /etc/aliases is read by whoever logged in: it may be root's alone. A file in a folder of
+    Mailman's user is read as that user, who may have put anything there.
+    """
     if not seen.exists:
         return seen
     practice = installation.host.practice_dir or ""
     others = [n for n in names(installation, [seen.site])[seen.site.name] if n != seen.wanted.name]
-    program = Program(
-        "aliases",
-        {
-            "files": [f"{practice}{ALIASES_FILE}", *seen.said["alias_files"]],
-            "aliases": aliases_of(seen.wanted.name),
-            "others": others,
-        },
-    )
-    answers = installation.host.run(program, shlex.quote(installation.interpreter))
+    wanted = {"aliases": aliases_of(seen.wanted.name), "others": others}
+    own = Program("aliases", {**wanted, "files": [f"{practice}{ALIASES_FILE}"]})
+    answers = installation.host.run(own, shlex.quote(installation.interpreter))
+    if seen.said["alias_files"]:
+        answers += installation.call("aliases", {**wanted, "files": seen.said["alias_files"]})
     return replace(seen, aliases=tuple(a for a in answers if a["event"] == "aliases"))
 
 

@@ -11,27 +11,15 @@ import os
 import re
 import shlex
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from runbooks.errors import BadInputError, HostError, short
-from runbooks.onhost import LAUNCHER, LAUNCHER_WITHOUT_INPUT, Program, server
+from runbooks.onhost import LAUNCHER, LAUNCHER_WITHOUT_INPUT, OPTIONS, Program, server
 from runbooks.session import Event as Event
 from runbooks.session import Heard, Listener, Session, Traffic
-
-#: Connections whose commands have a standard input, and what makes it so.
-_INPUT_FLAG = {
-    "local": None,
-    "ssh": None,
-    "chroot": None,
-    "lxc": None,
-    "docker": ("docker exec ", "docker exec -i "),
-    "podman": ("podman exec ", "podman exec -i "),
-    "kubectl": (" exec ", " exec -i "),
-    "openshift": (" exec ", " exec -i "),
-}
 
 #: Notices within a minute that the other end has gone.
 _SSH_ARGUMENTS = "-o ServerAliveInterval=15 -o ServerAliveCountMax=3"
@@ -169,11 +157,11 @@ class Host:
         """A command that takes programs on standard input; None for connections without one."""
         backend = self._backend()
         kind = backend.get_connection_type()
-        if kind not in _INPUT_FLAG:
+        if kind not in _WAYS:
             return None
-        launch = f"{interpreter} -c {shlex.quote(LAUNCHER)} {len(server())}"
-        command = _local_command(backend, launch, _INPUT_FLAG[kind])
-        session = Session(self.spec, command, self.traffic, terminal=kind == "ssh")
+        launch = f"{interpreter} {OPTIONS} -c {shlex.quote(LAUNCHER)} {len(server())}"
+        words = [*_WAYS[kind](backend), backend.get_command(launch)]
+        session = Session(self.spec, words, self.traffic, terminal=kind == "ssh")
         weakref.finalize(self, session.close)
         return session
 
@@ -206,7 +194,8 @@ class Host:
         argument = program.argument()
         if len(argument) > _LONGEST_ARGUMENT:
             raise HostError(f"{self.spec}: too much to say for this kind of connection; use ssh://")
-        command = f"{interpreter} -c {shlex.quote(LAUNCHER_WITHOUT_INPUT)} {argument}"
+        launcher = shlex.quote(LAUNCHER_WITHOUT_INPUT)
+        command = f"{interpreter} {OPTIONS} -c {launcher} {argument}"
         self.traffic.commands += 1
         self.traffic.sent += len(command)
         try:
@@ -237,27 +226,65 @@ def _safe_name(spec: str, machine: str) -> str:
     return decoded.rpartition("@")[2]
 
 
-def _local_command(backend: Any, command: str, flag: tuple[str, str] | None) -> str:
-    """What testinfra would run on this machine to run `command` on the host.
+def _container(program: str) -> Callable[[Any], list[str]]:
+    def words(backend: Any) -> list[str]:
+        return [program, "exec", "-i", *_option("-u", backend.user), backend.name, *_SHELL]
 
-    Every backend that reaches a host through a local program hands the whole command
-    line to its `run_local`; it is taken there, and nothing is run.
-    """
-    taken: list[str] = []
+    return words
 
-    def take(template: str, *args: str) -> Any:
-        if flag:
-            template = template.replace(*flag, 1)
-        taken.append(backend.quote(template, *args))
-        return backend.result(0, b"", b"", b"")
 
-    kept = backend.run_local
-    backend.run_local = take
-    try:
-        backend.run(command)
-    finally:
-        backend.run_local = kept
-    return taken[0]
+def _pod(program: str) -> Callable[[Any], list[str]]:
+    def words(backend: Any) -> list[str]:
+        return [
+            program,
+            *_option("--kubeconfig", backend.kubeconfig),
+            *_option("--context", getattr(backend, "context", None)),
+            *_option("-n", backend.namespace),
+            *_option("-c", backend.container),
+            *("exec", "-i", backend.name, "--", *_SHELL),
+        ]
+
+    return words
+
+
+def _ssh(backend: Any) -> list[str]:
+    extra = backend.ssh_extra_args or ""
+    said = extra.lower()
+    words = ["sshpass", "-p", backend.host.password] if backend.host.password else []
+    words += ["ssh", *shlex.split(extra)]
+    words += [*_option("-F", backend.ssh_config), *_option("-i", backend.ssh_identity_file)]
+    settings = {"User": backend.host.user, "Port": backend.host.port}
+    if "connecttimeout" not in said:
+        settings["ConnectTimeout"] = backend.timeout
+    shared = "controlmaster" in said
+    if backend.controlpersist and not shared:
+        settings |= {"ControlMaster": "auto", "ControlPersist": f"{backend.controlpersist}s"}
+        shared = True
+    if shared and "controlpath" not in said:
+        settings["ControlPath"] = backend.controlpath
+    for name, value in settings.items():
+        words += _option("-o", value and f"{name}={value}")
+    return [*words, backend.host.name]
+
+
+def _option(name: str, value: str | None) -> list[str]:
+    return [name, value] if value else []
+
+
+_SHELL = ("/bin/sh", "-c")
+
+#: The connections whose commands have a standard input, by testinfra's names for them: what runs
+#: a command there, which follows as one more argument.
+_WAYS: dict[str, Callable[[Any], list[str]]] = {
+    "local": lambda backend: [*_SHELL],
+    "ssh": _ssh,
+    "chroot": lambda backend: ["chroot", backend.name, *_SHELL],
+    "lxc": lambda backend: ["lxc", "exec", backend.name, "--mode=non-interactive", "--", *_SHELL],
+    "docker": _container("docker"),
+    "podman": _container("podman"),
+    "kubectl": _pod("kubectl"),
+    "openshift": _pod("oc"),
+}
 
 
 def _one_line(error: BaseException) -> str:

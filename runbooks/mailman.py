@@ -37,6 +37,10 @@ w=$(command -v withlist 2>/dev/null) && w=$(readlink -f "$w" 2>/dev/null) && set
 
 #: Finds Mailman's programs and becomes the interpreter that their first line names.
 #: The folders to look in are the positional parameters.
+#:
+#: Where Mailman's user may write the programs, that line is its own. Root goes by it only to what
+#: root may write alone, or who became root with sudo, or the group of /usr/local, whose programs
+#: root finds on its PATH anyway: all files, links and folders on the `way` there.
 _FIND_INTERPRETER = r"""
 found= others= py=
 for d in "$@"; do
@@ -50,6 +54,19 @@ say() {
     "$1" "$(printf %s "$2" | LC_ALL=C tr -dc 'A-Za-z0-9 ./_+:@=-')"
   exit 0
 }
+way() {
+  case $1 in ''|/) return;; esac
+  way "${1%/*}"
+  printf '%s\n' "$1"
+  [ -L "$1" ] || return 0
+  to=$(command -p readlink "$1")
+  case $to in /*) way "$to";; *) way "${1%/*}/$to";; esac
+}
+loose() {
+  command -p find $(way "$py") -maxdepth 0 \
+    \( ! -user 0 ! -user "$1" -o ! -type l ! \( -type d -perm -1000 \) \
+    \( -perm -002 -o -perm -020 ! -group 0 ! -group "$2" ! -group "$3" \) \) || echo "$py"
+}
 if [ -z "$found" ]; then
   if command -v mailman3 >/dev/null 2>&1 || [ -d /etc/mailman3 ]; then say mailman3 ''; fi
   v=$(mailman --version 2>/dev/null </dev/null)
@@ -61,9 +78,18 @@ IFS= read -r line < "$found/withlist"
 case $line in '#!'*) line=${line#??};; *) say no_interpreter "$found";; esac
 set -f; set -- $line
 case $1 in */env) shift;; esac
-command -v "$1" >/dev/null 2>&1 || say no_interpreter "$1"
+py=$(command -v "$1" 2>/dev/null)
+case $py in /*) ;; *) say no_interpreter "$1";; esac
+case $(command -p id -u) in 0|'')
+  IFS='
+'
+  if [ -n "$(loose 0 0 0)" ]; then
+    usr=$(command -p stat -c %g /usr/local || echo 0)
+    [ -z "$(loose "${SUDO_UID:-0}" "${SUDO_GID:-0}" "$usr")" ] || say loose_interpreter "$py"
+  fi
+esac
 RUNBOOK_BIN=$found RUNBOOK_OTHERS=$others; export RUNBOOK_BIN RUNBOOK_OTHERS
-exec "$1"
+exec "$py"
 """.strip()
 
 
@@ -199,7 +225,10 @@ def discover(host: Host) -> Installation:
     does not start.
     """
     sites_file = f"{host.practice_dir}{SITES_FILE}" if host.practice_dir else SITES_FILE
-    events = host.run(Program("installation", {"sites_file": sites_file}), _interpreter(host))
+    # A practice site runs as whoever made it, who may be root; a Mailman never does.
+    parameters = {"sites_file": sites_file, "is_owners": host.practice_dir is not None}
+    program = Program("installation", parameters)
+    events = host.run(program, _interpreter(host))
     for event in events:
         if event["event"] == "absent":
             raise HostError(f"{host.spec}: {_absence(event, host.mailman_dirs or USUAL_DIRS)}")
@@ -214,6 +243,11 @@ def _absence(event: dict[str, Any], dirs: tuple[str, ...]) -> str:
             return "it has Mailman 3; these procedures are for Mailman 2"
         case "unreadable":
             return f"{event['detail']}/withlist cannot be read: log in as root"
+        case "loose_interpreter":
+            return (
+                f"Mailman's programs name an interpreter that others than root can change:"
+                f" {event['detail']}: log in as Mailman's user, who runs it anyway"
+            )
         case "no_interpreter":
             return f"Mailman's programs name an interpreter that is not there: {event['detail']}"
     return (

@@ -75,26 +75,30 @@ class Heard:
 class Session:
     """One command to a host, which runs one program after the other there.
 
-    `command` is for the shell of this machine, and ends in what becomes Mailman's Python.
-    With `terminal` it may ask for a passphrase on the terminal of this process, as ssh does.
+    `command` is a program of this machine and its arguments, the last of which becomes Mailman's
+    Python there. With `terminal` it may ask for a passphrase on the terminal of this process, as
+    ssh does. Raises HostError when this machine has no such program.
     """
 
-    def __init__(self, host: str, command: str, traffic: Traffic, *, terminal: bool) -> None:
+    def __init__(self, host: str, command: list[str], traffic: Traffic, *, terminal: bool) -> None:
         self.host = host
         self.traffic = traffic
         traffic.commands += 1
-        traffic.sent += len(command)
+        traffic.sent += len(command[-1])
         # What needs no terminal is kept out of reach of the Ctrl-C that a terminal sends to
         # everything: the program on the host is asked to stop, and ends what it has in hand.
-        self.child = subprocess.Popen(
-            ["/bin/sh", "-c", command],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=not terminal,
-            preexec_fn=_ignore_interrupts if terminal else None,
-            bufsize=0,
-        )
+        try:
+            self.child = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=not terminal,
+                preexec_fn=_ignore_interrupts if terminal else None,
+                bufsize=0,
+            )
+        except OSError as e:
+            raise HostError(f"{host}: {command[0]}: {e.strerror}") from None
         assert self.child.stdin is not None
         assert self.child.stdout is not None
         self.input, self.output = self.child.stdin, self.child.stdout

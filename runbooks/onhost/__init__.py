@@ -17,11 +17,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 
+#: The options of the interpreter on the host: nothing is imported from where PYTHONPATH or
+#: PYTHONHOME say, nor from the login's home. An empty entry of PYTHONPATH (``:/opt/lib``) would
+#: be the current folder. Python 2.7 has no ``-I``.
+OPTIONS = "-E -s"
+
+#: Begins every launcher. ``python -c`` looks for modules in the current folder first, which may
+#: be one where Mailman's user writes while the login is root's. Until that is put right nothing
+#: may be imported but what is part of the interpreter.
+_AT_ONCE = """\
+import sys
+sys.path[:] = [folder for folder in sys.path if folder[:1] == "/"]
+import os
+os.chdir("/")
+"""
+
 #: What the interpreter on the host is started with: reads code, whose size is its
 #: argument, from standard input and runs it. Bytes are read one system call at a
 #: time, so that whatever follows the code stays in the pipe.
-LAUNCHER = """\
-import os, sys, zlib
+LAUNCHER = (
+    _AT_ONCE
+    + """\
+import zlib
 def take(size, data=b""):
     while len(data) < size:
         more = os.read(0, size - len(data))
@@ -31,12 +48,16 @@ def take(size, data=b""):
     return data
 exec(zlib.decompress(take(int(sys.argv[1]))))
 """
+)
 
 #: The same where a connection has no standard input: the code is the argument.
-LAUNCHER_WITHOUT_INPUT = """\
-import base64, sys, zlib
+LAUNCHER_WITHOUT_INPUT = (
+    _AT_ONCE
+    + """\
+import base64, zlib
 exec(zlib.decompress(base64.b64decode(sys.argv[1])))
 """
+)
 
 
 @cache

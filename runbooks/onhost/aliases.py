@@ -1,11 +1,13 @@
 # Looks which mail aliases a list has in the aliases files of this host. Changes nothing.
 #
-# Python 2.7 and 3, standard library alone. Runs as whoever logged in: where Puppet made
-# /etc/aliases, nobody but root can read it.
+# Python 2.7 and 3, standard library alone. Runs as whoever logged in for /etc/aliases, which
+# nobody but root can read where Puppet made it; as Mailman's user for a file in its folders.
 from __future__ import print_function
 
 import os
 import re
+
+import opening
 
 ENTRY = re.compile(r'(?:"([^"]*)"|([^\s:"#][^:]*?))\s*:\s*(.*)\Z', re.DOTALL)
 # | /var/lib/mailman/mail/mailman post NAME, in quotes or not, as Puppet and Mailman write it.
@@ -14,8 +16,7 @@ TO_MAILMAN = re.compile(r'\A"?\s*\|\s*"?\S*mailman\S*\s+(\S+)\s+([^\s"]+)\s*"?\Z
 
 def read(path):
     """{alias in lower case: what it stands for} of an aliases file."""
-    with open(path, "rb") as f:
-        text = f.read().decode("utf-8", "replace")
+    text = opening.read(path).decode("utf-8", "replace")
     found, entry = {}, ""
     for line in text.splitlines() + [u"#"]:
         if entry and line[:1] in (u" ", u"\t") and line.strip():
@@ -67,6 +68,6 @@ def run(parameters, emit):
         try:
             event.update(look(path, parameters["aliases"], parameters["others"]))
         except EnvironmentError as e:
-            event["why"] = os.strerror(e.errno)
+            event["why"] = e.strerror
             event["absent"] = not os.path.lexists(path)
         emit(event)

@@ -10,6 +10,7 @@ import sys
 
 import lists
 import mailmanlist
+import opening
 from mailmanlist import PATIENCE, TooSlow, within
 
 # How many of the members that a pattern matches are named.
@@ -113,8 +114,7 @@ class Banning(object):
             return False
         folder = os.path.join(self.site["list_dir"], name)
         try:
-            with open(os.path.join(folder, mailmanlist.STATE), "rb") as f:
-                data = f.read()
+            data = opening.read(os.path.join(folder, mailmanlist.STATE), mailmanlist.LARGEST)
         except EnvironmentError:
             return False
         return (data.endswith(b".") and self.address.encode("ascii").lower() not in data.lower()

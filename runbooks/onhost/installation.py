@@ -3,6 +3,11 @@
 # Python 2.7 and 3, standard library alone; changes nothing. Every site is asked in a
 # process of its own, since an mm_cfg.py that serves several sites picks one of them
 # from the environment while it is imported, and ends the process when it cannot.
+#
+# To ask is to run code of Mailman's, and where its group may write the programs, code of its
+# user. So a process of root's becomes another user before it asks (mailmansuser.py), has nothing
+# open but the way for its answer, and has its time. What it answers is believed of Mailman; as
+# whom further programs run is decided here.
 from __future__ import print_function
 
 import grp
@@ -10,19 +15,29 @@ import json
 import os
 import pwd
 import select
+import signal
 import socket
 import sys
+import time
 import traceback
 
-from boot import PYTHON2, as_json, retried, write_all
+import mailmansuser
+import opening
+from boot import PYTHON2, as_json, become, keep_open, native, retried, write_all
 
 SETTINGS = (
     "VAR_PREFIX", "PREFIX", "LIST_DATA_DIR", "LOCK_DIR", "LOG_DIR", "LIST_LOCK_LIFETIME",
     "MAILMAN_USER", "MAILMAN_GROUP", "MAILMAN_SITE_LIST", "DEFAULT_EMAIL_HOST", "DEFAULT_URL_HOST")
 
 
+# Of the answer, beside those: what is text, and what is a number.
+TEXTS = tuple(name for name in SETTINGS if name != "LIST_LOCK_LIFETIME") + (
+    "version", "note", "first_list", "place")
+NUMBERS = ("LIST_LOCK_LIFETIME", "lists")
 # Bytes that are kept of what a site answers or prints.
 LIMIT = 1 << 20
+# Seconds for all sites to answer.
+PATIENCE = 30
 
 
 def last_line(text):
@@ -48,20 +63,30 @@ def describe(bin_dir):
         answer["lists"] = len(names)
         others = [name for name in names if name != mm_cfg.MAILMAN_SITE_LIST]
         answer["first_list"] = min(others or names or [""])
+    answer["place"] = os.path.realpath(answer["LIST_DATA_DIR"])
+    answer["problems"] = troubles(answer)
     return answer
 
 
 class Question(object):
-    """One site being asked. All are asked at the same time."""
+    """One site being asked, as another user where `identity` names one. All are at the same time.
+    """
 
-    def __init__(self, bin_dir, site_dir):
+    def __init__(self, bin_dir, site_dir, identity):
+        self.site_dir = site_dir
+        self.identity = identity
         self.answer_end, answer = os.pipe()
         self.output_end, output = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
             try:
+                os.setsid()
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
                 os.dup2(output, 1)
                 os.dup2(output, 2)
+                keep_open(answer)
+                if identity:
+                    become(*identity)
                 os.environ.pop("MAILMAN_SITE_DIR", None)
                 if site_dir is not None:
                     os.environ["MAILMAN_SITE_DIR"] = site_dir
@@ -77,29 +102,78 @@ class Question(object):
         os.close(answer)
         os.close(output)
 
-    def answer(self):
+    def answer(self, deadline, emit):
         """(what mm_cfg.py says or None, what it printed instead)"""
         heard = {self.answer_end: b"", self.output_end: b""}
         unended = list(heard)
-        while unended:
-            for fd in retried(select.select, unended, [], [])[0]:
+        while unended and time.time() < deadline and not emit.stopping():
+            for fd in retried(select.select, unended, [], [], 0.5)[0]:
                 more = retried(os.read, fd, 65536)
                 heard[fd] = (heard[fd] + more)[-LIMIT:]
                 if not more:
                     unended.remove(fd)
-                    os.close(fd)
+        for fd in heard:
+            os.close(fd)
+        if unended:
+            for kill in (os.killpg, os.kill):  # it may not have a group of its own yet
+                try:
+                    kill(self.pid, signal.SIGKILL)
+                except OSError:
+                    pass
         retried(os.waitpid, self.pid, 0)
-        if heard[self.answer_end]:
-            return json.loads(heard[self.answer_end].decode("ascii")), ""
-        return None, last_line(heard[self.output_end]) or "it says nothing"
+        if unended:
+            return None, "it does not answer within %d seconds" % PATIENCE
+        if not heard[self.answer_end]:
+            return None, last_line(heard[self.output_end]) or "it says nothing"
+        try:
+            answer = native(json.loads(heard[self.answer_end].decode("ascii")))
+        except ValueError:
+            answer = None
+        if not is_answer(answer):
+            return None, "what it answers is no description of a Mailman"
+        return answer, ""
+
+
+def is_answer(answer):
+    """Whether it is what describe() gives: code of others had a part in it."""
+    return (isinstance(answer, dict)
+            and all(isinstance(answer.get(name), str) for name in TEXTS)
+            and all(isinstance(answer.get(name), int) for name in NUMBERS)
+            and isinstance(answer.get("problems"), list)
+            and all(isinstance(problem, str) for problem in answer["problems"]))
+
+
+def asked(bin_dir, sites, identity, emit):
+    """[(folder of the site, answer or None, why there is none)], from all of them at once."""
+    questions = [Question(bin_dir, site, identity) for site in sites]
+    deadline = time.time() + PATIENCE
+    return [(question.site_dir,) + question.answer(deadline, emit) for question in questions]
+
+
+def asked_safely(bin_dir, sites, is_owners, emit):
+    """The same, by root, which becomes nobody whom it has reason to doubt."""
+    identity = (mailmansuser.owner if is_owners else mailmansuser.to_ask_as)(bin_dir)
+    found = []
+    for site, answer, refusal in asked(bin_dir, sites, identity, emit):
+        if answer is not None:
+            named = answer["MAILMAN_USER"], answer["MAILMAN_GROUP"]
+            why = named != identity and mailmansuser.doubt(*named + (identity[0], bin_dir))
+            if why:
+                answer, refusal = None, why
+            elif named[0] != identity[0]:
+                _, answer, refusal = asked(bin_dir, [site], named, emit)[0]
+            if answer is not None:
+                # Whatever that user's code says of it the second time.
+                answer["MAILMAN_USER"], answer["MAILMAN_GROUP"] = named
+        found.append((site, answer, refusal))
+    return found
 
 
 def listed_sites(sites_file):
     """The folders that the sites file names, in its order, each once, with its mail domain."""
     found = []
     try:
-        with open(sites_file, "rb") as f:
-            data = f.read()
+        data = opening.read(sites_file)
     except EnvironmentError:
         return found
     text = data if PYTHON2 else data.decode("utf-8", "surrogateescape")
@@ -155,17 +229,18 @@ def run(parameters, emit):
     known = os.environ.get("MAILMAN_SITE_DIR")
     if known and known not in [folder for folder, _ in candidates]:
         candidates.append((known, None))
-    questions = [(folder, domain, Question(bin_dir, folder)) for folder, domain in candidates]
-    for folder, domain, question in questions:
-        answer, refusal = question.answer()
+    folders = [folder for folder, _ in candidates]
+    if os.geteuid() == 0:
+        answers = asked_safely(bin_dir, folders, parameters["is_owners"], emit)
+    else:
+        answers = asked(bin_dir, folders, None, emit)
+    for (folder, domain), (_, answer, refusal) in zip(candidates, answers):
         if answer is None:
             refusals.append({"site_dir": folder, "said": refusal})
             continue
-        place = os.path.realpath(answer["LIST_DATA_DIR"])
-        if place in [os.path.realpath(site["LIST_DATA_DIR"]) for site in sites]:
+        if answer["place"] in [site["place"] for site in sites]:
             continue
-        answer.update(site_dir=folder, domain=domain, problems=troubles(answer),
-                      uid=user_id(answer["MAILMAN_USER"]))
+        answer.update(site_dir=folder, domain=domain, uid=user_id(answer["MAILMAN_USER"]))
         sites.append(answer)
     emit({
         "event": "installation",

@@ -19,11 +19,14 @@ import socket
 import sys
 
 import locks
+import opening
 
 PYTHON2 = sys.version_info[0] == 2
 # Where Mailman looks for a list's state, in its order. The last two are Mailman 2.0's.
 STATE, STATE_BEFORE = "config.pck", "config.pck.last"
 STATES = (STATE, STATE_BEFORE, "config.db", "config.db.last")
+# Bytes that a state may have: that of a list with a million members is smaller.
+LARGEST = 1 << 30
 # Mailman's ACCEPTABLE_LISTNAME_CHARACTERS: another folder is no list.
 NAME = re.compile(r"[-+_.=a-z0-9]+\Z", re.IGNORECASE)
 # Seconds for a lock that appears while a list is taken up for the first time, or that
@@ -83,8 +86,7 @@ def read_state(folder):
     problems = []
     for name in STATES:
         try:
-            with open(os.path.join(folder, name), "rb") as f:
-                data = f.read()
+            data = opening.read(os.path.join(folder, name), LARGEST)
         except EnvironmentError as e:
             if e.errno not in (errno.ENOENT, errno.ENOTDIR):
                 raise
@@ -182,6 +184,8 @@ class Lists(object):
         longer, Gone, Corrupt, EnvironmentError.
         """
         m = self.empty(name)
+        for state in STATES:  # Mailman would wait for a FIFO, with the list locked
+            opening.refuse_odd(os.path.join(m.fullpath(), state))
         try:
             self.lock(m, wait)
             clear_unfinished(m.fullpath())

@@ -34,7 +34,7 @@ import lists
 import mailmanlist
 import runner
 import saving
-from boot import as_json, ended_how, native, retried, write_all
+from boot import as_json, ended_how, keep_open, native, retried, write_all
 
 # Bytes of a line that are passed on at a time.
 LONGEST_LINE = 8192
@@ -347,16 +347,6 @@ class Process(object):
                 except OSError:
                     pass  # gone
         return freed
-
-
-def keep_open(*wanted):
-    """Close everything else but the three standard streams: a script has no business with it."""
-    for fd in wanted:
-        fcntl.fcntl(fd, fcntl.F_SETFD, fcntl.fcntl(fd, fcntl.F_GETFD) | fcntl.FD_CLOEXEC)
-    first = 3
-    for fd in sorted(wanted) + [os.sysconf("SC_OPEN_MAX")]:
-        os.closerange(first, min(fd, 65536))
-        first = fd + 1
 
 
 def is_since(path, moment):

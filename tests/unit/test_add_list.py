@@ -448,6 +448,23 @@ def test_a_list_that_was_created_and_lacks_something(
     assert "none of this one: add them as they are there for another list, and run" in shown
 
 
+def test_a_file_of_aliases_that_is_none_is_not_waited_for(
+    practice: PracticeSite, capsys: Captured
+) -> None:
+    """Where Mailman itself writes aliases, its user may have put anything."""
+    settings = practice.folder / "Mailman/mm_cfg.py"
+    text = settings.read_text()
+    settings.write_text(text + "MTA = 'Manual'\n")
+    aliases = practice.site_dir("zuul") / "data/aliases"
+    os.mkfifo(aliases)
+    try:
+        cli.run(["add-list", "zuul-jobs", "--check", "--host", practice.spec])
+    finally:
+        settings.write_text(text)
+        aliases.unlink()
+    assert f"{aliases} cannot be read (it is no plain file)\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("mode", ["--check", "--fix"])
 def test_a_list_that_the_manifest_does_not_have(
     manifest: Path, capsys: Captured, mode: str

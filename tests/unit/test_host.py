@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ from runbooks import onhost
 from runbooks.errors import BadInputError, HostError, LostError
 from runbooks.host import Host
 from runbooks.onhost import Program
+from tests.support.pythons import PYTHONS
 
 PYTHON = f"exec {shlex.quote(sys.executable)}"
 
@@ -322,6 +324,80 @@ def test_the_program_ends_when_the_command_is_gone(program, tmp_path):
         time.sleep(0.05)
 
 
+# -- what others wrote ----------------------------------------------------------------------
+
+#: Modules that something in a start may import, each of which would leave a mark.
+BAIT = (
+    "base64",
+    "encodings",
+    "errno",
+    "grp",
+    "json",
+    "linecache",
+    "os",
+    "pwd",
+    "select",
+    "site",
+    "sitecustomize",
+    "traceback",
+    "types",
+    "usercustomize",
+    "zlib",
+)
+
+
+@pytest.fixture(params=["folder", "PYTHONPATH", "PYTHONHOME", "user site"])
+def trap(request, tmp_path, monkeypatch):
+    """A folder with modules that must not be imported, in one of the ways to have them imported.
+
+    What is imported there leaves a file called `ran`.
+    """
+    folder = tmp_path / "trap"
+    folder.mkdir()
+    ran = folder / "ran"
+    mark = f"import sys\nopen({str(ran)!r}, 'a').write(__name__ + ' ')\n"
+    for name in BAIT:
+        (folder / f"{name}.py").write_text(mark)
+    way = request.param
+    if way == "folder":
+        monkeypatch.chdir(folder)
+    elif way == "PYTHONPATH":
+        # An empty entry is the current folder: `export PYTHONPATH=$PYTHONPATH:/opt/lib`.
+        monkeypatch.chdir(folder)
+        monkeypatch.setenv("PYTHONPATH", ":/opt/lib")
+    elif way == "PYTHONHOME":
+        for minor in ("2.7", *(f"3.{n}" for n in range(9, 15))):
+            library = folder / "lib" / f"python{minor}"
+            library.parent.mkdir(exist_ok=True)
+            library.symlink_to(folder)
+        monkeypatch.setenv("PYTHONHOME", str(folder))
+    else:
+        for minor in ("2.7", *(f"3.{n}" for n in range(9, 15))):
+            packages = folder / f"base/lib/python{minor}"
+            packages.mkdir(parents=True)
+            (packages / "site-packages").symlink_to(folder)
+        monkeypatch.setenv("PYTHONUSERBASE", str(folder / "base"))
+    return ran
+
+
+@pytest.mark.parametrize("python", PYTHONS.values(), ids=PYTHONS.keys())
+@pytest.mark.parametrize("spec", ["local://", "ssh://lists", "safe-ssh://lists", "docker://lists"])
+def test_nothing_is_imported_from_where_the_login_happens_to_be(trap, way, program, spec, python):
+    """Mailman's user may write there: the login may be root's, and stand in its lock folder."""
+    for name in ("ssh", "docker"):
+        way(name)
+    text = (
+        "import sys, os, json, errno\n"
+        "def run(parameters, emit): emit({'event': 'x', 'path': sys.path, 'at': os.getcwd()})\n"
+    )
+    host = Host(spec)
+    event = host.run(program(text), f"exec {shlex.quote(python)}")[0]
+    host.close()
+    assert not trap.exists(), trap.read_text()
+    assert event["at"] == "/"
+    assert all(folder.startswith("/") for folder in event["path"])
+
+
 # -- connections ----------------------------------------------------------------------------
 
 
@@ -359,12 +435,73 @@ def test_ssh_notices_a_dead_connection_and_gets_no_text_as_an_argument(way, prog
     assert "never" not in arguments
 
 
-def test_docker_gets_a_standard_input(way, program):
-    log = way("docker")
-    host = Host("docker://root@f68365b564bc")
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ("docker://root@ID", "docker exec -i -u root ID /bin/sh -c"),
+        ("podman://ID", "podman exec -i ID /bin/sh -c"),
+        (
+            "kubectl://pod?namespace=n&container=c&context=x&kubeconfig=/a b",
+            "kubectl --kubeconfig '/a b' --context x -n n -c c exec -i pod -- /bin/sh -c",
+        ),
+        ("openshift://pod?namespace=n", "oc -n n exec -i pod -- /bin/sh -c"),
+        ("lxc://box", "lxc exec box --mode=non-interactive -- /bin/sh -c"),
+        ("chroot://box", "chroot box /bin/sh -c"),
+    ],
+)
+def test_the_program_of_a_connection_is_given_a_standard_input(way, program, spec, words):
+    name, *arguments = shlex.split(words)
+    log = way(name)
+    host = Host(spec)
     assert host.run(program(ECHO, text="hello"), PYTHON)[0]["text"] == "hello"
     host.close()
-    assert log.read_text().splitlines()[:5] == ["exec", "-i", "-u", "root", "f68365b564bc"]
+    assert log.read_text().splitlines()[: len(arguments)] == arguments
+
+
+def test_ssh_gets_what_the_host_and_an_inventory_say_of_it(way, program, tmp_path):
+    log = way("ssh")
+    config, key = tmp_path / "a config", tmp_path / "key"
+    variables = {
+        "ansible_host": "h",
+        "ansible_port": 2222,
+        "ansible_user": "u",
+        "ansible_ssh_common_args": '-o ProxyCommand="ssh -W %h:%p bastion"',
+    }
+    inventory = {"_meta": {"hostvars": {"lists": variables}}, "all": {"hosts": ["lists"]}}
+    answers = tmp_path / "bin/ansible-inventory"
+    answers.write_text(f"#!/bin/sh\ncat <<'END'\n{json.dumps(inventory)}\nEND\n")
+    answers.chmod(0o755)
+    host = Host(
+        f"ansible://lists?ansible_inventory={inventory}&ssh_config={config}&ssh_identity_file={key}"
+    )
+    assert host.run(program(ECHO, text="hello"), PYTHON)[0]["text"] == "hello"
+    host.close()
+    lines = log.read_text().splitlines()
+    # In pairs, up to the name of the machine.
+    given = list(zip(lines[::2], lines[1::2], strict=False))[: lines.index("h") // 2]
+    assert {
+        ("-F", str(config)),
+        ("-i", str(key)),
+        ("-o", "User=u"),
+        ("-o", "Port=2222"),
+        ("-o", "ProxyCommand=ssh -W %h:%p bastion"),
+    } <= set(given)
+
+
+def test_with_sudo_the_whole_command_is_sudos(way, program):
+    log = way("sudo")
+    host = Host("local://?sudo=true&sudo_user=somebody")
+    with pytest.raises(HostError):
+        # `local://` with a query is a local host like any other; the sudo here is no sudo.
+        host.run(program(ECHO, text="hello"), "exit 3 #")
+    host.close()
+    assert log.read_text().splitlines()[:4] == ["-u", "somebody", "/bin/sh", "-c"]
+
+
+def test_a_connection_whose_program_is_missing_is_one_line(program, monkeypatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(HostError, match=r"^docker://ID: docker: No such file or directory$"):
+        Host("docker://ID").run(program(ECHO, text="hello"), PYTHON)
 
 
 def test_a_connection_without_standard_input_takes_the_program_as_an_argument(way, program):

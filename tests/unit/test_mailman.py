@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runbooks import onhost
 from runbooks.errors import BadInputError, HostError
 from runbooks.host import Host
 from runbooks.mailman import LIST_NAME, as_mailman, discover, list_name, unknown_list
@@ -120,6 +122,103 @@ def test_an_interpreter_found_by_env_is_asked(any_sites, monkeypatch):
     assert len(any_sites.installation().sites) == 2
 
 
+@pytest.fixture
+def named(any_sites, tmp_path):
+    """Has the programs name an interpreter below a folder that the test may spoil."""
+    program = any_sites.folder / "bin/withlist"
+    _, _, rest = program.read_text().partition("\n")
+    real = any_sites.site.run("zuul", "withlist", "--help") and os.path.realpath(any_sites.python)
+    folder = tmp_path / "way"
+    folder.mkdir()
+    (folder / "python").symlink_to(real)
+    program.write_text(f"#!{folder}/python\n{rest}")
+    return folder
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+@pytest.mark.parametrize("spoil", ["owner", "group", "anybody", "the link's folder"])
+def test_root_runs_no_interpreter_that_others_can_change(any_sites, named, spoil):
+    """Where Mailman's group may write its programs, their first line is its user's own."""
+    assert len(any_sites.installation().sites) == 2
+    match spoil:
+        case "owner":
+            os.chown(named, 1, 0)
+        case "group":
+            os.chown(named, 0, 1)
+            named.chmod(0o775)
+        case "anybody":
+            named.chmod(0o757)
+        case _:
+            real = (named / "python").readlink()
+            (named / "theirs").mkdir()
+            (named / "theirs/python").symlink_to(real)
+            os.chown(named / "theirs", 1, 0)
+            (named / "python").unlink()
+            (named / "python").symlink_to("theirs/python")
+    with pytest.raises(HostError, match="an interpreter that others than root can change"):
+        any_sites.installation()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become whom sudo names")
+def test_who_became_root_with_sudo_may_own_the_interpreter(any_sites, named, monkeypatch):
+    os.chown(named, 1, 1)
+    named.chmod(0o775)
+    monkeypatch.setenv("SUDO_UID", "1")
+    monkeypatch.setenv("SUDO_GID", "1")
+    assert len(any_sites.installation().sites) == 2
+
+
+def test_an_interpreter_without_its_whole_path_is_none(any_sites, monkeypatch):
+    """It would be that of the current folder."""
+    (any_sites.folder / "bin/withlist").write_text("#!bin/python\n")
+    (any_sites.folder / "bin/python").symlink_to(any_sites.python)
+    monkeypatch.chdir(any_sites.folder)
+    with pytest.raises(HostError, match="interpreter that is not there: bin/python"):
+        any_sites.installation()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
+def test_a_practice_site_is_run_as_whoever_made_it(any_sites):
+    """Root may look at one: its programs are then another's."""
+    whoami = any_sites.folder / "whoami"
+    settings = any_sites.folder / "Mailman/mm_cfg.py"
+    with settings.open("a") as file:
+        file.write(f"open({str(whoami)!r}, 'a').write('%d ' % os.geteuid())\n")
+        file.write("MAILMAN_USER = MAILMAN_GROUP = 'daemon'\n")
+    for folder in any_sites.folder.parents[:3]:
+        folder.chmod(0o755)
+    subprocess.run(["chown", "-R", "1:1", any_sites.folder], check=True)
+    assert {site.user for site in any_sites.installation().sites} == {"daemon"}
+    assert set(whoami.read_text().split()) == {"1"}
+    with settings.open("a") as file:
+        file.write("MAILMAN_USER = 'root'\n")
+    with pytest.raises(HostError, match="it says that Mailman's user is root"):
+        any_sites.installation()
+
+
+def test_settings_that_never_load_are_waited_for_no_longer_than_that(any_sites, monkeypatch):
+    real = onhost.source
+    monkeypatch.setattr(
+        onhost, "source", lambda name: real(name).replace("PATIENCE = 30", "PATIENCE = 1")
+    )
+    (any_sites.folder / "Mailman/mm_cfg.py").write_text("import time\ntime.sleep(600)\n")
+    with pytest.raises(HostError, match="it does not answer within 1 seconds"):
+        any_sites.installation()
+
+
+def test_what_settings_print_where_events_go_is_no_event(any_sites):
+    """Whoever wrote them could have us become another user."""
+    forged = json.dumps({"event": "installation", "sites": [], "refusals": [{"said": "forged"}]})
+    with (any_sites.folder / "Mailman/mm_cfg.py").open("a") as file:
+        file.write(
+            "for fd in range(3, 50):\n"
+            f"    try:\n        os.write(fd, b'@@runbook ' + {forged.encode()!r} + b'\\n')\n"
+            "    except OSError:\n        pass\n"
+        )
+    with pytest.raises(HostError, match="no description of a Mailman"):
+        any_sites.installation()
+
+
 def test_a_host_without_mailman_is_one_line(tmp_path):
     with pytest.raises(HostError, match="has no Mailman 2") as caught:
         discover(Host(f"local://?mailman={tmp_path}"))
@@ -142,6 +241,8 @@ def test_a_folder_of_programs_may_have_any_name(any_sites, tmp_path, monkeypatch
     # No /etc/mailman/sites of this machine has these sites; the variable is asked as well.
     monkeypatch.setenv("MAILMAN_SITE_DIR", str(any_sites.prefix("zuul")))
     host = Host(f"local://?mailman={str(odd).replace('&', '%26').replace(';', '%3b')}")
+    # Made by root it is root's, as no Mailman is.
+    host.practice_dir = str(tmp_path)
     try:
         found = discover(host)
     finally:

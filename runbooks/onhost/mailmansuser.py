@@ -1,0 +1,102 @@
+# Who Mailman's user is: learnt without running anything of Mailman's as root.
+#
+# Python 2.7 and 3, standard library alone. Only mm_cfg.py says it, and to read that is to run
+# it. Where the programs were installed from source Mailman's group may write them, and with them
+# what they answer. So root asks as somebody else, and then judges the answer by what nobody can
+# forge who is not root: a file can be given to a group only by a member of it, and to another
+# user by nobody.
+from __future__ import print_function
+
+import grp
+import os
+import pwd
+import stat
+
+NOBODY = "nobody"
+
+
+def to_ask_as(bin_dir):
+    """(user, group) as whom root asks the installation: nearly always Mailman's user already.
+
+    Its programs belong to Mailman's group, whose user mostly has the same name. Elsewhere nobody,
+    in that group, since mm_cfg.py may be readable by it alone.
+    """
+    theirs = None
+    for path in (os.path.join(bin_dir, "..", "mail", "mailman"),
+                 os.path.join(bin_dir, "..", "Mailman"), bin_dir):
+        try:
+            gid = os.lstat(path).st_gid
+            group = grp.getgrgid(gid).gr_name
+        except (OSError, KeyError):
+            continue
+        if gid == 0:
+            continue
+        theirs = theirs or group
+        user = known(group)
+        if user and user.pw_uid and user.pw_gid == gid:
+            return user.pw_name, group
+    return NOBODY, theirs or grp.getgrgid(pwd.getpwnam(NOBODY).pw_gid).gr_name
+
+
+def owner(bin_dir):
+    """(user, group) of whoever made a practice site: it runs as nobody else."""
+    user = pwd.getpwuid(os.stat(bin_dir).st_uid)
+    return user.pw_name, grp.getgrgid(user.pw_gid).gr_name
+
+
+def known(name):
+    try:
+        return pwd.getpwnam(name)
+    except KeyError:
+        return None
+
+
+def doubt(user, group, asked_as, bin_dir):
+    """Why root does not become `user` and `group`, as the answer has it; None when it may."""
+    entry = known(user)
+    try:
+        gid, members = grp.getgrnam(group)[2:4]
+    except KeyError:
+        entry = None
+    if entry is None:
+        return "Mailman's user %s or group %s does not exist here" % (user, group)
+    owners, groups, anybody = writers(bin_dir)
+    if user != asked_as:
+        if entry.pw_uid == 0:
+            return "it says that Mailman's user is %s" % user
+        may = (entry.pw_gid in groups if groups else
+               entry.pw_uid in owners if owners else not anybody)
+        if not may:
+            return ("it says that Mailman's user is %s, to whom its programs do not belong, and"
+                    " others than root may have written that: log in as Mailman's user" % user)
+    if gid != entry.pw_gid and user not in members and gid not in groups:
+        return "it says that Mailman's group is %s, of which %s is no member" % (group, user)
+    return None
+
+
+def writers(bin_dir):
+    """(users, groups, whether anybody): to whom the programs belong, but for root."""
+    owners, groups, anybody = set(), set(), False
+    for path in parts(os.path.dirname(bin_dir)):
+        try:
+            found = os.lstat(path)
+        except OSError:
+            continue  # gone
+        owners.add(found.st_uid)
+        groups.add(found.st_gid)
+        anybody = anybody or bool(not stat.S_ISLNK(found.st_mode) and found.st_mode & 0o002)
+    return owners - set([0]), groups - set([0]), anybody
+
+
+def parts(prefix):
+    """What Mailman's programs are made of."""
+    yield prefix
+    yield os.path.join(prefix, "mail", "mailman")
+    settings = os.path.realpath(os.path.join(prefix, "Mailman", "mm_cfg.py"))
+    yield settings
+    yield os.path.dirname(settings)
+    for top in ("bin", "Mailman"):
+        for folder, _, files in os.walk(os.path.join(prefix, top)):
+            yield folder
+            for name in files:
+                yield os.path.join(folder, name)
