@@ -539,7 +539,8 @@ PROCEDURE = Procedure(
         "A list stops handling mail, or a command says that a list is locked. Whoever works on a"
         " list locks it, for five hours at most. When that process dies, killed or with the"
         " host, its lock stays, and everybody else waits until it expires. The locks of a site"
-        " are in the folder ``locks`` beside its lists; ``runbook locks`` shows all of them."
+        " are in the folder ``locks`` beside its lists; ``runbook locks`` shows all of them, and"
+        " ends with exit status 1 when one keeps everybody from its list."
     ),
     steps=steps,
     command=_command,

@@ -89,9 +89,10 @@ class Record(object):
         self.begun, self.finished = [], []
         try:
             self.fd = open_journal(self.folder)
-            self.write("begin", dict(parameters["begin"], at=now(), host=here(),
-                                     arguments=parameters["arguments"]))
-            self.room = self.write("room", {}, ROOM)
+            first = self.line("begin", dict(parameters["begin"], at=now(), host=here(),
+                                            arguments=parameters["arguments"]))
+            # Both or none: a run of which only the beginning could be written would seem killed.
+            self.room = append(self.fd, first + self.line("room", {}, ROOM)) + len(first)
             self.sync()
             sync_folder(self.folder)
         except EnvironmentError as e:
@@ -122,7 +123,7 @@ class Record(object):
             body["done"] = self.finished
         self.begun, self.finished = [], []
         try:
-            self.write("lists", body)
+            append(self.fd, self.line("lists", body))
             if not 0 <= time.time() - self.synced < SYNC_EVERY:
                 self.sync()
         except EnvironmentError as e:
@@ -155,10 +156,6 @@ class Record(object):
             return found.group() if found.group().lower() in self.arguments else "(an address)"
         return ADDRESS.sub(shown, text)
 
-    def write(self, kind, body, size=0):
-        """Append a line; where in the file it begins."""
-        return append(self.fd, self.line(kind, body, size))
-
     def line(self, kind, body, size=0):
         """A line, filled up with blanks to `size` bytes."""
         text = b'{"run": "%s", "%s": %s' % (
@@ -178,18 +175,18 @@ def as_json(body):
     return json.dumps(unicoded(body), ensure_ascii=True, sort_keys=True).encode("ascii")
 
 
-def append(fd, line):
-    """Append a whole line, or nothing; where in the file it begins."""
+def append(fd, lines):
+    """Append whole lines, or nothing; where in the file they begin."""
     lock(fd)
     try:
         begin = size = os.fstat(fd).st_size
         if size:
             os.lseek(fd, size - 1, os.SEEK_SET)
             if os.read(fd, 1) != b"\n":
-                line, begin = b"\n" + line, size + 1
+                lines, begin = b"\n" + lines, size + 1
         try:
-            while line:
-                line = line[os.write(fd, line):]
+            while lines:
+                lines = lines[os.write(fd, lines):]
         except EnvironmentError:
             os.ftruncate(fd, size)  # a full disk takes a part of a line
             raise

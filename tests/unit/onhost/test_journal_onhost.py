@@ -230,6 +230,20 @@ def test_the_end_of_a_run_needs_no_room_on_the_disk(python: str, folder: Path) -
     assert all(event["ended"] for event in found[1:])
 
 
+def test_a_run_that_cannot_begin_leaves_no_record(python: str, folder: Path) -> None:
+    code = """
+import resource
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (700, 700))
+try:
+    journal.begin(parameters, events.append)
+except journal.JournalError as e:
+    print("refused: %s" % e)
+"""
+    assert run(python, code, to_write(folder)).startswith(b"refused: ")
+    assert read(python, folder) == [{"event": "found", "runs": 0}]
+
+
 def test_a_run_whose_lists_cannot_be_written_any_more_says_so(python: str, folder: Path) -> None:
     run(
         python,
