@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -32,12 +32,42 @@ class Found:
     @property
     def is_lock(self) -> bool:
         """Whether it holds somebody up; otherwise it was only left behind."""
-        return self.lock.files[0] == self.lock.name
+        return self.lock.present
+
+    def as_json(self) -> dict[str, object]:
+        return self.lock.as_json()
 
     @property
     def label(self) -> str:
         """The list, or the lock where that is no list's; of what was left behind, the file."""
         return (self.lock.list or self.lock.name) if self.is_lock else self.lock.files[0]
+
+
+@dataclass(frozen=True)
+class Save:
+    """A save that was cut short: a file in a list's folder that nobody will ever rename."""
+
+    site: Site
+    list: str
+    #: what the on-host program is told, and compares with what is there by then
+    order: Mapping[str, Any]
+
+    @property
+    def is_lock(self) -> bool:
+        return False
+
+    @property
+    def label(self) -> str:
+        return f"{self.list}/{self.order['name']}"
+
+    @property
+    def outline(self) -> str:
+        """``a save that was not finished by process 83 on lists, which no longer runs``"""
+        who = f"process {self.order['pid']} on {locks.printable(self.order['host'])}"
+        return f"a save that was not finished by {who}, which no longer runs"
+
+    def as_json(self) -> dict[str, object]:
+        return {"list": self.list, "save": self.order["name"], "bytes": self.order["size"]}
 
 
 @dataclass
@@ -51,6 +81,8 @@ class Look:
     failed: dict[str, str] = field(default_factory=dict)
     #: the names of the lists of a site, where they were asked for
     lists: dict[str, list[str]] = field(default_factory=dict)
+    #: saves that were cut short, where they were asked for
+    saves: list[Save] = field(default_factory=list)
 
     def all(self) -> list[Found]:
         """Everything, site by site."""
@@ -59,6 +91,11 @@ class Look:
     def of(self, *verdicts: Verdict) -> list[Found]:
         """What has one of the verdicts."""
         return [found for found in self.all() if found.lock.verdict in verdicts]
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts that locks and claims name."""
+        return sorted({found.lock.claim.host for found in self.all() if found.lock.claim})
 
 
 @dataclass
@@ -69,14 +106,15 @@ class Plan:
     refused: list[Found] = field(default_factory=list)
     #: lists that are not locked, and how many files dead processes left of their locks
     free: list[tuple[Site, str, int]] = field(default_factory=list)
+    saves: list[Save] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a lock."""
+    """What became of a lock, or of what was left behind."""
 
-    found: Found
+    found: Found | Save
     outcome: Outcome
     detail: str = ""
     #: the lock of the same name as it was seen afterwards; None: there was none
@@ -101,10 +139,19 @@ class Report:
         return not self.ended_early and all(result.outcome.is_done for result in self.results)
 
 
-def look(installation: Installation, sites: Sequence[Site], *, with_lists: bool = False) -> Look:
+def look(
+    installation: Installation,
+    sites: Sequence[Site],
+    *,
+    with_lists: bool = False,
+    saves_of: str | None = None,
+    gone: str | None = None,
+) -> Look:
     """See every lock of `sites`. One command; changes nothing on the host.
 
-    `with_lists`: ask for the names of the lists as well.
+    `with_lists`: ask for the names of the lists as well. `saves_of`: ask for saves that were cut
+    short, those of processes of this host. `gone`: a host of which somebody has said that it no
+    longer exists.
     """
     seen = Look(tuple(sites))
 
@@ -115,7 +162,12 @@ def look(installation: Installation, sites: Sequence[Site], *, with_lists: bool 
                 if observation.error:
                     why = f"{observation.lock_dir}: {observation.error}"
                     seen.failed[event["site"]] = locks.printable(why)
-                seen.locks[event["site"]] = locks.examine(observation)
+                seen.locks[event["site"]] = locks.examine(observation, gone)
+            case "saves":
+                site = next(site for site in sites if site.name == event["site"])
+                seen.saves += [Save(site, order["list"], order) for order in event["saves"]]
+                if event["error"]:
+                    seen.failed[event["site"]] = locks.printable(event["error"])
             case "lists":
                 seen.lists[event["site"]] = event["names"]
                 if event["error"]:
@@ -125,6 +177,7 @@ def look(installation: Installation, sites: Sequence[Site], *, with_lists: bool 
         "action": "look",
         "sites": [_on_host(site) for site in sites],
         "with_lists": with_lists,
+        "saves_of": saves_of,
     }
     installation.call("clearing", parameters, hear)
     return seen
@@ -180,32 +233,47 @@ def plan(seen: Look, names: Iterable[str]) -> Plan:
         lock = locks.find(found, name)
         if lock is None:
             made.free.append((site, name, len(locks.left_behind(found, name))))
-        elif locks.removable(lock):
-            made.remove.append(Found(site, lock))
         else:
-            made.refused.append(Found(site, lock))
+            # A claim that is another file than its lock goes with it.
+            claim = lock.claim.name if lock.orphaned and lock.claim else None
+            claims = [one for one in found if not one.present and claim in one.files]
+            _sort(made, [Found(site, one) for one in (lock, *claims)])
     return made
 
 
 def plan_stale(seen: Look) -> Plan:
-    """What to do about everything that was left behind, on every site that was looked at."""
-    made = Plan(failed=seen.failed)
-    for found in seen.of(Verdict.STALE, Verdict.DEBRIS):
-        (made.remove if locks.removable(found.lock) else made.refused).append(found)
+    """What to do about everything that dead processes left, on every site that was looked at."""
+    made = Plan(failed=seen.failed, saves=seen.saves)
+    _sort(made, [found for found in seen.all() if found.lock.is_left])
     return made
+
+
+def plan_gone(seen: Look, host: str) -> Plan:
+    """What to do about everything that a host left which no longer exists.
+
+    Raises BadInputError when that is the host itself.
+    """
+    made = Plan(failed=seen.failed, saves=seen.saves)
+    _sort(made, [one for one in seen.all() if one.lock.claim and one.lock.claim.host == host])
+    return made
+
+
+def _sort(plan: Plan, found: Iterable[Found]) -> None:
+    for one in found:
+        (plan.remove if locks.removable(one.lock) else plan.refused).append(one)
 
 
 def clear(
     installation: Installation,
-    to_remove: Sequence[Found],
+    plan: Plan,
     arguments: Sequence[str] = (),
-    on_removal: Callable[[], None] = lambda: None,
+    gone: str | None = None,
 ) -> Report:
     """Remove locks, read back, and see who has them next. One command.
 
     Each is looked at again on the host, and left alone when anything about it has changed.
-    `arguments`: the command line, for the journal. Raises JournalError when that cannot be
-    written; then nothing was changed.
+    `arguments`: the command line, for the journal; `gone`: the host that no longer exists. Raises
+    JournalError when that cannot be written; then nothing was changed.
     """
     report = Report()
     answers: dict[tuple[str, str], Event] = {}
@@ -216,7 +284,6 @@ def clear(
         match event["event"]:
             case "removal":
                 answers[event["site"], event["files"][0]] = event
-                on_removal()
             case "taken" | "after":
                 seen = locks.examine(Observation.from_json(event["observation"]))
                 if event["event"] == "after":
@@ -231,18 +298,26 @@ def clear(
             case "stopped":
                 report.ended_early = report.ended_early or "interrupted"
 
+    to_remove: list[Found | Save] = [*plan.remove, *plan.saves]
     sites = list({found.site.name: found.site for found in to_remove}.values())
     parameters: dict[str, object] = {
         "action": "clear",
         "sites": [
             {
                 **_on_host(site),
-                "locks": [_order(found) for found in to_remove if found.site.name == site.name],
+                "locks": [_order(found) for found in plan.remove if found.site == site],
+                "saves": [
+                    {**save.order, "label": save.label} for save in plan.saves if save.site == site
+                ],
             }
             for site in sites
         ],
         "journal": journal.parameters(
-            installation, "clear-lock", arguments or ("clear-lock",), sites=sites
+            installation,
+            "clear-lock",
+            arguments or ("clear-lock",),
+            sites=sites,
+            **({"gone": gone} if gone else {}),
         ),
     }
     try:
@@ -255,13 +330,27 @@ def clear(
         if report.recorded is None:
             raise
         report.lost, report.ended_early = True, str(e)
-    for found in to_remove:
+    for found in plan.remove:
         answer = answers.get((found.site.name, found.lock.files[0]))
         if answer is not None:
             now = after.get(found.site.name)
             who = taken.get((found.site.name, found.lock.name))
             report.results.append(_result(found, answer, now, who))
+    for save in plan.saves:
+        answer = answers.get((save.site.name, save.label))
+        if answer is not None:
+            report.results.append(Result(save, _OUTCOMES[answer["result"]], _said(answer)))
     return report
+
+
+#: What became of a save, by what the host says.
+_OUTCOMES = {
+    "removed": Outcome.CLEARED,
+    "gone": Outcome.GONE,
+    "changed": Outcome.REFUSED,
+    "refused": Outcome.REFUSED,
+    "failed": Outcome.ERROR,
+}
 
 
 def _order(found: Found) -> dict[str, object]:
@@ -448,7 +537,8 @@ PROCEDURE = Procedure(
         "A list stops handling mail, or a command says that a list is locked. Whoever works on a"
         " list locks it, for five hours at most. When that process dies, killed or with the"
         " host, its lock stays, and everybody else waits until it expires. The locks of a site"
-        " are in the folder ``locks`` beside its lists; ``runbook locks`` shows all of them."
+        " are in the folder ``locks`` beside its lists; ``runbook locks`` shows all of them, and"
+        " ends with exit status 1 when one keeps everybody from its list."
     ),
     steps=steps,
     command=_command,
@@ -466,22 +556,42 @@ PROCEDURE = Procedure(
             " stale one.",
         ),
         Trouble(
+            "The process is stopped (``T``)",
+            "Somebody typed Ctrl-Z in an interactive ``withlist -l``, and everybody waits for that"
+            " session. ``fg`` in the shell that started it lets it go on; ``runbook locks`` names"
+            " its terminal. Where that shell is gone, ``kill -CONT`` lets it go on, and"
+            " ``kill -KILL`` ends it and leaves a stale lock.",
+        ),
+        Trouble(
             "The claim names another host",
-            "Several hosts share the folder, or the host was renamed. A process id means something"
-            " on that host alone: look there, with that host's ``runbook locks``. A host that no"
-            " longer exists has no processes; its lock ends when it expires.",
+            "Several hosts share the folder, or the host was renamed, or was a container that was"
+            " made anew. A process id means something on that host alone: look there, with that"
+            " host's ``runbook locks``. Where no such host exists any more, ``runbook clear-lock"
+            " --gone`` with its name removes what it left, and still leaves alone what a process of"
+            " this host may have. Without that, its lock ends when it expires.",
+        ),
+        Trouble(
+            "The lock and its claim are two files, or there is a lock and no claim",
+            "A folder that was restored from a backup has such locks; Mailman waits behind each."
+            " ``runbook clear-lock`` removes one that names a single process of this host, when"
+            " that process is gone. It shows any other, and leaves it and its claim as they are:"
+            " remove the lock by hand when no process of Mailman's user is left that may have it.",
         ),
         Trouble(
             "Only the lock was removed, and not its claim",
             "The list is free. The claim stays in the folder for good and does no harm;"
-            " ``runbook clear-lock --stale`` removes it, and those of processes that were killed"
-            " while they waited.",
+            " ``runbook clear-lock --stale`` removes it, those of processes that were killed while"
+            " they waited, and what a process that was killed while it saved a list has left in"
+            " that list's folder (``config.pck.tmp`` with its host and id).",
         ),
         Trouble(
             "No list handles mail, and there is a lock ``master-qrunner``",
             "That one is of ``mailmanctl``, which has it for as long as it runs. After a crash it"
-            f" stays, and ``mailmanctl start`` exits with status 0 and starts nothing:"
-            f" ``{START_MAILMANCTL}`` removes it and starts.",
+            " stays, and ``mailmanctl start`` exits with status 0 and starts nothing. Its queue"
+            " runners may have outlived it: ``pgrep -af bin/qrunner`` shows them. End them first,"
+            f" with ``kill``: ``{START_MAILMANCTL}`` removes the lock and starts, and would start a"
+            " second set beside them, on the same queues. ``runbook clear-lock master-qrunner``"
+            " names those that are left, and removes the lock when none is.",
         ),
         Trouble(
             "The list is locked again a minute later, by a process that is gone as well",

@@ -52,7 +52,7 @@ class ListRecord:
     site: str
     #: "*": all lists of the site, which could not be named
     list: str
-    #: the value of an `Outcome`, or "begun" when the run was killed with the list in hand
+    #: the value of an `Outcome`, or "begun" when no more than that is on record
     outcome: str
     detail: str = ""
     #: entries of the ban list that the run put there, and those that it took out, as spelled there

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import enum
 import re
+import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -46,9 +47,6 @@ FILE_SERVER_NS = 3600 * NS
 #: many seconds of its start.
 START_LAG_NS = 10 * NS
 
-#: Mailman breaks a lock this long after its expiry.
-GRACE_NS = 10 * NS
-
 #: No Linux gives a process a higher id.
 HIGHEST_PID = 4_194_304
 
@@ -61,7 +59,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]*")
 
 
 class Verdict(enum.Enum):
-    """What became of a lock's holder. Only `STALE` and `DEBRIS` may be removed."""
+    """What became of a lock's holder. `STALE` and `DEBRIS` may be removed; see `Lock.orphaned`."""
 
     #: its process runs, and started before the lock was taken
     HELD = "held"
@@ -73,7 +71,7 @@ class Verdict(enum.Enum):
     EXPIRED = "expired"
     #: content, name, link count or type are not a lock's
     MALFORMED = "malformed"
-    #: a claim without a lock whose process is gone
+    #: a claim that no lock names, whose process is gone
     DEBRIS = "debris"
     #: a claim of a process that waits for a lock, which nobody has just now
     WAITING = "waiting"
@@ -91,6 +89,8 @@ class Process:
     threads: int | None = None
     uid: int | None = None
     command: str | None = None
+    #: the one that it was started in, like ``pts/3``; None when it has none
+    terminal: str | None = None
     #: in a container of the host: whether it has the lock folder; None when unknown
     sees_folder: bool | None = None
 
@@ -104,6 +104,7 @@ class Process:
             threads=raw.get("threads"),
             uid=raw.get("uid"),
             command=raw.get("command"),
+            terminal=raw.get("terminal"),
             sees_folder=raw.get("sees_folder"),
         )
 
@@ -113,6 +114,11 @@ class Process:
         if not self.exists:
             return True
         return self.state in ("Z", "X") and self.threads is not None and self.threads <= 1
+
+    @property
+    def stopped(self) -> bool:
+        """Whether it was told to stop, as by Ctrl-Z, and goes on only when it is told to."""
+        return self.exists and self.state == "T"
 
 
 @dataclass(frozen=True)
@@ -176,6 +182,8 @@ class Observation:
     #: processes in containers of the host that have an id there that nobody has here
     namesakes: Mapping[int, tuple[Process, ...]]
     mailmanctl: tuple[Process, ...]
+    #: queue runners whose mailmanctl has ended
+    orphans: tuple[Process, ...]
     ticks_per_second: int
     #: when the system started, by its present clock
     boot_ns: int | None
@@ -204,6 +212,7 @@ class Observation:
                 for pid, found in raw["namesakes"].items()
             },
             mailmanctl=tuple(Process.from_json(p["pid"], p) for p in raw["mailmanctl"]),
+            orphans=tuple(Process.from_json(p["pid"], p) for p in raw["orphans"]),
             ticks_per_second=raw["ticks_per_second"],
             boot_ns=raw["boot_ns"],
             init_start_ticks=raw["init_start_ticks"],
@@ -335,6 +344,11 @@ class Lock:
     waiters: tuple[Waiter, ...] = ()
     #: why: one clause
     reason: str = ""
+    #: the lock itself is there, and not only a claim of it
+    present: bool = False
+    #: not as Mailman makes locks, or of a host that no longer exists, and all that can be read of
+    #: it names one process, which is gone
+    orphaned: bool = False
 
     @property
     def list(self) -> str | None:
@@ -354,6 +368,23 @@ class Lock:
         return self.observation.now_ns > self.entry.mtime_ns
 
     @property
+    def stopped(self) -> bool:
+        """Whether it is held by a process that does nothing until it is told to go on."""
+        held = self.verdict in (Verdict.HELD, Verdict.EXPIRED)
+        return held and self.process is not None and self.process.stopped
+
+    @property
+    def is_left(self) -> bool:
+        """Whether a process that is gone has left it."""
+        return self.orphaned or self.verdict in (Verdict.STALE, Verdict.DEBRIS)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether it keeps everybody from its list until somebody sees to it."""
+        lasting = self.verdict in (Verdict.STALE, Verdict.FOREIGN, Verdict.MALFORMED)
+        return self.present and (lasting or self.stopped)
+
+    @property
     def evidence(self) -> tuple[str, ...]:
         """What the verdict rests on, a line each."""
         seen, time = self.observation, self.observation.time
@@ -367,7 +398,7 @@ class Lock:
             if self.verdict is Verdict.MALFORMED:
                 content = printable(self.entry.content or self.entry.trouble or "")
                 lines.append(f"{self.entry.size} bytes: {content}")
-        if self.claim and self.claim.host == seen.host:
+        if self.claim and (self.orphaned or self.claim.host == seen.host):
             lines.extend(_fact(process, seen) for process in self.looked_at if process.exists)
         forward = seen.set_forward_ns or 0
         if self.process and self.process.exists and forward > SLACK_NS:
@@ -395,6 +426,7 @@ class Lock:
             "ctime_ns": self.entry.ctime_ns,
             "content": self.entry.content,
             "host": self.claim.host,
+            "gone": self.claim.host if self.claim.host != self.observation.host else None,
             "processes": [[p.pid, None if p.ended else p.start_ticks] for p in self.looked_at],
         }
 
@@ -406,11 +438,13 @@ class Lock:
             "list": self.list,
             "verdict": self.verdict.value,
             "removable": removable(self),
+            "blocks": self.blocks,
             "files": list(self.files),
             "holder": {
                 "host": self.claim.host if self.claim else None,
                 "pid": self.claim.pid if self.claim else None,
                 "command": process.command if process else None,
+                "stopped": self.stopped,
             },
             "taken": self.taken_ns / NS,
             "expires": self.expires_ns / NS,
@@ -424,18 +458,23 @@ class Lock:
         }
 
 
-def examine(seen: Observation) -> list[Lock]:
+def examine(seen: Observation, gone: str | None = None) -> list[Lock]:
     """Every lock of the folder with its verdict, by name; then what belongs to no lock.
 
     A live process that waits for a lock is among its waiters and not in the list, unless
     nobody has that lock.
+
+    `gone`: a host of which somebody has said that it no longer exists. What names it is of a
+    process that is gone, unless this host has one that may be it: it may have had that name.
     """
-    return _Examination(seen).locks()
+    return _Examination(seen, gone).locks()
 
 
 class _Examination:
-    def __init__(self, seen: Observation) -> None:
+    def __init__(self, seen: Observation, gone: str | None) -> None:
         self.seen = seen
+        #: hosts whose processes would be here
+        self.here = {seen.host, gone}
         self.entries = {entry.name: entry for entry in seen.entries}
         self.same_file: dict[tuple[int, int], list[str]] = {}
         for entry in seen.entries:
@@ -445,6 +484,8 @@ class _Examination:
         self.locked_files = {
             self.entries[name].file for name in self.lock_names if self.entries[name].type == "file"
         }
+        #: the lock that names a claim, by the name of the claim
+        self.named_by = {self.entries[name].names: name for name in sorted(self.lock_names)}
 
     def is_lock(self, entry: Entry) -> bool:
         if entry.name == MASTER or (entry.name.endswith(".lock") and len(entry.name) > 5):
@@ -464,7 +505,7 @@ class _Examination:
             if lock is None:
                 continue
             alive = lock.verdict is Verdict.WAITING or (
-                lock.verdict is Verdict.FOREIGN and lock.process is None
+                lock.verdict is Verdict.FOREIGN and not lock.looked_at
             )
             if lock.claim and lock.name in self.lock_names and alive:
                 waiting.setdefault(lock.name, []).append(
@@ -481,7 +522,7 @@ class _Examination:
         claim = parse_claim(entry.names, entry.name)
 
         def malformed(reason: str) -> Lock:
-            return self.lock(entry, entry.name, Verdict.MALFORMED, reason, claim=claim)
+            return self.lock(entry, entry.name, Verdict.MALFORMED, reason, claim)
 
         trouble = self.not_a_file(entry)
         if trouble:
@@ -491,16 +532,20 @@ class _Examination:
         partner = self.entries.get(claim.name)
         if partner is None or partner.file != entry.file:
             missing = "is not there" if partner is None else "is another file"
-            return malformed(f"its claim {printable(claim.name)} {missing}")
+            return self.odd(entry, claim, f"its claim {printable(claim.name)} {missing}")
         number = entry.nlink if entry.nlink != 2 else len(self.same_file[entry.file])
         if number != 2:
-            return malformed(f"its file has {number} names instead of 2")
+            return self.odd(entry, claim, f"its file has {number} names instead of 2")
         files = (entry.name, claim.name)
-        if claim.host != self.seen.host:
+        if claim.host not in self.here:
             return self.lock(
                 entry, entry.name, Verdict.FOREIGN, self.expiry_note(entry), claim, files
             )
         process, holder = self.holder(claim, entry)
+        if claim.host != self.seen.host:
+            reason = holder or self.gone(process)
+            found = self.lock(entry, entry.name, Verdict.FOREIGN, reason, claim, files, (process,))
+            return replace(found, orphaned=not holder)
         if holder:
             verdict = Verdict.EXPIRED if self.seen.now_ns > entry.mtime_ns else Verdict.HELD
             return self.lock(entry, entry.name, verdict, holder, claim, files, (process,))
@@ -508,13 +553,34 @@ class _Examination:
             entry, entry.name, Verdict.STALE, self.gone(process), claim, files, (process,)
         )
 
+    def odd(self, entry: Entry, claim: Claim, reason: str) -> Lock:
+        """A lock whose file is not one of two names, though it says whose it is.
+
+        A folder that was restored from a backup has such locks.
+        """
+        others = [name for name in self.same_file[entry.file] if name != entry.name]
+        claims = [claim, *(parse_claim(name, entry.name) for name in others)]
+        whose = {(one.host, one.pid) if one else None for one in claims}
+        if whose != {(claim.host, claim.pid)} or entry.nlink != 1 + len(others):
+            return self.lock(entry, entry.name, Verdict.MALFORMED, reason, claim)
+        files = (entry.name, *others)
+        if claim.host not in self.here:
+            return self.lock(entry, entry.name, Verdict.MALFORMED, reason, claim, files)
+        process, holder = self.holder(claim, entry)
+        if holder:
+            reason = f"{reason}, and process {process.pid} runs: {holder}"
+        found = self.lock(entry, entry.name, Verdict.MALFORMED, reason, claim, files, (process,))
+        return replace(found, orphaned=not holder)
+
     def judge_claim(self, entry: Entry) -> Lock | None:
         """A file that belongs to no lock; None when it was judged under another name of it."""
         readings = claim_readings(entry.name, self.other_locks)
         if not readings:
             return self.lock(entry, entry.name, Verdict.MALFORMED, "its name is not a lock's")
-        local = [claim for claim in readings if claim.host == self.seen.host]
-        claim = (local or readings)[0]
+        named_by = self.named_by.get(entry.name)
+        readings = tuple(one for one in readings if one.lock == named_by) or readings
+        hosts = {claim.host for claim in readings}
+        claim = next((one for one in readings if one.host in self.here), readings[0])
 
         def found(verdict: Verdict, reason: str) -> Lock:
             return self.lock(entry, claim.lock, verdict, reason, claim)
@@ -522,17 +588,17 @@ class _Examination:
         trouble = self.not_a_file(entry)
         if trouble:
             return found(Verdict.MALFORMED, trouble)
-        if len(local) != len(readings):
-            if local:
-                hosts = " or ".join(sorted({printable(one.host) for one in readings}))
-                return found(Verdict.MALFORMED, f"its host may be {hosts}: its name is ambiguous")
+        if not hosts & self.here:
             return found(Verdict.FOREIGN, "")
+        if len(hosts) > 1:
+            either = " or ".join(sorted(map(printable, hosts)))
+            return found(Verdict.MALFORMED, f"its host may be {either}: its name is ambiguous")
         claims = [claim]
         # Empty: between the creation of the claim and the writing of it. Another claim of the
         # same lock: what an interrupted removal leaves.
         if entry.content and entry.names != entry.name:
             other = parse_claim(entry.names, claim.lock)
-            if other is None or other.host != self.seen.host:
+            if other is None or other.host != claim.host:
                 return found(
                     Verdict.MALFORMED, f"its content is not its name: {printable(entry.content)!r}"
                 )
@@ -540,25 +606,39 @@ class _Examination:
         names = self.same_file[entry.file]
         for name in names:
             other = parse_claim(name, claim.lock)
-            if other is None or other.host != self.seen.host:
+            if other is None or other.host != claim.host:
                 return found(Verdict.MALFORMED, f"it is the same file as {printable(name)}")
             if other not in claims:
                 claims.append(other)
         if entry.nlink != len(names):
             return found(Verdict.MALFORMED, f"its file has {entry.nlink} names")
         looked_at = tuple(self.process(one.pid) for one in claims)
+        verdict = Verdict.WAITING if claim.host == self.seen.host else Verdict.FOREIGN
         for one in claims:
             process, holder = self.holder(one, entry)
             if holder:
                 return self.lock(
-                    entry, claim.lock, Verdict.WAITING, holder, claim, None, (process, *looked_at)
+                    entry, claim.lock, verdict, holder, claim, None, (process, *looked_at)
                 )
         if names[0] != entry.name:
             return None
         reason = "; ".join(dict.fromkeys(self.gone(process) for process in looked_at))
-        return self.lock(
-            entry, claim.lock, Verdict.DEBRIS, reason, claim, tuple(sorted(names)), looked_at
-        )
+
+        def left(verdict: Verdict, reason: str) -> Lock:
+            return self.lock(
+                entry, claim.lock, verdict, reason, claim, tuple(sorted(names)), looked_at
+            )
+
+        lock = self.entries.get(claim.lock)
+        if lock and any(self.named_by.get(name) == claim.lock for name in names):
+            # It goes with its lock, or stays with it: what else would say whose that lock is?
+            named = left(Verdict.MALFORMED, f"{claim.lock} names it, and is another file")
+            return replace(named, orphaned=removable(self.judge_lock(lock)))
+        if lock and lock.trouble:
+            return left(Verdict.MALFORMED, f"{claim.lock} may name it, and cannot be read")
+        if verdict is Verdict.FOREIGN:
+            return replace(left(verdict, reason), orphaned=True)
+        return left(Verdict.DEBRIS, reason)
 
     def not_a_file(self, entry: Entry) -> str | None:
         if not entry.exact or not (entry.name + (entry.content or "")).isprintable():
@@ -626,6 +706,7 @@ class _Examination:
             process=looked_at[0] if looked_at else None,
             looked_at=looked_at,
             reason=reason,
+            present=entry.name in self.lock_names,
         )
 
 
@@ -644,32 +725,25 @@ def left_behind(locks: Iterable[Lock], name: str) -> list[Lock]:
     return [lock for lock in locks if lock.verdict is Verdict.DEBRIS and lock.list == name]
 
 
-def removable(lock: Lock, *, debris: bool = True) -> bool:
-    """Whether it may be removed: stale, or (unless `debris` is false) left behind."""
-    if lock.verdict is Verdict.DEBRIS and not debris:
-        return False
+def removable(lock: Lock) -> bool:
+    """Whether it may be removed."""
     return refusal(lock) is None
 
 
 def refusal(lock: Lock) -> str | None:
     """Why a lock is not removed and what to do instead; None when it may be removed."""
     seen = lock.observation
-    running = ", ".join(str(process.pid) for process in seen.mailmanctl)
-    if lock.name == MASTER:
-        if lock.verdict in (Verdict.HELD, Verdict.EXPIRED):
+    match lock.verdict:
+        case _ if lock.is_left:
+            return _refusal_of_master(lock) if lock.name == MASTER and lock.present else None
+        case Verdict.HELD | Verdict.EXPIRED if lock.name == MASTER:
             return (
                 f"mailmanctl runs ({_who(lock.claim)}{_command(lock.process)},"
                 f" since {seen.time(lock.taken_ns)}): it holds this lock for as long as it runs;"
                 " mailmanctl stop ends it"
             )
-        if lock.verdict is Verdict.STALE and running:
-            return (
-                f"mailmanctl runs (process {running}), for this site or another:"
-                f" {START_MAILMANCTL} for this site removes the lock and starts it"
-            )
-    match lock.verdict:
-        case Verdict.STALE | Verdict.DEBRIS:
-            return None
+        case Verdict.HELD if lock.process and lock.process.stopped:
+            return f"process {lock.process.pid} is stopped, as by Ctrl-Z: {_go_on(lock.process)}"
         case Verdict.HELD:
             return (
                 f"{_who(lock.claim)} runs and holds it since {seen.time(lock.taken_ns)}"
@@ -678,25 +752,69 @@ def refusal(lock: Lock) -> str | None:
             )
         case Verdict.EXPIRED:
             return (
-                f"{_who(lock.claim)} runs{_command(lock.process)}, though its time for the lock was"
-                f" over at {seen.time(lock.expires_ns)}: Mailman's next claimant breaks the lock"
-                " ten seconds after that by itself"
+                f"{_who(lock.claim)} {_runs(lock)}{_command(lock.process)}, though its time for the"
+                f" lock was over at {seen.time(lock.expires_ns)}: Mailman's next claimant breaks"
+                " the lock ten seconds after that by itself"
             )
         case Verdict.FOREIGN:
             host = printable(lock.claim.host) if lock.claim else "another host"
-            then = (
-                "its lifetime is over, so Mailman's next claimant breaks it by itself"
-                if lock.expired and len(lock.files) > 1
-                else f"run this on {host}, where its process can be looked for"
-            )
+            if lock.looked_at:
+                return (
+                    f"{host} may have been this host, or a container on it, and the process may"
+                    f" run: process {lock.looked_at[0].pid}{_command(lock.process)}: {lock.reason}"
+                )
+            if lock.expired and lock.present:
+                then = "its lifetime is over, so Mailman's next claimant breaks it by itself"
+            else:
+                then = (
+                    f"run this on {host}, where its process can be looked for; where no {host}"
+                    f" exists any more, clear-lock --gone {shlex.quote(host)} removes it"
+                )
             return f"it belongs to {host}, and this is {printable(seen.host)}: {then}"
         case Verdict.WAITING:
             return f"{_who(lock.claim)} runs and waits for it{_command(lock.process)}"
-        case Verdict.MALFORMED:
+        case _:
             return (
                 f"not a lock as Mailman makes them: {lock.reason}; see"
                 f" ls -li {printable(seen.lock_dir)}, and remove it by hand when nothing uses it"
             )
+
+
+def _refusal_of_master(lock: Lock) -> str | None:
+    """Why the lock of a mailmanctl that is gone is not removed; None when it may be."""
+    seen = lock.observation
+    if seen.orphans:
+        pids = " ".join(str(runner.pid) for runner in seen.orphans)
+        return (
+            "queue runners of a mailmanctl that is gone still work"
+            f" ({', '.join(map(_runner, seen.orphans))}); a new mailmanctl would start a second set"
+            f" beside them: end them first (sudo kill {pids}), and run this again when they have"
+            " ended"
+        )
+    if seen.mailmanctl:
+        running = ", ".join(str(process.pid) for process in seen.mailmanctl)
+        then = (
+            f"{START_MAILMANCTL} for this site removes the lock and starts it"
+            if lock.verdict is Verdict.STALE
+            else "stop it (mailmanctl stop), and start it again afterwards"
+        )
+        return f"mailmanctl runs (process {running}), for this site or another: {then}"
+    return None
+
+
+def _runner(process: Process) -> str:
+    """``ArchRunner 812``"""
+    found = re.search(r"--runner=(\w+)", process.command or "")
+    return f"{found[1] if found else 'qrunner'} {process.pid}"
+
+
+def _go_on(process: Process) -> str:
+    """What lets a stopped process go on, and what ends it."""
+    pid = process.pid
+    on = f"sudo kill -CONT {pid} lets it go on"
+    if process.terminal:
+        on = f"fg in the shell that started it (terminal {process.terminal}) lets it go on"
+    return f"{on}; sudo kill -KILL {pid} ends it, and leaves a stale lock"
 
 
 def describe(lock: Lock) -> str:
@@ -705,10 +823,10 @@ def describe(lock: Lock) -> str:
     since = time(lock.taken_ns)
     match lock.verdict:
         case Verdict.HELD:
-            return f"locked since {since} by {who}, which runs{_command(lock.process)}"
+            return f"locked since {since} by {who}, which {_runs(lock)}{_command(lock.process)}"
         case Verdict.EXPIRED:
             return (
-                f"locked since {since} by {who}, which runs{_command(lock.process)};"
+                f"locked since {since} by {who}, which {_runs(lock)}{_command(lock.process)};"
                 f" its time was over at {time(lock.expires_ns)}"
             )
         case Verdict.STALE:
@@ -717,7 +835,9 @@ def describe(lock: Lock) -> str:
                 f" ({lock.reason})" if reused else ""
             )
         case Verdict.FOREIGN:
-            verb = "locked" if len(lock.files) > 1 else "claimed"
+            verb = "locked" if lock.present else "claimed"
+            if lock.looked_at:
+                return f"{verb} since {since} by {who}, a host that is said to be gone"
             note = f" ({lock.reason})" if lock.reason else ""
             return f"{verb} since {since} by {who}, which is another host{note}"
         case Verdict.DEBRIS:
@@ -725,7 +845,8 @@ def describe(lock: Lock) -> str:
         case Verdict.WAITING:
             return f"wanted since {since} by {who}, which runs{_command(lock.process)}"
         case Verdict.MALFORMED:
-            return f"not a lock as Mailman makes them: {lock.reason}"
+            dead = f"; {who}, whom it names, no longer runs" if lock.orphaned else ""
+            return f"not a lock as Mailman makes them: {lock.reason}{dead}"
 
 
 def printable(text: str) -> str:
@@ -740,6 +861,10 @@ def printable(text: str) -> str:
 
 def _who(claim: Claim | None) -> str:
     return f"process {claim.pid} on {printable(claim.host)}" if claim else "an unknown process"
+
+
+def _runs(lock: Lock) -> str:
+    return "is stopped (Ctrl-Z)" if lock.stopped else "runs"
 
 
 def _command(process: Process | None) -> str:

@@ -96,7 +96,7 @@ class LockEvidence:
         from runbooks import locks
 
         lock = self.lock(site, name)
-        if lock is None or lock.verdict in (locks.Verdict.HELD, locks.Verdict.EXPIRED):
+        if lock is None or not lock.blocks:
             return again
         if locks.removable(lock):
             return invocation("clear-lock", name, options=only)

@@ -26,7 +26,7 @@ class Plan:
 
     entries: Entries
     seen: Work
-    #: lists that the run had in hand when it was killed: nobody knows whether it changed them
+    #: lists that were begun, and no more is on record: nobody knows whether the run changed them
     unknown: frozenset[tuple[str, str]]
     #: sites that the run changed and that the host does not have any more
     sites_gone: tuple[str, ...]

@@ -226,7 +226,7 @@ def _doubts(target: Target, plan: Plan) -> list[_Doubt]:
                 answer.site,
                 answer.list,
                 "unknown",
-                f"the run was killed with this list in hand; it {has} {entry},"
+                f"the run did not record what became of this list; it {has} {entry},"
                 " perhaps since before",
                 invocation(verb, entry, options=("--list", answer.list, *site)),
             )
@@ -343,7 +343,7 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
     for one in run.lists:
         groups.setdefault((one.outcome, one.detail), []).append(one)
     for (outcome, detail), lists in sorted(groups.items()):
-        said = outcome if outcome != "begun" else "in hand when it was killed"
+        said = outcome if outcome != "begun" else "begun, and what became of it is not on record"
         screen.say(f"{said}, {many(len(lists), 'list')}{': ' + detail if detail else ''}")
         screen.table([(one.list, one.site, _kept(one)) for one in lists])
     kept = sum(one.more.get("state") == "kept" for one in run.lists)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,9 @@ from runbooks.commands import options
 from runbooks.errors import BadInputError
 
 if TYPE_CHECKING:
-    from runbooks.clear_lock import Found, Look, Plan, Report, Result
+    from collections.abc import Sequence
+
+    from runbooks.clear_lock import Found, Look, Plan, Report, Result, Save
     from runbooks.console import Screen
     from runbooks.locks import Lock
     from runbooks.mailman import Installation, Site
@@ -37,7 +40,7 @@ def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) ->
     """Show every lock of every site: who has it, since when, who waits.
 
     \b
-    held       its process runs, and started before the lock was taken
+    held       its process runs, or is stopped, and started before the lock was taken
     stale      its process is gone: runbook clear-lock removes it
     expired    its process runs, and its time is over: Mailman breaks it
     foreign    its process is on another host
@@ -45,7 +48,8 @@ def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) ->
     waiting    nobody has it just now, and a process wants it
 
     What dead processes left of locks that they waited for is counted; it holds nobody up.
-    Exit status 1 when a lock is stale, or when a folder could not be read.
+    Exit status 1 when a list is blocked until somebody sees to it (its lock is stale, foreign
+    or malformed, or the process that has it is stopped), or when a folder could not be read.
     """
     from runbooks import clear_lock
     from runbooks.console import Screen
@@ -67,9 +71,7 @@ def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) ->
 
 
 def _status(seen: Look) -> int:
-    from runbooks.locks import Verdict
-
-    return 1 if seen.failed or seen.of(Verdict.STALE) else 0
+    return 1 if seen.failed or any(found.lock.blocks for found in seen.all()) else 0
 
 
 def _watch(screen: Screen, installation: Installation, seen: Look, look: object) -> int:
@@ -111,7 +113,7 @@ def _watch(screen: Screen, installation: Installation, seen: Look, look: object)
 
 def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
     from runbooks.console import many
-    from runbooks.locks import Verdict
+    from runbooks.locks import Verdict, refusal
 
     screen.say(installation.title, style="bold")
     everything = seen.all()
@@ -127,12 +129,16 @@ def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
         screen.say("nothing is locked")
     for found in seen.of(Verdict.MALFORMED):
         screen.say(f"{found.label} ({found.site.name}): {found.lock.reason}", style="yellow")
+    for found in everything:
+        if found.lock.stopped:
+            label = _label(installation, found.site, found.label)
+            screen.say(f"{label}: {refusal(found.lock)}", style="yellow")
     for site, why in seen.failed.items():
         screen.say(f"the locks of {site} cannot be seen: {why}", style="red")
-    stale, debris = seen.of(Verdict.STALE), seen.of(Verdict.DEBRIS)
+    debris = seen.of(Verdict.DEBRIS)
     if debris:
         screen.say(f"{many(len(debris), 'file')} left behind by processes that no longer run")
-    for line in _advice(installation, seen, stale, bool(debris)):
+    for line in _advice(installation, seen):
         screen.say(f"  → {line}", style="cyan")
     for found in everything:
         screen.object(host=installation.host.spec, site=found.site.name, **found.lock.as_json())
@@ -154,6 +160,7 @@ def _columns(lock: Lock) -> tuple[str, ...]:
     claim = lock.claim
     holder = f"process {claim.pid} on {claim.host}" if claim else "?"
     if lock.process and lock.process.command and lock.verdict.value in ("held", "expired"):
+        holder += " (stopped)" if lock.stopped else ""
         holder += f": {_cut(_short_command(lock.process.command), 40)}"
     first = lock.waiters[0] if lock.waiters else None
     waiting = ""
@@ -180,32 +187,51 @@ def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def _advice(installation: Installation, seen: Look, stale: list[Found], debris: bool) -> list[str]:
+def _advice(installation: Installation, seen: Look) -> list[str]:
     """Commands that help, ready to paste."""
-    from runbooks.locks import MASTER, removable
+    from runbooks.locks import MASTER, Verdict, printable, removable
     from runbooks.mailman import is_list_name
     from runbooks.target import invocation
 
+    narrowed = len(seen.sites) < len(installation.sites)
+    only = [word for site in seen.sites for word in ("--site", site.name) if narrowed]
+
     def clear(label: str, site: Site) -> str:
         # Another site may have a list of that name, locked or not.
-        only = ("--site", site.name) if len(installation.sites) > 1 else ()
-        return installation.host.command(invocation("clear-lock", label, options=only))
+        one = ("--site", site.name) if len(installation.sites) > 1 else ()
+        return installation.host.command(invocation("clear-lock", label, options=one))
 
-    names = [found for found in stale if removable(found.lock)]
-    if debris or len(names) > 3 or not all(is_list_name(found.label) for found in names):
-        narrowed = len(seen.sites) < len(installation.sites)
-        only = [word for site in seen.sites for word in ("--site", site.name) if narrowed]
-        return [installation.host.command(("clear-lock", "--stale", *only))]
-    lines = [clear(found.label, found.site) for found in names]
-    lines += [
-        f"{clear(MASTER, found.site)}   says how mailmanctl is started again"
-        for found in stale
-        if found.lock.name == MASTER and found not in names
+    left = [found for found in seen.all() if found.lock.is_left]
+    gone = {found.lock.claim.host for found in seen.of(Verdict.FOREIGN) if found.lock.claim}
+    lines = [
+        f"{installation.host.command(('clear-lock', '--gone', host, *only))}"
+        f"   where no host {printable(host)} exists any more"
+        for host in sorted(gone)
     ]
-    return lines
+    locked = [found for found in left if found.is_lock and removable(found.lock)]
+    all_named = all(is_list_name(found.label) for found in locked)
+    if len(locked) > 3 or not all_named or any(not found.is_lock for found in left):
+        return [installation.host.command(("clear-lock", "--stale", *only)), *lines]
+    return [
+        *(clear(found.label, found.site) for found in locked),
+        *(
+            f"{clear(MASTER, found.site)}   says what comes before mailmanctl is started again"
+            for found in left
+            if found.lock.name == MASTER and found not in locked
+        ),
+        *lines,
+    ]
 
 
 # -- runbook clear-lock -------------------------------------------------------------------
+
+
+def _host_name(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    from runbooks.mailman import short
+
+    if name is not None and not (name.isprintable() and re.fullmatch(r"[^\s/]{1,255}", name)):
+        raise click.BadParameter(f"{short(name)} cannot be the name of a host.")
+    return name
 
 
 @click.command(
@@ -215,6 +241,7 @@ Examples:
   runbook clear-lock openstack-foo
   runbook clear-lock openstack-foo --dry-run --host ssh://root@lists.example.org
   runbook clear-lock --stale                 every stale lock, and what dead processes left
+  runbook clear-lock --gone oldlists         what a host left that no longer exists
 """,
 )
 @click.argument("lists", metavar="[LIST]...", nargs=-1)
@@ -222,6 +249,12 @@ Examples:
     "--stale",
     is_flag=True,
     help="Every stale lock, and every file that a dead process left behind.",
+)
+@click.option(
+    "--gone",
+    metavar="HOST",
+    callback=_host_name,
+    help="Every lock of HOST, which no longer exists or has another name by now.",
 )
 @options.together(
     options.sites,
@@ -234,6 +267,7 @@ Examples:
 def clear_lock(
     lists: tuple[str, ...],
     stale: bool,
+    gone: str | None,
     sites: tuple[str, ...],
     host_spec: str,
     dry_run: bool,
@@ -244,37 +278,60 @@ def clear_lock(
     """Remove the lock of each LIST, if the process that took it is gone.
 
     Shows what that rests on, asks, removes the lock and its claim, reads back, and shows
-    who has the list next. A lock that a process has is never removed.
+    who has the list next. A lock that a process has is never removed. The lock master-qrunner is
+    that of mailmanctl: it is removed when neither mailmanctl nor any of its runners is left.
+
+    A lock of another host names a process that cannot be looked up here. --gone HOST is for you to
+    say that no such host exists any more: it was renamed, or was a container that was made anew.
+    What a process of this host may have is left alone even then.
     """
     from runbooks import clear_lock as procedure
     from runbooks.console import Screen
     from runbooks.mailman import list_name
 
-    if bool(lists) == stale:
-        raise click.UsageError("name the lists, or say --stale for all that is left behind")
-    if stale and explain:
-        raise click.UsageError("--explain is for one list: name it instead of --stale")
+    if bool(lists) + stale + (gone is not None) != 1:
+        raise click.UsageError(
+            "name the lists, or say --stale for all that is left behind, or --gone for a host"
+        )
+    if explain and not lists:
+        raise click.UsageError("--explain is for one list: name it")
     names = tuple(dict.fromkeys(list_name(name) for name in lists))
     screen = Screen(as_json)
     installation = options.installation(host_spec, screen)
     installation.check_user()
     chosen = installation.choose_sites(sites)
+    if gone == installation.hostname:
+        raise BadInputError(f"{gone} is this host: --stale is for what its dead processes left")
     with screen.busy("looking at the locks"):
-        seen = procedure.look(installation, chosen, with_lists=not stale)
+        seen = procedure.look(
+            installation,
+            chosen,
+            with_lists=bool(lists),
+            saves_of=gone or (installation.hostname if stale else None),
+            gone=gone,
+        )
     if explain:
         return _explain(screen, installation, seen, names)
-    plan = procedure.plan_stale(seen) if stale else procedure.plan(seen, names)
+    if gone:
+        plan = procedure.plan_gone(seen, gone)
+    else:
+        plan = procedure.plan_stale(seen) if stale else procedure.plan(seen, names)
     screen.say(installation.title, style="bold")
-    _show_plan(screen, installation, plan, stale)
-    if dry_run or not plan.remove:
+    _show_plan(screen, installation, plan)
+    if not (lists or plan.remove or plan.saves or plan.refused or plan.failed):
+        _show_nothing(screen, seen, gone)
+    if dry_run or not (plan.remove or plan.saves):
         _objects(screen, installation, plan, planned=dry_run)
         if dry_run:
             screen.say("dry run: nothing was changed")
         return 1 if plan.refused or plan.failed else 0
-    options.permission(screen, f"Remove {_what(plan.remove)}?", yes)
+    question = f"Remove {_what([*plan.remove, *plan.saves])}?"
+    if gone:
+        question = f"Is there no host {gone} any more? {question}"
+    options.permission(screen, question, yes)
     with options.changing():
         with screen.busy("removing, and seeing who is next"):
-            report = procedure.clear(installation, plan.remove, options.typed())
+            report = procedure.clear(installation, plan, options.typed(), gone)
         _show_report(screen, installation, report)
         _objects(screen, installation, plan, report)
     return 0 if report.is_done and not plan.refused and not plan.failed else 1
@@ -289,7 +346,8 @@ def _explain(screen: Screen, installation: Installation, seen: Look, names: tupl
         site = procedure.site_of(seen, name)
         if name == MASTER:
             raise BadInputError(
-                f"{MASTER} is the lock of mailmanctl, and {START_MAILMANCTL} removes it"
+                f"{MASTER} is the lock of mailmanctl, and {START_MAILMANCTL} removes it:"
+                f" runbook clear-lock {MASTER} --dry-run says whether a runner is left"
             )
         steps = procedure.steps(installation, {"list": name, "site": site.name})
         options.show_steps(screen, steps)
@@ -300,42 +358,59 @@ def _label(installation: Installation, site: Site, label: str) -> str:
     return f"{label} ({site.name})" if len(installation.sites) > 1 else label
 
 
-def _what(to_remove: list[Found]) -> str:
+def _what(to_remove: Sequence[Found | Save]) -> str:
     """``2 stale locks and 3 files left behind``"""
+    from runbooks.clear_lock import Save
     from runbooks.console import many
+    from runbooks.locks import Verdict, printable
 
-    debris = sum(not found.is_lock for found in to_remove)
-    stale = len(to_remove) - debris
-    parts = [many(stale, "stale lock")] if stale else []
-    if debris:
-        parts.append(f"{many(debris, 'file')} left behind")
-    return " and ".join(parts)
+    counts: dict[tuple[str, str], int] = {}
+    for found in sorted(to_remove, key=lambda found: not found.is_lock):
+        if isinstance(found, Save) or not found.is_lock:
+            kind = ("file", " left behind")
+        elif found.lock.verdict is Verdict.FOREIGN and found.lock.claim:
+            kind = ("lock", f" of {printable(found.lock.claim.host)}")
+        else:
+            kind = (f"{found.lock.verdict.value} lock", "")
+        counts[kind] = counts.get(kind, 0) + 1
+    return " and ".join(many(number, noun) + rest for (noun, rest), number in counts.items())
+
+
+def _show_nothing(screen: Screen, seen: Look, gone: str | None) -> None:
+    """That there is nothing to remove. A host that is mistyped is seen by those that there are."""
+    if gone is None:
+        screen.say("nothing is stale, and nothing was left behind", style="green")
+        return
+    there = f"; those there are name {', '.join(seen.hosts)}" if seen.hosts else ""
+    screen.say(f"no lock and no claim names the host {gone}{there}", style="green")
 
 
 #: Of what was left behind so many files are shown one by one.
 _MOST_DEBRIS = 20
 
 
-def _show_plan(screen: Screen, installation: Installation, plan: Plan, stale: bool) -> None:
+def _show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
     from runbooks import locks
     from runbooks.console import many
 
-    debris = [found for found in plan.remove if not found.is_lock]
+    debris = [
+        (
+            _label(installation, found.site, found.lock.list or found.lock.name),
+            f"{locks.describe(found.lock)}: {found.label}",
+        )
+        for found in plan.remove
+        if not found.is_lock
+    ] + [
+        (_label(installation, save.site, save.list), f"{save.outline}: {save.label}")
+        for save in plan.saves
+    ]
     for found in plan.remove:
         if found.is_lock:
             label = _label(installation, found.site, found.label)
             screen.say(f"  {label}  {locks.describe(found.lock)}")
             for line in found.lock.evidence:
                 screen.say(f"    {line}", style="dim")
-    screen.table(
-        [
-            (
-                _label(installation, found.site, found.lock.list or found.lock.name),
-                f"{locks.describe(found.lock)}: {found.label}",
-            )
-            for found in debris[:_MOST_DEBRIS]
-        ]
-    )
+    screen.table(debris[:_MOST_DEBRIS])
     if len(debris) > _MOST_DEBRIS:
         screen.say(f"  … and {many(len(debris) - _MOST_DEBRIS, 'more file')} left behind")
     for site, name, left in plan.free:
@@ -346,8 +421,6 @@ def _show_plan(screen: Screen, installation: Installation, plan: Plan, stale: bo
                 f" (runbook clear-lock --stale{installation.host.option})"
             )
         screen.say(f"{_label(installation, site, name)} is not locked{note}", style="green")
-    if stale and not (plan.remove or plan.refused or plan.failed):
-        screen.say("nothing is stale, and nothing was left behind", style="green")
     if plan.refused:
         screen.say(f"{many(len(plan.refused), 'lock')} not to be removed:", style="yellow")
     screen.table(
@@ -400,7 +473,10 @@ def _show_report(screen: Screen, installation: Installation, report: Report) -> 
 def _became(result: Result) -> str:
     """What became of a lock, and who has it next."""
     from runbooks import locks
+    from runbooks.clear_lock import Save
 
+    if isinstance(result.found, Save) or not result.found.is_lock:
+        return result.detail
     if result.next is not None:
         now = f"now {locks.describe(result.next)}"
     elif result.waiting:
@@ -409,8 +485,6 @@ def _became(result: Result) -> str:
     else:
         before = bool(result.found.lock.waiters)
         now = f"nobody has it now, and nobody waits for it{' any more' if before else ''}"
-    if not result.found.is_lock:
-        now = ""
     return "; ".join(part for part in (result.detail, now) if part)
 
 
@@ -437,11 +511,13 @@ def _objects(
         detail = locks.refusal(found.lock) or ""
         tell(found.site.name, "refused", detail, **found.lock.as_json())
     for found in plan.remove if planned else ():
-        tell(found.site.name, "planned", locks.describe(found.lock), **found.lock.as_json())
+        tell(found.site.name, "planned", locks.describe(found.lock), **found.as_json())
+    for save in plan.saves if planned else ():
+        tell(save.site.name, "planned", save.outline, **save.as_json())
     for result in report.results if report else ():
         after = result.next.as_json() if result.next else None
-        lock = result.found.lock.as_json()
-        tell(result.found.site.name, result.outcome.value, result.detail, **lock, next=after)
+        what = result.found.as_json()
+        tell(result.found.site.name, result.outcome.value, result.detail, **what, next=after)
     for name, why in plan.failed.items():
         tell(name, "error", why)
     screen.object(summary=counts)

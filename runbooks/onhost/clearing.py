@@ -5,10 +5,16 @@
 # of things, and the look afterwards.
 #
 # A list need not exist any more for its lock to be in the way: rmlist does not ask who holds it.
+#
+# Beside the locks: what saves that were cut short have left in the folders of lists. A process
+# that is gone does not go on with its save, so such a file needs no lock to be removed; that
+# the process is gone is looked at again, last thing before.
 from __future__ import print_function
 
+import errno
 import os
 import signal
+import stat
 import time
 
 import locks
@@ -34,6 +40,62 @@ def names_of_lists(folder):
     return [locks.as_text(name)[0] for name in found], None
 
 
+def working(site, pids):
+    """Those of `pids` that a process has, here or in a container that has the site's lists."""
+    here = set(pid for pid in pids if not locks.ended(locks.process(pid)))
+    found = os.stat(locks.as_bytes(site["list_dir"]))
+    path = locks.as_bytes(site["list_dir"])
+    there = locks.namesakes(pids - here, [((found.st_dev, found.st_ino), path)])
+    return here | set(there)
+
+
+def saves(site, host):
+    """The saves of `host` that were cut short, in every list's folder, and what cannot be seen."""
+    folder, found, error = locks.as_bytes(site["list_dir"]), [], None
+    try:
+        for name in sorted(os.listdir(folder)):
+            text, exact = locks.as_text(name)
+            try:
+                for file, pid in locks.unfinished(os.path.join(folder, name), host):
+                    status = os.lstat(os.path.join(folder, name, file))
+                    if exact and stat.S_ISREG(status.st_mode):
+                        found.append({
+                            "list": text, "name": locks.as_text(file)[0], "host": host, "pid": pid,
+                            "inode": status.st_ino, "device": status.st_dev,
+                            "size": status.st_size,
+                            "ctime_ns": locks.nanoseconds(status, "ctime")})
+            except OSError as e:
+                # Not a folder; or it, or the save, has gone just now.
+                if e.errno not in (errno.ENOTDIR, errno.ENOENT):
+                    error = "%s: %s" % (e.filename, os.strerror(e.errno))
+        busy = working(site, set(one["pid"] for one in found)) if found else ()
+    except OSError as e:
+        return [], "%s: %s" % (site["list_dir"], os.strerror(e.errno))
+    return [one for one in found if one["pid"] not in busy], error
+
+
+def remove_save(site, order):
+    """Remove a save that was cut short, if it is still what it was. `result` and why."""
+    folder = os.path.join(locks.as_bytes(site["list_dir"]), locks.as_bytes(order["list"]))
+    name = locks.as_bytes(order["name"])
+    if "/" in order["list"]:
+        return "refused", "%s is no list" % order["list"]
+    try:
+        if name not in [one for one, _ in locks.unfinished(folder, order["host"])]:
+            return "gone", "it is not there any more"
+        path = os.path.join(folder, name)
+        status = os.lstat(path)
+        now = (status.st_ino, status.st_dev, locks.nanoseconds(status, "ctime"))
+        if now != (order["inode"], order["device"], order["ctime_ns"]):
+            return "changed", "it was written meanwhile"
+        if working(site, set([order["pid"]])):
+            return "changed", "a process %d runs now" % order["pid"]
+        os.unlink(path)
+    except EnvironmentError as e:
+        return "failed", os.strerror(e.errno)
+    return ("failed", "it is still there") if os.path.lexists(path) else ("removed", None)
+
+
 def moment(ns):
     return None if ns is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(ns // 10 ** 9))
 
@@ -49,6 +111,13 @@ def look(parameters, emit):
         if parameters["with_lists"]:
             names, error = names_of_lists(site["list_dir"])
             emit({"event": "lists", "site": site["name"], "names": names, "error": error})
+        if parameters["saves_of"] is not None:
+            found, error = saves(site, parameters["saves_of"])
+            emit({"event": "saves", "site": site["name"], "saves": found, "error": error})
+
+
+def outcome_of(result):
+    return {"removed": "cleared"}.get(result, result)
 
 
 class Clearing(object):
@@ -95,6 +164,7 @@ class Clearing(object):
         waited_for = []
         for site in self.parameters["sites"]:
             waited_for += [(site, order) for order in self.remove(site)]
+            self.remove_saves(site)
         self.recorded("end", "interrupted" if self.stopped else "done")
         self.follow(waited_for)
         for site in self.parameters["sites"]:
@@ -125,11 +195,25 @@ class Clearing(object):
             self.recorded("flush")
         return freed
 
+    def remove_saves(self, site):
+        for order in site["saves"]:
+            if self.stopping():
+                break
+            self.recorded("begin_list", site["name"], order["label"])
+            if not self.recorded("flush"):
+                break
+            result, reason = remove_save(site, order)
+            self.recorded("done", site["name"], order["label"], outcome_of(result), reason or "",
+                          bytes=order["size"])
+            self.emit({"event": "removal", "site": site["name"], "label": order["label"],
+                       "files": [order["label"]], "result": result, "reason": reason})
+        self.recorded("flush")
+
     def note(self, site, order, answer):
         """Put on record what was there and what became of it."""
-        outcome = {"removed": "cleared"}.get(answer["result"], answer["result"])
         self.recorded(
-            "done", site["name"], order["label"], outcome, answer["reason"] or "",
+            "done", site["name"], order["label"], outcome_of(answer["result"]),
+            answer["reason"] or "",
             files=answer["removed"] or answer["files"], content=answer["content"],
             inode=answer["inode"], owner=answer["uid"], taken=moment(answer["ctime_ns"]),
             expires=moment(answer["mtime_ns"]), evidence=order["evidence"])
@@ -157,10 +241,12 @@ class Clearing(object):
 def run(parameters, emit):
     """`action`: "look" or "clear". A site: "name", "lock_dir", "lock_lifetime", "list_dir".
 
-    look   events "locks" with an observation, and with `with_lists` "lists" with the names
+    look   events "locks" with an observation, and with `with_lists` "lists" with the names, and
+           with `saves_of`, a host, "saves" that its processes have not come to the end of
     clear  a site's "locks" are orders for locks.remove(), with "label" (for the record),
            "waiters" (names of claims) and "evidence" (for the record). Events "removal" for each,
-           "taken" when one that waited has a lock, "after" with an observation for each site
+           "taken" when one that waited has a lock, "after" with an observation for each site.
+           Its "saves" are orders as a look found them, with "label"
     """
     if parameters["action"] == "look":
         return look(parameters, emit)

@@ -6,6 +6,7 @@
 #
 #   begin   who, when, from where, the arguments, what is to be changed; on the disk
 #           before anything is changed
+#   room    blank: it becomes the end, which so needs no room on a disk that is full by then
 #   lists   {"begun": [[SITE, LIST], ...], "done": [[SITE, LIST, OUTCOME, {...}], ...]}:
 #           a list is entered as begun before it is touched, and as done with its outcome
 #   end     when, and how
@@ -14,8 +15,9 @@
 # were begun and not done are those that it had in hand.
 #
 # Safe under many writers and a kill at any moment: whole lines are appended (O_APPEND)
-# under flock(). A line that a killed writer left torn has no line feed: readers ignore
-# it, and the next writer ends it, so that its own line stands alone.
+# under flock(), and only the room of a run is ever written over, by that run. A line that a
+# killed writer left torn has no line feed: readers ignore it, and the next writer ends it, so
+# that its own line stands alone.
 #
 # Folder 0700 and file 0600, owner Mailman's user: readable by that user and root alone.
 # No password is written, and no address of a member that was not an argument of the
@@ -35,12 +37,18 @@ import socket
 import stat
 import time
 
+import locks
 from boot import native, unicoded
 
 NAME = "journal.jsonl"
 # Seconds between two fsync() calls while lists are worked on: they cost milliseconds each.
 SYNC_EVERY = 1.0
-LINE = re.compile(br'\{"run": "([0-9]{8}-[0-9]{6}-[0-9a-f]{6})", "(begin|lists|end)": (\{.*\})\}$')
+LINE = re.compile(
+    br'\{"run": "([0-9]{8}-[0-9]{6}-[0-9a-f]{6})", "(begin|room|lists|end)": (\{.*\}) *\}$')
+# Bytes of the line that becomes the end: a time, a state, and a number for each outcome.
+ROOM = 1024
+# The state of a run that stopped because what became of a list could not be written.
+UNWRITTEN = "the journal could not be written"
 ADDRESS = re.compile(r"""[^\s'"<>(),;:]+@[^\s'"<>(),;:]+""")
 
 
@@ -81,8 +89,10 @@ class Record(object):
         self.begun, self.finished = [], []
         try:
             self.fd = open_journal(self.folder)
-            self.write("begin", dict(parameters["begin"], at=now(), host=here(),
-                                     arguments=parameters["arguments"]))
+            first = self.line("begin", dict(parameters["begin"], at=now(), host=here(),
+                                            arguments=parameters["arguments"]))
+            # Both or none: a run of which only the beginning could be written would seem killed.
+            self.room = append(self.fd, first + self.line("room", {}, ROOM)) + len(first)
             self.sync()
             sync_folder(self.folder)
         except EnvironmentError as e:
@@ -113,22 +123,28 @@ class Record(object):
             body["done"] = self.finished
         self.begun, self.finished = [], []
         try:
-            self.write("lists", body)
+            append(self.fd, self.line("lists", body))
             if not 0 <= time.time() - self.synced < SYNC_EVERY:
                 self.sync()
         except EnvironmentError as e:
+            self.write_end(UNWRITTEN)
             raise JournalError("%s: %s" % (self.path, e.strerror or e))
 
     def end(self, state="done"):
         """End the record. `state`: "done", "interrupted", or what went wrong."""
         self.flush()
+        self.write_end(state)
+
+    def write_end(self, state):
+        """Write the end where there was room for it from the beginning."""
         counts = {}
         for outcome in self.outcomes.values():
             if outcome == "begun":  # handed out, and not touched before the run was stopped
                 continue
             counts[outcome] = counts.get(outcome, 0) + 1
         try:
-            self.write("end", {"at": now(), "state": state, "counts": counts})
+            overwrite(self.fd, self.room, self.line(
+                "end", {"at": now(), "state": state, "counts": counts}, ROOM))
             self.sync()
             os.close(self.fd)
         except EnvironmentError as e:
@@ -140,9 +156,11 @@ class Record(object):
             return found.group() if found.group().lower() in self.arguments else "(an address)"
         return ADDRESS.sub(shown, text)
 
-    def write(self, kind, body):
-        append(self.fd, b'{"run": "%s", "%s": %s}\n' % (
-            self.run.encode("ascii"), kind.encode("ascii"), as_json(body)))
+    def line(self, kind, body, size=0):
+        """A line, filled up with blanks to `size` bytes."""
+        text = b'{"run": "%s", "%s": %s' % (
+            self.run.encode("ascii"), kind.encode("ascii"), as_json(body))
+        return text.ljust(size - 2) + b"}\n"
 
     def sync(self):
         os.fsync(self.fd)
@@ -157,21 +175,35 @@ def as_json(body):
     return json.dumps(unicoded(body), ensure_ascii=True, sort_keys=True).encode("ascii")
 
 
-def append(fd, line):
-    """Append a whole line, or nothing."""
+def append(fd, lines):
+    """Append whole lines, or nothing; where in the file they begin."""
     lock(fd)
     try:
-        size = os.fstat(fd).st_size
+        begin = size = os.fstat(fd).st_size
         if size:
             os.lseek(fd, size - 1, os.SEEK_SET)
             if os.read(fd, 1) != b"\n":
-                line = b"\n" + line
+                lines, begin = b"\n" + lines, size + 1
         try:
-            while line:
-                line = line[os.write(fd, line):]
+            while lines:
+                lines = lines[os.write(fd, lines):]
         except EnvironmentError:
             os.ftruncate(fd, size)  # a full disk takes a part of a line
             raise
+        return begin
+    finally:
+        fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def overwrite(fd, begin, line):
+    """Put a line in the place of one that is as long."""
+    lock(fd)
+    try:
+        # With this flag, what is written goes to the end of the file, wherever that is asked for.
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_APPEND)
+        os.lseek(fd, begin, os.SEEK_SET)
+        while line:
+            line = line[os.write(fd, line):]
     finally:
         fcntl.flock(fd, fcntl.LOCK_UN)
 
@@ -277,9 +309,8 @@ def text_of(path):
 
 def started(pid):
     """When a process began, in ticks after the start of the system; None when there is none."""
-    # The program's name, in brackets, may itself hold blanks and brackets.
-    fields = text_of("/proc/%d/stat" % pid).rpartition(")")[2].split()
-    return int(fields[19]) if len(fields) > 19 and fields[0] not in "ZX" else None
+    known = locks.process(pid)
+    return None if locks.ended(known) else known["start_ticks"]
 
 
 def boot_id():
@@ -321,7 +352,9 @@ class Run(object):
             for entry in body.get("done", ()):
                 found[entry[0], entry[1]] = (entry + [{}])[:4]
         # A run that came to its end has nothing in hand: a list was handed out, and not touched.
-        return [found[key] for key in sorted(found) if found[key][2] != "begun" or not self.end]
+        # Unless what became of it could not be written.
+        told = self.end and self.end["state"] != UNWRITTEN
+        return [found[key] for key in sorted(found) if found[key][2] != "begun" or not told]
 
     def counts(self):
         if self.end:
@@ -372,7 +405,7 @@ def read(folder):
             order.append(runs[name])
         if kind == "lists":
             runs[name].lines.append(body)
-        else:
+        elif kind != "room":
             setattr(runs[name], kind, body)
     return order, damaged
 

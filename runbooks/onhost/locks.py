@@ -38,6 +38,7 @@
 # from outside (namesakes).
 from __future__ import print_function
 
+import collections
 import errno
 import fcntl
 import os
@@ -127,18 +128,31 @@ def own_proc(known={}):
     return known[pid]
 
 
+# `start`: ticks after boot. `terminal`: like "pts/3", or None.
+Stat = collections.namedtuple("Stat", "state parent terminal threads start")
+
+
 def fields(pid):
-    """state, number of threads and start (ticks after boot) of a process, or None."""
+    """What /proc/PID/stat says of a process, or None where there is none."""
     data = read("/proc/%d/stat" % pid)
     if not data:
         return None
     # The second field is the program's name in brackets; it may hold blanks and brackets.
     rest = data[data.rindex(b")") + 1:].split()
-    return rest[0].decode("ascii"), int(rest[17]), int(rest[19])
+    return Stat(state=rest[0].decode("ascii"), parent=int(rest[1]), terminal=terminal(int(rest[4])),
+                threads=int(rest[17]), start=int(rest[19]))
+
+
+def terminal(device):
+    """The name of a terminal below /dev, from its device number; None for none that has one."""
+    major, minor = os.major(device), os.minor(device)
+    if 136 <= major <= 143:
+        return "pts/%d" % (minor + 256 * (major - 136))
+    return "tty%d" % minor if major == 4 and minor < 64 else None
 
 
 def process(pid):
-    """What is known of a process: {"exists": False}, or its start, state, threads, uid, command.
+    """What is known of a process: {"exists": False}, or its start, state, user, command and so on.
 
     A start of None is a process of which no more than its existence could be learned.
     """
@@ -153,14 +167,14 @@ def process(pid):
             if e.errno == errno.ESRCH:
                 return {"exists": False}
         return {"exists": True, "start_ticks": None, "state": None, "threads": None, "uid": None,
-                "command": None}
-    state, threads, start = known
+                "command": None, "terminal": None}
     command = read("/proc/%d/cmdline" % pid)
     try:
         uid = os.stat("/proc/%d" % pid).st_uid
     except OSError:
         uid = None
-    return {"exists": True, "start_ticks": start, "state": state, "threads": threads, "uid": uid,
+    return {"exists": True, "start_ticks": known.start, "state": known.state,
+            "threads": known.threads, "uid": uid, "terminal": known.terminal,
             "command": as_text(command.rstrip(b"\0").replace(b"\0", b" "))[0] if command else None}
 
 
@@ -212,16 +226,31 @@ def namesakes(wanted, folders):
     return found
 
 
-def mailmanctls():
-    """The processes that run mailmanctl, of whatever site, but not those in other containers."""
+def running(program):
+    """The processes that run one of Mailman's programs, but not those in other containers."""
     found = []
     for pid in all_pids():
         words = (read("/proc/%d/cmdline" % pid) or b"").split(b"\0")
-        if b"mailmanctl" in [os.path.basename(word) for word in words[:3]]:
+        if program in [os.path.basename(word) for word in words[:3]]:
             known = process(pid)
             if not ended(known) and not inner_ids(pid):
                 found.append(dict(known, pid=pid))
     return found
+
+
+def mailmanctls():
+    """The processes that run mailmanctl, of whatever site."""
+    return running(b"mailmanctl")
+
+
+def orphans():
+    """The queue runners, of whatever site, that no mailmanctl has started or whose has ended.
+
+    They go on when it is killed. One that is started beside them starts a second set.
+    """
+    masters = set(known["pid"] for known in mailmanctls())
+    found = [(known, fields(known["pid"])) for known in running(b"qrunner")]
+    return [known for known, now in found if now and now.parent not in masters]
 
 
 def boot_time():
@@ -244,7 +273,7 @@ def boot_time():
         os.close(theirs)
         os.close(ours)
         os.waitpid(pid, 0)
-    return now_ns - ticks_ns(found[2]) if found else None
+    return now_ns - ticks_ns(found.start) if found else None
 
 
 def ticks_ns(ticks):
@@ -259,7 +288,7 @@ def clock():
     if own_proc():
         answer["boot_ns"] = boot_time()
         init = fields(1)
-        answer["init_start_ticks"] = init[2] if init else None
+        answer["init_start_ticks"] = init.start if init else None
         made = []
         for path in MADE_AT_START:
             try:
@@ -299,6 +328,9 @@ def look(folder, name):
                     content, content_exact, trouble = content_of(fd, found)
                 finally:
                     os.close(fd)
+        elif stat.S_ISLNK(found.st_mode):
+            # Where it leads to, which may be a claim.
+            content, content_exact = as_text(os.readlink(path))
     except OSError as e:
         if e.errno == errno.ENOENT:
             return None
@@ -403,9 +435,23 @@ def observe(lock_dir, lifetime=None):
     if gone and own_proc():
         answer["namesakes"] = dict((str(pid), found) for pid, found in namesakes(
             gone, views(folder, answer["entries"])).items())
-    answer["mailmanctl"] = mailmanctls() if any(text.startswith(MASTER) for text in entries) else []
+    of_master = any(text.startswith(MASTER) for text in entries)
+    answer["mailmanctl"] = mailmanctls() if of_master else []
+    answer["orphans"] = orphans() if of_master else []
     answer.update(clock())
     return answer
+
+
+# Saves that were cut short. Mailman writes a list's state to config.pck.tmp.HOST.PID, and renames
+# that. A file of that name whose process has ended is of no use to anybody.
+
+
+def unfinished(folder, host):
+    """The saves of processes of `host` in a list's folder: [(name, process id)]."""
+    prefix = b"config.pck.tmp." + as_bytes(host) + b"."
+    found = [(name, name[len(prefix):].decode("latin-1"))
+             for name in sorted(os.listdir(as_bytes(folder))) if name.startswith(prefix)]
+    return [(name, int(number)) for name, number in found if PID.match(number)]
 
 
 def views(folder, entries):
@@ -466,9 +512,12 @@ class Removal(object):
                 raise Stop("refused", "%s is no name of a lock" % name)
         if not told["files"] or not told["processes"]:
             raise Stop("refused", "no evidence was given")
-        if told["host"] != socket.gethostname():
+        here, gone = socket.gethostname(), told["gone"]
+        if gone == here:
+            raise Stop("refused", "%s is this host" % here)
+        if told["host"] not in (here, gone):
             raise Stop("refused", "it belongs to the host %s, and this is %s" % (
-                told["host"], socket.gethostname()))
+                told["host"], here))
         self.open()
         self.guard()
         self.ctime = told["ctime_ns"]
@@ -553,10 +602,23 @@ class Removal(object):
             booted = boot_time() if own_proc() else None
             if booted is None or booted + ticks_ns(start) <= self.told["ctime_ns"] + SLACK_NS:
                 raise Stop("refused", "%s ran already when the lock was taken" % what)
-        if self.told["lock"] == MASTER:
-            running = mailmanctls()
-            if running:
-                raise Stop("refused", "mailmanctl runs (process %d)" % running[0]["pid"])
+        if self.told["files"][0] == MASTER:
+            for what, found in (("mailmanctl", mailmanctls()), ("a runner of it", orphans())):
+                if found:
+                    raise Stop("refused", "%s runs (process %d)" % (what, found[0]["pid"]))
+
+    def look_at_lock(self):
+        """Raise Stop where the file is a claim that a lock which is there now names, or may name.
+
+        Then it is the evidence of whose that lock is, though it is no name of it any more.
+        """
+        lock, names = self.told["lock"], self.told["files"]
+        if names[0] == lock:
+            return
+        entry = look(self.folder, as_bytes(lock))
+        if entry and (base(entry) in names or entry["trouble"]):
+            raise Stop("refused", "%s names it" % lock if not entry["trouble"] else
+                       "%s may name it, and cannot be read: %s" % (lock, entry["trouble"]))
 
     def push(self):
         found = os.fstat(self.fd)
@@ -587,6 +649,7 @@ class Removal(object):
     def finish(self):
         """Look once more, remove every name of the file, and see that none is left."""
         self.look_again()
+        self.look_at_lock()
         for name in self.told["files"]:
             self.take_away(name)
         left = os.fstat(self.fd).st_nlink
@@ -657,8 +720,9 @@ def remove(lock_dir, locks):
     """Remove each of `locks` if it is still what it was. Yields an answer for each.
 
     A lock: {"lock", "files": its names in the order of removal, "inode", "device",
-    "ctime_ns", "content", "host", "processes": [[id, start in ticks or None when there was
-    none]]}. An answer's `result`:
+    "ctime_ns", "content", "host", "gone": a host of which somebody has said that it no longer
+    exists, or None, "processes": [[id, start in ticks or None when there was none]]}. An answer's
+    `result`:
 
     removed  every name is gone and read back as gone
     gone     it was not there any more; nothing was done

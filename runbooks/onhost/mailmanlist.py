@@ -251,19 +251,14 @@ def forget(m):
 def clear_unfinished(folder, pid=None):
     """Remove what saves that were cut short have left in a list's folder.
 
-    Mailman writes a state to config.pck.tmp.HOST.PID and renames that. Such a file of a
-    process of this host that no longer runs is of no use to anybody, and nobody else
-    would ever remove it. `pid`: only that of this process, which has ended; without one,
-    all such files, and then the caller holds the list's lock, so that nobody is saving.
+    Nobody else would ever remove them. `pid`: only that of this process, which has ended;
+    without one, all such files, and then the caller holds the list's lock, so that nobody is
+    saving.
     """
-    prefix = "config.pck.tmp.%s." % socket.gethostname()
     try:
-        for name in os.listdir(folder):
-            if not name.startswith(prefix) or not name[len(prefix):].isdigit():
-                continue
-            writer = int(name[len(prefix):])
+        for name, writer in locks.unfinished(folder, socket.gethostname()):
             if writer == pid or pid is None and locks.ended(locks.process(writer)):
-                os.unlink(os.path.join(folder, name))
+                os.unlink(os.path.join(locks.as_bytes(folder), name))
     except EnvironmentError:
         pass  # whatever is wrong with the folder is told when the list is saved
 

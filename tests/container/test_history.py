@@ -290,7 +290,7 @@ def test_a_run_that_is_killed_on_the_host_shows_as_killed(box: Box, tmp_path: Pa
     assert one["state"] == "killed"
     shown = runbook(box, "history", one["id"]).stdout
     assert "changed, 1 list" in shown
-    assert "in hand when it was killed, 1 list" in shown
+    assert "begun, and what became of it is not on record, 1 list" in shown
     # What the script saved of the list in hand is known, and can be put back as well.
     restored = runbook(box, "withlist", "--restore", one["id"], "--yes")
     assert restored.rc == 0, restored.stdout

@@ -60,6 +60,28 @@ def test_after_a_crash(box: Box) -> None:
     until(box, f"[ -e {box.prefix(site)}/locks/master-qrunner ]")
 
 
+def test_runners_that_outlived_it(box: Box) -> None:
+    site = next(iter(box.sites))
+    running(box, site)
+    until(box, "pgrep -f '[b]in.qrunner'")
+    left = {"master-qrunner", claim(box, site)}
+    box.sh("pkill -9 -f '[m]ailmanctl'; sleep 0.5")
+    runners = box.sh("pgrep -f '[b]in.qrunner'").stdout.split()
+    assert runners
+    for arguments in (["master-qrunner"], ["--stale"]):
+        done = runbook(box, "clear-lock", *arguments, "--yes")
+        assert done.rc == 1
+        assert f"sudo kill {' '.join(runners)})" in done.stdout
+        assert f"Runner {runners[0]}, " in done.stdout
+        assert left <= names(box, site)
+    box.run(["kill", *runners])
+    until(box, "! pgrep -f '[b]in.qrunner'")
+    assert runbook(box, "clear-lock", "master-qrunner", "--yes").rc == 0
+    assert not left & names(box, site)
+    assert start(box, site) == ""
+    until(box, f"[ -e {box.prefix(site)}/locks/master-qrunner ]")
+
+
 @pytest.mark.layout("multi")
 def test_after_a_crash_while_that_of_another_site_runs(box: Box) -> None:
     running(box, "openstack")

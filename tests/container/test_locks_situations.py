@@ -65,12 +65,12 @@ KINDS = {
     ),
     "debris": Kind((("release", "released"), KILLED_WAITING), verdicts=("debris",), removed=(1,)),
     "foreign": Kind((DEAD,), "foreign", ("foreign",)),
-    "without its claim": Kind((DEAD,), "no claim", ("malformed",)),
+    "without its claim": Kind((DEAD,), "no claim", ("malformed",), (0,), False),
     "emptied": Kind((DEAD,), "empty", ("malformed",)),
     "with a third name": Kind((DEAD,), "third name", ("malformed",)),
     "a folder": Kind((DEAD,), "a folder", ("malformed",)),
-    "a link": Kind((DEAD,), "a link", ("malformed", "debris"), (0,)),
-    "two files": Kind((DEAD,), "two files", ("malformed", "debris"), (0,)),
+    "a link": Kind((DEAD,), "a link", ("malformed", "malformed")),
+    "two files": Kind((DEAD,), "two files", ("malformed", "malformed"), (0,), False),
 }
 
 
@@ -141,7 +141,20 @@ def test_every_stale_lock_goes_and_no_other(box: Box) -> None:
         }
 
     assert steady(names(box, site)) == steady(expected)
-    assert runbook(box, "locks").rc == 0
+    # Those that were refused block their lists, and so do processes that are stopped.
+    left = [one for one in objects(runbook(box, "locks", "--json")) if one.get("blocks")]
+    blocking = {
+        "held by a stopped process",
+        "foreign",
+        "emptied",
+        "with a third name",
+        "a folder",
+        "a link",
+    }
+    assert {str(one["list"]) for one in left} == {
+        name for name, kind in zip(stage.of, kinds, strict=True) if kind in blocking
+    }
+    assert runbook(box, "locks").rc == 1
 
     # Whoever had a lock has had it all the time.
     said = cast.finish()

@@ -294,3 +294,71 @@ def test_a_list_that_nobody_knows(box: Box) -> None:
     free = runbook(box, "clear-lock", "alpha", "--yes")
     assert free.rc == 0
     assert f"{label(box, 'alpha')} is not locked" in free.stdout
+
+
+def test_a_holder_that_is_stopped_is_told_to_go_on(box: Box) -> None:
+    site = first_site(box)
+    new_list(box, site, "alpha")
+    cast = play(box, site, [Actor("alpha", fate="stopped")])
+    on = f"sudo kill -CONT {cast.pids[0]}"
+    shown = runbook(box, "locks")
+    assert shown.rc == 1
+    assert f"process {cast.pids[0]} on lists (stopped)" in shown.stdout
+    assert f"{on} lets it go on" in shown.stdout
+    refused = runbook(box, "clear-lock", "alpha", "--yes")
+    assert refused.rc == 1
+    assert f"{on} lets it go on" in refused.stdout
+    assert len(names(box, site)) == 2
+    assert box.sh(on.removeprefix("sudo ")).rc == 0
+    assert runbook(box, "locks").rc == 0
+    assert cast.finish() == ["kept"]
+    assert names(box, site) == set()
+
+
+def test_a_container_that_was_made_anew(box: Box) -> None:
+    """Locks of a host that no longer exists: Mailman would wait for their expiry."""
+    site = first_site(box)
+    new_list(box, site, "alpha")
+    cast = play(box, site, [Actor("alpha", fate="killed"), Actor("alpha", "wait"), Actor("beta")])
+    renamed = box.sh(
+        f"cd {box.prefix(site)}/locks && for pid in {cast.pids[0]} {cast.pids[2]}; do\n"
+        'claim=$(ls | grep "[.]$pid[.]") && lock=${claim%%.lists.*} &&\n'
+        'other="$lock.oldlists.$pid.0" && mv "$claim" "$other" &&\n'
+        'printf %s "$PWD/$other" > "$lock" &&\n'
+        'touch -d "+1 hour" "$lock" || exit 1; done',
+        user="list",
+    )
+    assert renamed.rc == 0, renamed.stderr
+    before = names(box, site)
+    assert runbook(box, "clear-lock", "--stale", "--yes").rc == 0
+    assert names(box, site) == before
+    own = runbook(box, "clear-lock", "--gone", "lists", "--yes")
+    assert (own.rc, own.stderr.split(":")[1]) == (2, " lists is this host")
+    done = runbook(box, "clear-lock", "--gone", "oldlists", "--yes")
+    # beta's may be held by a process of this host, which was called so when it took the lock.
+    assert done.rc == 1
+    assert "1 lock of oldlists removed and read back" in done.stdout
+    assert "now locked since" in done.stdout
+    assert f"process {cast.pids[2]} (" in done.stdout
+    assert {f"beta.lock.oldlists.{cast.pids[2]}.0", "beta.lock"} <= names(box, site)
+    assert not {name for name in names(box, site) if f".oldlists.{cast.pids[0]}." in name}
+    until(box, "grep -q got /tmp/lockers/1.said")
+    assert objects(runbook(box, "history", "--json"))[0]["more"] == {"gone": "oldlists"}
+
+
+def test_a_save_that_a_kill_cut_short(box: Box) -> None:
+    site = first_site(box)
+    new_list(box, site, "alpha")
+    cast = play(box, site, [Actor("alpha", fate="killed"), Actor("beta")])
+    folder = f"{box.prefix(site)}/lists/alpha"
+    left, being_made = (f"config.pck.tmp.lists.{pid}" for pid in cast.pids)
+    box.sh(f"head -c 100 {folder}/config.pck | tee {folder}/{left} > {folder}/{being_made}")
+    dry = runbook(box, "clear-lock", "--stale", "--dry-run")
+    assert (dry.rc, dry.stdout.count("config.pck.tmp")) == (0, 1)
+    assert f"alpha/{left}" in dry.stdout
+    done = runbook(box, "clear-lock", "--stale", "--yes")
+    assert done.rc == 0
+    assert "1 stale lock and 1 file left behind removed and read back" in done.stdout
+    found = box.run(["ls", folder]).stdout.split()
+    assert being_made in found
+    assert left not in found

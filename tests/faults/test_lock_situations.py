@@ -41,6 +41,8 @@ KINDS = {
     "empty": 1,
     "a symbolic link": 1,
     "claim missing": 1,
+    "claim is another file": 1,
+    "claim is another file, lock a link": 1,
 }
 #: What a waiting process is given to take a lock that has become free.
 PATIENCE = 5

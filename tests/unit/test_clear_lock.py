@@ -48,13 +48,18 @@ class Practice:
     def names(self, site: str = "openstack") -> list[str]:
         return sorted(os.listdir(self.locks(site)))
 
-    def make_lock(self, name: str, pid: int = NOBODY, site: str = "openstack") -> None:
-        """A lock that the process `pid` took just now."""
-        claim = self.make_claim(name, pid, site)
+    def make_lock(
+        self, name: str, pid: int = NOBODY, site: str = "openstack", host: str = HOST
+    ) -> Path:
+        """A lock that the process `pid` took just now; its claim."""
+        claim = self.make_claim(name, pid, site, host)
         os.link(claim, self.locks(site) / f"{name}.lock")
+        return claim
 
-    def make_claim(self, name: str, pid: int = NOBODY, site: str = "openstack") -> Path:
-        claim = self.locks(site) / f"{name}.lock.{HOST}.{pid}.0"
+    def make_claim(
+        self, name: str, pid: int = NOBODY, site: str = "openstack", host: str = HOST
+    ) -> Path:
+        claim = self.locks(site) / f"{name}.lock.{host}.{pid}.0"
         claim.write_text(str(claim))
         os.utime(claim, (time.time() + 18_000,) * 2)
         return claim
@@ -147,6 +152,13 @@ def test_what_names_no_list(practice: Practice, name: str) -> None:
         ([], "name the lists, or say --stale"),
         (["alpha", "--stale"], "name the lists, or say --stale"),
         (["--stale", "--explain"], "--explain is for one list"),
+        (["--gone", "web", "--explain"], "--explain is for one list"),
+        (["--gone", "web", "--stale"], "name the lists, or say --stale"),
+        (["alpha", "--gone", "web"], "name the lists, or say --stale"),
+        (["--gone", HOST, "--yes"], f"{HOST} is this host: --stale is for what"),
+        (["--gone", ""], "'' cannot be the name of a host"),
+        (["--gone", "../web"], "'../web' cannot be the name of a host"),
+        (["--gone", "a\x1b[31mb"], "cannot be the name of a host"),
         (["--no-such"], "No such option"),
         ([STALE_LIST, "--site", "nowhere"], "there is no site 'nowhere'"),
         ([STALE_LIST, "--site", "zuul"], f"there is no list '{STALE_LIST}'"),
@@ -235,6 +247,147 @@ def test_many_files_left_behind(practice: Practice) -> None:
     status, runs = practice.objects("history")
     assert status == 0
     assert runs[0]["counts"] == {"cleared": 61}
+
+
+def test_a_claim_that_a_lock_names_stays_for_as_long_as_the_lock_does(practice: Practice) -> None:
+    claim = practice.make_claim("openstack-i18n")
+    # Two files of one inode once, as a link that somebody made of it.
+    (practice.locks() / "openstack-i18n.lock").symlink_to(claim.name)
+    done = practice.run("clear-lock", "--stale", "--yes")
+    assert done.returncode == 0
+    assert practice.names() == ["openstack-i18n.lock", claim.name]
+    shown = practice.run("locks")
+    assert shown.returncode == 1
+    assert f"{claim.name} (openstack): openstack-i18n.lock names it" in shown.stdout
+
+
+def test_a_restored_folder_is_cleared_where_it_names_dead_processes(practice: Practice) -> None:
+    alone = practice.make_lock("openstack-i18n")
+    alone.unlink()
+    copied = practice.make_lock("release-team", NOBODY - 1)
+    lock = practice.locks() / "release-team.lock"
+    lock.unlink()
+    shutil.copy2(copied, lock)
+    shown = practice.run("locks")
+    assert shown.returncode == 1
+    assert "runbook clear-lock --stale" in shown.stdout
+    done = practice.run("clear-lock", "openstack-i18n", "release-team", "--yes")
+    assert done.returncode == 0
+    assert "2 malformed locks and 1 file left behind removed and read back" in done.stdout
+    assert all(name.startswith(STALE_LIST) for name in practice.names())
+
+
+def test_a_holder_that_is_stopped(practice: Practice) -> None:
+    holder = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        practice.make_lock("openstack-i18n", holder.pid)
+        practice.run("clear-lock", STALE_LIST, "--yes")
+        assert practice.run("locks").returncode == 0
+        holder.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, holder.pid, os.WSTOPPED | os.WNOWAIT)
+        for arguments in (["locks"], ["clear-lock", "openstack-i18n", "--yes"]):
+            shown = practice.run(*arguments)
+            assert shown.returncode == 1
+            assert f"sudo kill -CONT {holder.pid} lets it go on" in shown.stdout
+        _, told = practice.objects("locks")
+        assert (told[0]["holder"]["stopped"], told[0]["blocks"]) == (True, True)
+        assert len(practice.names()) == 2
+    finally:
+        holder.kill()
+        holder.wait()
+
+
+@pytest.mark.parametrize("kind", ["foreign", "malformed", "without a claim"])
+def test_a_list_that_is_blocked_is_a_reason_for_status_1(practice: Practice, kind: str) -> None:
+    practice.run("clear-lock", STALE_LIST, "--yes")
+    assert practice.run("locks").returncode == 0
+    if kind == "malformed":
+        (practice.locks() / "openstack-i18n.lock").write_text("nonsense")
+    else:
+        claim = practice.make_lock("openstack-i18n", host="web" if kind == "foreign" else HOST)
+    if kind == "without a claim":
+        claim.unlink()
+    assert practice.run("locks").returncode == 1
+    status, told = practice.objects("locks")
+    assert (status, [one.get("blocks") for one in told]) == (1, [True, None])
+
+
+def test_what_a_host_left_that_no_longer_exists(practice: Practice) -> None:
+    practice.make_lock("openstack-i18n", host="web")
+    practice.make_claim("openstack-i18n", NOBODY - 1, host="web")
+    practice.make_lock("zuul-jobs", site="zuul", host="web")
+    practice.make_lock("release-team", os.getpid(), host="web")
+    practice.make_lock("openstack-security", host="elsewhere")
+    before = practice.names()
+    shown = practice.run("locks")
+    for host in ("web", "elsewhere"):
+        assert f"runbook clear-lock --gone {host}" in shown.stdout
+    dry = practice.run("clear-lock", "--gone", "web", "--dry-run")
+    assert dry.returncode == 1
+    assert practice.names() == before
+    done = practice.run("clear-lock", "--gone", "web", "--yes")
+    assert done.returncode == 1
+    assert "2 locks of web and 1 file left behind removed and read back" in done.stdout
+    assert f"process {os.getpid()} (" in done.stdout
+    stayed = ("openstack-security", "release-team", STALE_LIST)
+    assert practice.names() == [name for name in before if name.startswith(stayed)]
+    assert practice.names("zuul") == []
+    _, [run, *_] = practice.objects("history")
+    assert (run["more"], run["counts"]) == ({"gone": "web"}, {"cleared": 3})
+    nothing = practice.run("clear-lock", "--gone", "wbe", "--yes")
+    assert nothing.returncode == 0
+    assert f"names the host wbe; those there are name elsewhere, {HOST}" in nothing.stdout
+
+
+def test_the_question_names_the_host(practice: Practice) -> None:
+    practice.make_lock("openstack-i18n", host="web")
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        practice.command("clear-lock", "--gone", "web"),
+        stdin=theirs,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.write(ours, b"n\n")
+    _, asked = child.communicate(timeout=60)
+    os.close(theirs)
+    os.close(ours)
+    assert child.returncode == 2
+    assert "Is there no host web any more? Remove 1 lock of web?" in asked
+    assert "openstack-i18n.lock" in practice.names()
+
+
+def test_saves_that_were_cut_short(practice: Practice) -> None:
+    folder = practice.site.site_dir("openstack") / "lists" / "openstack-i18n"
+    left = folder / f"config.pck.tmp.{HOST}.{NOBODY}"
+    kept = [
+        folder / f"config.pck.tmp.{HOST}.{os.getpid()}",
+        folder / f"config.pck.tmp.web.{NOBODY}",
+        folder / f"config.pck.tmp.{HOST}.{NOBODY}x",
+    ]
+    try:
+        for path in (left, *kept):
+            path.write_bytes(b"half a state")
+        dry = practice.run("clear-lock", "--stale", "--dry-run")
+        assert dry.returncode == 0
+        assert f"openstack-i18n/{left.name}" in dry.stdout
+        assert f"a save that was not finished by process {NOBODY} on {HOST}" in dry.stdout
+        assert dry.stdout.count("config.pck.tmp") == 1
+        assert left.exists()
+        status, told = practice.objects("clear-lock", "--stale", "--yes")
+        assert status == 0
+        assert [one["outcome"] for one in told if "save" in one] == ["cleared"]
+        assert not left.exists()
+        _, runs = practice.objects("history", "--limit", "1")
+        assert runs[0]["counts"] == {"cleared": 2}
+        assert all(path.exists() for path in kept)
+        gone = practice.run("clear-lock", "--gone", "web", "--yes")
+        assert "1 file left behind removed and read back" in gone.stdout
+        assert [path.exists() for path in kept] == [True, False, True]
+    finally:
+        for path in (left, *kept):
+            path.unlink(missing_ok=True)
 
 
 def test_the_site_can_be_chosen(practice: Practice) -> None:

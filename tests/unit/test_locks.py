@@ -97,6 +97,7 @@ def seen(
         "processes": {str(pid): known for pid, known in (processes or {}).items()},
         "namesakes": {},
         "mailmanctl": [],
+        "orphans": [],
         "now_ns": NOW,
         "ticks_per_second": 100,
         "utc_offset": 0,
@@ -200,6 +201,7 @@ def test_stale_because_there_is_no_such_process() -> None:
         "ctime_ns": TAKEN,
         "content": f"{FOLDER}/alpha.lock.lists.83.0",
         "host": "lists",
+        "gone": None,
         "processes": [[83, None]],
     }
 
@@ -324,7 +326,15 @@ def test_expired_is_removed_only_when_stale_as_well() -> None:
         ([entry("alpha.lock", 1, 1, "beta.lock.lists.83.0")], "no claim of it"),
         ([entry("alpha.lock", 1, 1, "alpha.lock.lists.83.0\n")], "not text"),
         ([entry("alpha.lock", 1, 1, "x", content_exact=False)], "not text"),
-        ([entry("alpha.lock", 1, 1, "alpha.lock.lists.83.0")], "is not there"),
+        ([entry("alpha.lock", 1, 1, "alpha.lock.web.83.0")], "is not there"),
+        ([entry("alpha.lock", 1, 2, "alpha.lock.lists.83.0")], "is not there"),
+        (
+            [
+                *lock("alpha.lock", "alpha.lock.lists.83.0", nlink=3),
+                entry("alpha.lock.lists.83.0.bak", 7, 3, "alpha.lock.lists.83.0"),
+            ],
+            "has 3 names",
+        ),
         (lock("alpha.lock", "alpha.lock.lists.83.0", nlink=1), "has 1 names"),
         (lock("alpha.lock", "alpha.lock.lists.83.0", nlink=3), "has 3 names"),
         (
@@ -350,6 +360,33 @@ def test_malformed_locks_are_shown_and_never_removed(
     assert reason in describe(found)
     assert reason in (refusal(found) or "")
     assert not removable(found)
+    assert found.blocks
+
+
+def test_a_lock_that_still_says_whose_it_is_goes_with_that_process() -> None:
+    files = [entry("alpha.lock", 1, 1, "alpha.lock.lists.83.0")]
+    found = only(seen(files, processes={83: GONE}))
+    assert (found.verdict, found.blocks) == (Verdict.MALFORMED, True)
+    assert found.order()["files"] == ["alpha.lock"]
+    assert found.order()["processes"] == [[83, None]]
+    assert describe(found) == (
+        "not a lock as Mailman makes them: its claim alpha.lock.lists.83.0 is not there;"
+        " process 83 on lists, whom it names, no longer runs"
+    )
+    kept = only(seen(files, processes={83: running()}))
+    assert not removable(kept)
+    assert "process 83 runs: it started before the lock was taken" in (refusal(kept) or "")
+
+
+def test_a_lock_with_two_claims_of_one_process() -> None:
+    files = [
+        *lock("alpha.lock", "alpha.lock.lists.83.0", nlink=3),
+        entry("alpha.lock.lists.83.1", 7, 3, f"{FOLDER}/alpha.lock.lists.83.0"),
+    ]
+    found = only(seen(files, processes={83: GONE}))
+    assert found.verdict is Verdict.MALFORMED
+    assert set(found.order()["files"]) == {one["name"] for one in files}  # type: ignore[arg-type]
+    assert not removable(only(seen(files, processes={83: running()})))
 
 
 def test_a_claim_that_is_another_file_than_the_lock() -> None:
@@ -358,10 +395,144 @@ def test_a_claim_that_is_another_file_than_the_lock() -> None:
         entry("alpha.lock.lists.83.0", 2, 1, "alpha.lock.lists.83.0"),
     ]
     found = examine(seen(files, processes={83: GONE}))
-    assert [one.verdict for one in found] == [Verdict.MALFORMED, Verdict.DEBRIS]
+    assert [one.verdict for one in found] == [Verdict.MALFORMED, Verdict.MALFORMED]
+    assert [one.order()["files"] for one in found] == [["alpha.lock"], ["alpha.lock.lists.83.0"]]
+    assert found[1].reason == "alpha.lock names it, and is another file"
     found = examine(seen(files, processes={83: running()}))
     assert [one.verdict for one in found] == [Verdict.MALFORMED]
     assert [one.claim.pid for one in found[0].waiters] == [83]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Another name of it is not seen, so it cannot be known whose that is.
+        {"nlink": 2},
+        {"type": "symlink"},
+        {"content": None, "trouble": "Permission denied"},
+    ],
+)
+def test_the_claim_of_a_lock_that_is_refused_is_the_evidence_and_stays(
+    changes: dict[str, Any],
+) -> None:
+    files = [
+        {**entry("alpha.lock", 1, 1, "alpha.lock.lists.83.0"), **changes},
+        entry("alpha.lock.lists.83.0", 2, 1, "alpha.lock.lists.83.0"),
+        entry("beta.lock.lists.83.0", 3, 1, "beta.lock.lists.83.0"),
+    ]
+    found = examine(seen(files, processes={83: GONE}))
+    assert [one.verdict for one in found] == [
+        Verdict.MALFORMED,
+        Verdict.MALFORMED,
+        Verdict.DEBRIS,
+    ]
+    assert [removable(one) for one in found] == [False, False, True]
+    assert found[1].reason.startswith("alpha.lock ")
+    assert [one.blocks for one in found] == [True, False, False]
+
+
+def test_what_blocks_a_list_until_somebody_sees_to_it() -> None:
+    files = lock("alpha.lock", "alpha.lock.lists.83.0")
+
+    def blocks(*some: dict[str, Any], process: dict[str, Any]) -> list[bool]:
+        return [one.blocks for one in examine(seen([*some], processes={83: process}))]
+
+    assert blocks(*files, process=running()) == [False]
+    assert blocks(*files, process=running(state="T")) == [True]
+    assert blocks(*files, process=GONE) == [True]
+    assert blocks(*lock("alpha.lock", "alpha.lock.web.83.0"), process=GONE) == [True]
+    assert blocks(entry("alpha.lock", 1, 1, ""), process=GONE) == [True]
+    # Mailman breaks it by itself; a claim holds nobody up, and a file of another name neither.
+    assert blocks(
+        *lock("alpha.lock", "alpha.lock.lists.83.0", mtime_ns=NOW - NS), process=running()
+    ) == [False]
+    assert blocks(*waiting("alpha.lock.lists.83.0"), process=GONE) == [False]
+    assert blocks(*waiting("alpha.lock.web.83.0"), process=GONE) == [False]
+    assert blocks(entry("README", 1, 1, ""), process=GONE) == [False]
+
+
+def test_a_holder_that_is_stopped_is_said_to_be() -> None:
+    def judge(**changes: Any) -> Lock:
+        process = {**running(state="T"), **changes}
+        return only(seen(lock("alpha.lock", "alpha.lock.lists.83.0"), processes={83: process}))
+
+    found = judge(terminal="pts/3")
+    assert found.verdict is Verdict.HELD
+    assert describe(found) == (
+        "locked since 05:28 by process 83 on lists, which is stopped (Ctrl-Z)"
+        " (python2.7 /usr/lib/mailman/bin/withlist -l alpha)"
+    )
+    assert refusal(found) == (
+        "process 83 is stopped, as by Ctrl-Z: fg in the shell that started it (terminal pts/3)"
+        " lets it go on; sudo kill -KILL 83 ends it, and leaves a stale lock"
+    )
+    assert "sudo kill -CONT 83 lets it go on" in (refusal(judge()) or "")
+    assert "stopped" not in describe(judge(state="S"))
+    # strace stops a process for moments at a time.
+    assert "stopped" not in describe(judge(state="t"))
+
+
+def test_a_host_that_no_longer_exists() -> None:
+    files = [
+        *lock("alpha.lock", "alpha.lock.web.83.0"),
+        *lock("beta.lock", "beta.lock.elsewhere.83.0", 8),
+        *waiting("alpha.lock.web.84.0"),
+        *waiting("gamma.lock.web.85.0", 10),
+    ]
+    observation = seen(files, processes={83: GONE, 84: GONE, 85: GONE})
+    assert not any(removable(one) for one in examine(observation))
+    found = examine(observation, "web")
+    assert [(one.name, one.verdict, removable(one)) for one in found] == [
+        ("alpha.lock", Verdict.FOREIGN, True),
+        ("beta.lock", Verdict.FOREIGN, False),
+        ("alpha.lock", Verdict.FOREIGN, True),
+        ("gamma.lock", Verdict.FOREIGN, True),
+    ]
+    assert found[0].order()["gone"] == found[0].order()["host"] == "web"
+    assert "no process has the id 83" in found[0].evidence
+    assert found[2].order()["files"] == ["alpha.lock.web.84.0"]
+    assert "clear-lock --gone elsewhere removes it" in (refusal(found[1]) or "")
+
+
+def test_a_host_that_is_said_to_be_gone_may_have_been_this_one() -> None:
+    files = lock("alpha.lock", "alpha.lock.oldlists.83.0")
+    renamed = only_of(seen(files, processes={83: running()}), "oldlists")
+    assert not removable(renamed)
+    assert refusal(renamed) == (
+        "oldlists may have been this host, or a container on it, and the process may run: process"
+        " 83 (python2.7 /usr/lib/mailman/bin/withlist -l alpha): it started before the lock was"
+        " taken"
+    )
+    in_container = seen(
+        files,
+        processes={83: GONE},
+        namesakes={"83": [{**running(), "pid": 5000, "sees_folder": True}]},
+    )
+    assert "process 5000 here is 83 in its container" in (
+        refusal(only_of(in_container, "oldlists")) or ""
+    )
+    reused = only_of(seen(files, processes={83: running(TAKEN + 100 * NS)}), "oldlists")
+    assert removable(reused)
+    assert reused.order()["processes"] == [[83, ticks(TAKEN + 100 * NS)]]
+    wanted = seen(waiting("alpha.lock.oldlists.83.0"), processes={83: running()})
+    assert not removable(only_of(wanted, "oldlists"))
+
+
+def only_of(observation: Observation, gone: str) -> Lock:
+    [found] = examine(observation, gone)
+    return found
+
+
+def test_a_restored_folder_of_a_host_that_no_longer_exists() -> None:
+    files = [
+        entry("alpha.lock", 1, 1, "alpha.lock.web.83.0"),
+        entry("alpha.lock.web.83.0", 2, 1, "alpha.lock.web.83.0"),
+    ]
+    observation = seen(files, processes={83: GONE})
+    assert not any(removable(one) for one in examine(observation))
+    found = examine(observation, "web")
+    assert [one.verdict for one in found] == [Verdict.MALFORMED, Verdict.MALFORMED]
+    assert all(removable(one) for one in found)
 
 
 def test_who_waits_and_what_was_left_behind() -> None:
@@ -387,7 +558,6 @@ def test_who_waits_and_what_was_left_behind() -> None:
     assert left_behind(found, "beta") == []
     debris = found[1]
     assert removable(debris)
-    assert not removable(debris, debris=False)
     assert debris.order()["files"] == ["alpha.lock.lists.92.0"]
     assert describe(debris) == "left behind at 05:28 by process 92 on lists, which no longer runs"
     assert not removable(found[2])
@@ -497,6 +667,35 @@ def test_mailmanctls_lock() -> None:
     assert find([other], MASTER) is other
 
 
+def test_runners_that_outlived_mailmanctl() -> None:
+    files = lock(MASTER, "master-qrunner.lists.83")
+    qrunner = "python2.7 /usr/lib/mailman/bin/qrunner"
+    left = [
+        {**running(command=f"{qrunner} --runner=ArchRunner:0:1 -s"), "pid": 84},
+        {**running(command=f"{qrunner} -r All"), "pid": 85},
+    ]
+    ctl = [{**running(), "pid": 99}]
+    for observation in (
+        seen(files, processes={83: GONE}, orphans=left),
+        seen(files, processes={83: GONE}, orphans=left, mailmanctl=ctl),
+    ):
+        found = only(observation)
+        assert found.verdict is Verdict.STALE
+        assert refusal(found) == (
+            "queue runners of a mailmanctl that is gone still work (ArchRunner 84, qrunner 85); a"
+            " new mailmanctl would start a second set beside them: end them first (sudo kill 84"
+            " 85), and run this again when they have ended"
+        )
+    # A host that is gone leaves none here; but who is to say that they are not of this site?
+    foreign = seen(lock(MASTER, "master-qrunner.web.83"), processes={83: GONE}, orphans=left[:1])
+    assert "sudo kill 84" in (refusal(only_of(foreign, "web")) or "")
+    other = seen(lock(MASTER, "master-qrunner.web.83"), processes={83: GONE}, mailmanctl=ctl)
+    assert "mailmanctl stop" in (refusal(only_of(other, "web")) or "")
+    # What a dead process only wanted holds nobody up, whoever runs.
+    debris = only(seen(waiting("master-qrunner.lists.83"), processes={83: GONE}, mailmanctl=ctl))
+    assert (debris.verdict, removable(debris)) == (Verdict.DEBRIS, True)
+
+
 def test_a_lock_of_another_name_is_known_by_its_content() -> None:
     found = examine(
         seen(
@@ -537,7 +736,7 @@ def test_evidence_and_json() -> None:
     told = found.as_json()
     assert (told["lock"], told["list"], told["verdict"]) == ("alpha.lock", "alpha", "stale")
     assert told["removable"] is True
-    assert told["holder"] == {"host": "lists", "pid": 83, "command": None}
+    assert told["holder"] == {"host": "lists", "pid": 83, "command": None, "stopped": False}
     assert told["waiters"] == [{"host": "lists", "pid": 90, "since": TAKEN / NS}]
 
 

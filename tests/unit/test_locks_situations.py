@@ -57,6 +57,10 @@ DAMAGE = (
     "other inode",
     "not text",
 )
+#: After this the lock still says whose it is: it goes with that process.
+STILL_SAYS = ("no claim", "other inode")
+#: After this a lock may name any claim.
+UNREADABLE = ("huge", "unreadable")
 
 
 @dataclass
@@ -229,6 +233,7 @@ def situations(draw: st.DrawFn) -> Situation:
             found.must |= files
 
     for lock in locks:
+        damage = ""
         if draw(S(0, 5)):
             one = actor(lock)
             found.holders.append(one)
@@ -243,19 +248,21 @@ def situations(draw: st.DrawFn) -> Situation:
                 damage = draw(st.sampled_from(DAMAGE))
                 found.damaged.add(lock)
                 spoil(entries, lock, one.claim, damage, next(inodes))
-                if damage == "other inode":
-                    allow(one, {one.claim}, False)
-            else:
-                allow(one, {lock, one.claim}, not (lock == MASTER and mailmanctl))
+            if damage in ("", *STILL_SAYS):
+                left = {lock, one.claim} - ({one.claim} if damage == "no claim" else set())
+                allow(one, left, not (lock == MASTER and mailmanctl))
         for _ in range(draw(S(0, 2))):
             one = actor(lock)
+            if one.claim in entries:  # of the holder's id, on another host
+                continue
             found.waiters.append(one)
             entry = file(one, 1)
             if draw(S(0, 9)) == 0:
                 entry.update(content="", size=0)
             put(one.claim, entry)
             # A name that can be read as the claim of a host ``lock.…`` proves nothing.
-            allow(one, {one.claim}, readings(one.claim) == (lock != MASTER))
+            plain = readings(one.claim) == (lock != MASTER)
+            allow(one, {one.claim}, plain and damage not in UNREADABLE)
     for junk in draw(st.lists(st.sampled_from(JUNK), max_size=2, unique=True)):
         put(junk, dict(file(Actor("gone", host, 5, now, now, junk, 0), 1), content=""))
     found.raw = {
@@ -267,6 +274,7 @@ def situations(draw: st.DrawFn) -> Situation:
         "processes": processes,
         "namesakes": namesakes,
         "mailmanctl": mailmanctl,
+        "orphans": [],
         "now_ns": int(wall(now) * NS),
         "ticks_per_second": 100,
         "utc_offset": 3600,
@@ -328,7 +336,7 @@ def spoil(
 
 
 #: How many locks the property below has judged: the issue asks for ten thousand.
-judged = {"locks": 0, "claims": 0, "live": 0, "removed": 0}
+judged = {"locks": 0, "claims": 0, "live": 0, "removed": 0, "of a gone host": 0}
 
 
 @settings(
@@ -351,10 +359,24 @@ def check(situation: Situation) -> None:
             judged["live"] += 1
             assert one.claim not in gone
     for one in situation.holders:
-        if one.alive or one.lock in situation.damaged:
+        if one.alive:
             assert one.lock not in gone
     assert gone <= situation.may
     assert situation.must <= gone
+
+    everybody = situation.holders + situation.waiters
+    elsewhere = next((one.host for one in everybody if one.fate == "elsewhere"), None)
+    if elsewhere:
+        theirs = {f for one in everybody if one.host == elsewhere for f in (one.lock, one.claim)}
+        also = {
+            f for lock in examine(seen, elsewhere) if removable(lock) for f in lock.files
+        } - gone
+        judged["of a gone host"] += len(also)
+        assert also <= theirs
+        for one in everybody:
+            if one.alive and one.fate != "elsewhere":
+                assert one.claim not in also
+                assert one not in situation.holders or one.lock not in also
 
     by_file = {name: lock for lock in locks for name in lock.files}
     waiters = {(lock.name, w.claim.name) for lock in locks for w in lock.waiters}
@@ -395,3 +417,4 @@ def test_no_live_lock_is_removable_and_every_stale_one_is() -> None:
     assert judged["locks"] >= 9_000
     assert judged["live"] >= 5_000
     assert judged["removed"] >= 5_000
+    assert judged["of a gone host"] >= 200

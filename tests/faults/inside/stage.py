@@ -183,7 +183,17 @@ def set_up(name, kind):
         found["kept"] = [lock]
     elif kind == "claim missing":
         write(lock, path("%s.%s.%d.0" % (lock, HOST, nothing())))
-        found["kept"] = [lock]
+        found["gone"] = [lock]
+    elif kind == "claim is another file":
+        claim = "%s.%s.%d.0" % (lock, HOST, nothing())
+        write(lock, path(claim))
+        write(claim, path(claim))
+        found["gone"] = [lock, claim]
+    elif kind == "claim is another file, lock a link":
+        claim = "%s.%s.%d.0" % (lock, HOST, nothing())
+        write(claim, path(claim))
+        os.symlink(claim, path(lock))
+        found["kept"] = [lock, claim]
     else:
         raise ValueError(kind)
     return found

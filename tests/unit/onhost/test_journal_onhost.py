@@ -19,11 +19,11 @@ import pytest
 from runbooks.onhost import source
 from tests.support.pythons import PYTHONS
 
-#: Loads boot and journal from memory, as on a host, and runs what follows.
+#: Loads the modules from memory, as on a host, and runs what follows.
 LOAD = """\
 import json, os, signal, sys, types
-boot, journal, parameters = json.loads(os.environ.pop("TEST_INPUT"))
-for name, text in (("boot", boot), ("journal", journal)):
+modules, parameters = json.loads(os.environ.pop("TEST_INPUT"))
+for name, text in modules:
     sys.modules[name] = module = types.ModuleType(name)
     exec(compile(text, name, "exec", 0, True), module.__dict__)
 import journal
@@ -48,7 +48,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def start(python: str, code: str, parameters: dict[str, Any], **environment: str) -> Any:
-    given = json.dumps([source("boot"), source("journal"), parameters])
+    modules = [(name, source(name)) for name in ("boot", "locks", "journal")]
+    given = json.dumps([modules, parameters])
     return subprocess.Popen(
         [python, "-c", LOAD + code],
         env={**os.environ, **environment, "TEST_INPUT": given},
@@ -185,28 +186,90 @@ except journal.JournalError as e:
     assert f"{folder} belongs to user 12345 and not to root" in said
 
 
+#: A limit on the size of files stands for the disk: it is full `size` bytes from here.
+FULL = """
+import resource
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+def full(after=0):
+    size = os.stat(record.path).st_size + after
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+"""
+
+
 def test_a_full_disk_leaves_no_torn_line(python: str, folder: Path) -> None:
-    # A limit on the size of files stands for the disk: the write ends in the middle.
+    # The write ends in the middle.
     said = run(
         python,
         BEGIN
+        + FULL
         + """
-import resource
-signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-size = os.fstat(record.fd).st_size
-resource.setrlimit(resource.RLIMIT_FSIZE, (size + 50, size + 50))
+size = os.stat(record.path).st_size
+full(50)
 record.done("openstack", "foo" * 100, "banned")
 try:
     record.flush()
 except journal.JournalError as e:
     print("refused: %s" % e)
-print(os.fstat(record.fd).st_size == size)
+print(os.stat(record.path).st_size == size)
 """,
         to_write(folder),
     ).decode()
     assert "refused: " in said
     assert said.endswith("True\n")
     assert (folder / "journal.jsonl").read_bytes().endswith(b"\n")
+
+
+def test_the_end_of_a_run_needs_no_room_on_the_disk(python: str, folder: Path) -> None:
+    ran = BEGIN + FULL + "record.done('openstack', 'foo', 'banned')\nrecord.flush()\n"
+    run(python, ran + "full()\nrecord.end()", to_write(folder))
+    run(python, ran + "full()\nrecord.end('interrupted')", to_write(folder))
+    found = read(python, folder)
+    assert [event["event"] for event in found] == ["found", "run", "run"]
+    assert [event["state"] for event in found[1:]] == ["interrupted", "done"]
+    assert [event["counts"] for event in found[1:]] == [{"banned": 1}] * 2
+    assert all(event["ended"] for event in found[1:])
+
+
+def test_a_run_that_cannot_begin_leaves_no_record(python: str, folder: Path) -> None:
+    code = """
+import resource
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (700, 700))
+try:
+    journal.begin(parameters, events.append)
+except journal.JournalError as e:
+    print("refused: %s" % e)
+"""
+    assert run(python, code, to_write(folder)).startswith(b"refused: ")
+    assert read(python, folder) == [{"event": "found", "runs": 0}]
+
+
+def test_a_run_whose_lists_cannot_be_written_any_more_says_so(python: str, folder: Path) -> None:
+    run(
+        python,
+        BEGIN
+        + FULL
+        + """
+record.begin_list("openstack", "foo")
+record.begin_list("openstack", "bar")
+record.flush()
+record.done("openstack", "foo", "banned")
+full()
+try:
+    record.flush()
+except journal.JournalError:
+    pass
+""",
+        to_write(folder),
+    )
+    (found,) = runs(python, folder)
+    assert found["state"] == "the journal could not be written"
+    assert found["counts"] == {"banned": 1}
+    # What became of them is not on record: that is what is said of them.
+    assert lists_of(python, folder, found["run"]) == {
+        "openstack/bar": "begun",
+        "openstack/foo": "begun",
+    }
 
 
 def test_addresses_that_were_no_arguments_are_left_out(python: str, folder: Path) -> None:

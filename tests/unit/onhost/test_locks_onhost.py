@@ -103,6 +103,7 @@ def forged(folder: Path, name: str, pid: int, **changes: object) -> dict[str, ob
         "ctime_ns": found.st_ctime_ns,
         "content": content,
         "host": HOST,
+        "gone": None,
         "processes": [[pid, None]],
         **changes,
     }
@@ -205,7 +206,8 @@ def test_whatever_lies_in_the_folder_is_told_and_never_raises(folder: Path) -> N
     }  # fmt: skip
     assert by_name["dir.lock"]["type"] == "dir"
     assert by_name["link.lock"]["type"] == "symlink"
-    assert by_name["link.lock"]["content"] is None
+    # Where it leads, and not what is there.
+    assert by_name["link.lock"]["content"] == "/etc/passwd"
     assert by_name["fifo.lock"]["type"] == "other"
     assert by_name["empty.lock"]["content"] == ""
     assert by_name["big.lock"]["content"] is None
@@ -706,6 +708,130 @@ def test_mailmanctls_lock_stays_while_any_mailmanctl_runs(
     running.kill()
     running.wait()
     assert [a["result"] for a in remove(folder, told)] == ["removed"]
+
+
+def test_mailmanctls_lock_stays_while_a_runner_that_outlived_it_works(
+    folder: Path, tmp_path: Path, start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pids: list[int] = []
+    monkeypatch.setattr(onhost, "all_pids", lambda: [os.getpid(), *pids])
+    for program in ("qrunner", "mailmanctl"):
+        (tmp_path / program).write_text(
+            "import os, subprocess, sys, time\n"
+            "if sys.argv[1] == 'start':\n"
+            "    runner = [sys.executable, os.path.join(sys.path[0], 'qrunner')]\n"
+            "    child = subprocess.Popen([*runner, '--runner=ArchRunner:0:1'])\n"
+            "    print(child.pid, flush=True)\n"
+            "time.sleep(600)\n"
+        )
+    master = start(sys.executable, str(tmp_path / "mailmanctl"), "start", stdout=subprocess.PIPE)
+    runner = int(master.stdout.readline())
+    pids += [master.pid, runner]
+    try:
+        wait_for(lambda: "qrunner" in str(onhost.process(runner).get("command")))
+        # One that has its mailmanctl, of another site perhaps, is no orphan.
+        assert (len(onhost.mailmanctls()), onhost.orphans()) == (1, [])
+        take(folder, "master-qrunner", master.pid, seq=None)
+        master.kill()
+        master.wait()
+        wait_for(lambda: onhost.mailmanctls() == [])
+        [lock] = look(folder)
+        assert lock.verdict is Verdict.STALE
+        assert f"ArchRunner {runner}" in (refusal(lock) or "")
+        [answer] = remove(folder, [forged(folder, "master-qrunner", master.pid)])
+        assert (answer["result"], answer["reason"]) == (
+            "refused",
+            f"a runner of it runs (process {runner})",
+        )
+    finally:
+        os.kill(runner, signal.SIGKILL)
+    wait_for(lambda: onhost.orphans() == [])
+    assert [a["result"] for a in remove(folder, orders(folder))] == ["removed"]
+
+
+def test_a_claim_that_a_lock_names_goes_after_that_lock_and_not_without_it(folder: Path) -> None:
+    path = take(folder, "alpha.lock", dead_pid())
+    copy = folder / "copy"
+    copy.write_bytes(path.read_bytes())
+    copy.rename(path)
+    both = orders(folder)
+    assert [told["files"][0] == "alpha.lock" for told in both] == [True, False]  # type: ignore[index]
+    [alone] = remove(folder, both[1:])
+    assert (alone["result"], alone["reason"]) == ("refused", "alpha.lock names it")
+    assert len(names(folder)) == 2
+    assert [answer["result"] for answer in remove(folder, both)] == ["removed", "removed"]
+    assert names(folder) == []
+
+
+@pytest.mark.parametrize("link", [True, False])
+def test_the_claim_that_a_lock_of_another_type_names_stays(folder: Path, link: bool) -> None:
+    path = claim(folder, "alpha.lock", dead_pid())
+    told = orders(folder)
+    if link:
+        (folder / "alpha.lock").symlink_to(path.name)
+    else:
+        (folder / "alpha.lock").write_bytes(b"x" * 5000)
+    assert orders(folder) == []
+    [answer] = remove(folder, told)
+    assert answer["result"] == "refused"
+    assert path.exists()
+    (folder / "alpha.lock").unlink()
+    assert [answer["result"] for answer in remove(folder, told)] == ["removed"]
+
+
+def test_a_host_that_is_gone_is_never_this_one(folder: Path) -> None:
+    take(folder, "alpha.lock", dead_pid())
+    take(folder, "beta.lock", dead_pid(), host="elsewhere")
+    [mine, theirs] = [
+        forged(folder, name, dead_pid(), **changes)
+        for name, changes in (
+            ("alpha.lock", {"gone": HOST}),
+            ("beta.lock", {"host": "elsewhere"}),
+        )
+    ]
+    before = names(folder)
+    assert [(a["result"], a["reason"]) for a in remove(folder, [mine, theirs])] == [
+        ("refused", f"{HOST} is this host"),
+        ("refused", f"it belongs to the host elsewhere, and this is {HOST}"),
+    ]
+    assert names(folder) == before
+    [answer] = remove(folder, [{**theirs, "gone": "elsewhere"}])
+    assert answer["result"] == "removed"
+    assert names(folder) == [name for name in before if name.startswith("alpha")]
+
+
+def test_a_process_of_this_host_may_hold_the_lock_of_a_host_that_is_gone(
+    folder: Path, start: Any
+) -> None:
+    holder = start("sleep", "601")
+    take(folder, "alpha.lock", holder.pid, host="oldlists")
+    seen = Observation.from_json(onhost.observe(str(folder), 18000))
+    [lock] = examine(seen, "oldlists")
+    assert not removable(lock)
+    assert f"process {holder.pid} (sleep 601)" in (refusal(lock) or "")
+    [answer] = remove(
+        folder, [forged(folder, "alpha.lock", holder.pid, host="oldlists", gone="oldlists")]
+    )
+    assert answer["result"] == "changed"
+    assert len(names(folder)) == 2
+
+
+def test_the_terminal_of_a_process(start: Any) -> None:
+    ours, theirs = os.openpty()
+    inside = start("sleep", "601", stdin=theirs, start_new_session=True, preexec_fn=own_terminal)
+    assert onhost.process(inside.pid)["terminal"] == os.ttyname(theirs).removeprefix("/dev/")
+    assert onhost.process(start("sleep", "601", start_new_session=True).pid)["terminal"] is None
+    os.kill(inside.pid, signal.SIGSTOP)
+    wait_for(lambda: onhost.process(inside.pid)["state"] == "T")
+    os.close(ours)
+    os.close(theirs)
+
+
+def own_terminal() -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def test_another_remover_that_does_not_let_go_is_waited_for_and_named(
