@@ -350,20 +350,25 @@ def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
 _NAMED = 5
 
 
-def as_mailman(installation: Installation, site: Site, program: str, *arguments: str) -> str:
+def as_mailman(
+    installation: Installation, site: Site, program: str, *arguments: str, passing: str = ""
+) -> str:
     """The command line that runs one of Mailman's programs as Mailman's user, for a shell."""
-    return as_mailmans_user(installation, site, f"{installation.bin}/{program}", *arguments)
+    words = (f"{installation.bin}/{program}", *arguments)
+    return as_mailmans_user(installation, site, *words, passing=passing)
 
 
-def as_mailmans_user(installation: Installation, site: Site, *words: str) -> str:
+def as_mailmans_user(installation: Installation, site: Site, *words: str, passing: str = "") -> str:
     """The command line that runs `words` as Mailman's user on a site, for a shell.
 
     sudo drops MAILMAN_SITE_DIR unless it is given on sudo's own command line; then the
-    program says so, exits 0, and has done nothing (recording `several_sites`).
+    program says so, exits 0, and has done nothing (recording `several_sites`). `passing`: an
+    exported variable that sudo passes on, without its value on any command line.
     """
     before = [f"MAILMAN_SITE_DIR={site.site_dir}"] if site.site_dir is not None else []
     if installation.uid != site.uid:
-        before = ["sudo", "-u", site.user, *before]
+        passed = [f"--preserve-env={passing}"] if passing else []
+        before = ["sudo", *passed, "-u", site.user, *before]
     elif before:
         before = ["env", *before]
     return shlex.join([*before, *words])

@@ -5,11 +5,9 @@ Mailman's own rules (recording `newlist`), and those that it does not have and t
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable
-from pathlib import Path
 
+from runbooks import secret
 from runbooks.addresses import is_address
 from runbooks.errors import BadInputError
 from runbooks.mailman import list_name, short
@@ -136,13 +134,5 @@ def password(text: str, source: str) -> bytes:
 
 def password_from_file(path: str) -> tuple[bytes, str]:
     """The password in a file, which is its one line, and a warning or "". Raises BadInputError."""
-    try:
-        with Path(path).open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            text = file.read(4096).decode("utf-8", "surrogateescape")
-    except OSError as e:
-        raise BadInputError(f"the password file {path} cannot be read: {e.strerror}") from None
-    warning = ""
-    if stat.S_ISREG(mode) and mode & 0o077:
-        warning = f"other users of this machine may read {path} (mode {stat.S_IMODE(mode):o})"
-    return password(text.removesuffix("\n").removesuffix("\r"), path), warning
+    text, warning = secret.line(path, "password")
+    return password(text, path), warning

@@ -10,6 +10,7 @@ own description of that setting; the recordings only have its default, 1.
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,7 @@ from typing import Any
 from runbooks.expected import MORE
 from runbooks.mailman import Installation, Site, as_mailman
 from runbooks.procedure import File, Procedure, Step, Trouble
+from runbooks.secret import VARIABLE
 from runbooks.withlist import Script, read
 
 
@@ -26,18 +28,50 @@ def by_hand(
 ) -> tuple[Step, ...]:
     """The steps by hand for any script, on every list of `sites`, or on the lists `names`."""
     module = _module(script)
-    function = module if script.function == module else f"{module}.{script.function}"
+    called = LOCKED if script.lock else script.function
+    function = module if called == module else f"{module}.{called}"
+    has_secret = script.secret_file is not None or VARIABLE in os.environ
+    passing = VARIABLE if has_secret else ""
     found = [_create(installation, script)]
+    if script.secret_file is not None:
+        found.append(_read_secret(script.secret_file))
     for site in sites:
         if not names:
-            command = _with_all(installation, site, function, *script.arguments)
+            command = _with_all(installation, site, function, *script.arguments, passing=passing)
             title = f"Run it on every list of the site {site.name}"
             found.append(Step(f"run-{site.name}", title, "", command))
         for name in names:
-            command = _with_one(installation, site, function, name, *script.arguments)
+            command = _with_one(
+                installation, site, function, name, *script.arguments, passing=passing
+            )
             title = f"Run it on the list {name}, if the site {site.name} has it"
             found.append(Step(f"run-{site.name}-{name}", title, "", command))
     return tuple(found)
+
+
+#: The function that stands in for ``withlist -l``, which under 2.2 leaves the list locked, and
+#: under 2.1, with ``-a``, every list until its end. Both wait for hours behind a stale lock.
+LOCKED = "with_the_list_locked"
+
+_LOCKED = """
+
+def {name}(m, *arguments):
+    m.Lock(timeout=10)
+    try:
+        return {function}(m, *arguments)
+    finally:
+        m.Unlock()
+"""
+
+
+def _read_secret(path: str) -> Step:
+    source = "/dev/stdin" if path == "-" else path
+    return Step(
+        "read-the-secret",
+        "Read the secret into the environment",
+        "The script has it from there. On a command line every user would see it.",
+        f"{VARIABLE}=$(head -n 1 {shlex.quote(source)}) && export {VARIABLE}",
+    )
 
 
 def _module(script: Script) -> str:
@@ -48,29 +82,39 @@ def _module(script: Script) -> str:
 def _create(installation: Installation, script: Script) -> Step:
     name = f"{_module(script)}.py"
     path = f"{installation.bin}/{name}"
+    text = script.text.decode("utf-8", "replace")
+    if script.lock:
+        text = text.rstrip("\n") + "\n" + _LOCKED.format(name=LOCKED, function=script.function)
     return Step(
         f"create-{_module(script)}-py",
         f"Create {name} beside Mailman's programs",
         f"``withlist`` looks for it there, and not in the current folder. It needs root:"
         f" ``{installation.bin}`` is not Mailman's to write.",
         f"tee {shlex.quote(path)} > /dev/null",
-        creates=File(path, script.text.decode("utf-8", "replace")),
+        creates=File(path, text),
     )
 
 
-def _with_all(installation: Installation, site: Site, function: str, *arguments: str) -> str:
+def _with_all(
+    installation: Installation, site: Site, function: str, *arguments: str, passing: str = ""
+) -> str:
     # withlist would take what starts with - for one of its options.
     end = ("--",) if arguments and arguments[0].startswith("-") else ()
     words = ("-q", "-a", "-r", function, *end, *arguments)
-    return as_mailman(installation, site, "withlist", *words)
+    return as_mailman(installation, site, "withlist", *words, passing=passing)
 
 
 def _with_one(
-    installation: Installation, site: Site, function: str, name: str, *arguments: str
+    installation: Installation,
+    site: Site,
+    function: str,
+    name: str,
+    *arguments: str,
+    passing: str = "",
 ) -> str:
     end = ("--",) if any(word.startswith("-") for word in (name, *arguments)) else ()
     words = ("-q", "-r", function, *end, name, *arguments)
-    return as_mailman(installation, site, "withlist", *words)
+    return as_mailman(installation, site, "withlist", *words, passing=passing)
 
 
 # -- who owns which list ------------------------------------------------------------------
@@ -161,10 +205,32 @@ PROCEDURE = Procedure(
             " stale lock holds up all of them. ``m.Lock(timeout=10)`` gives up.",
         ),
         Trouble(
+            "It ends with ``NotLockedError``, or with ``AssertionError`` and no more words",
+            "The function changes a list that nobody has locked: it was written for"
+            " ``withlist -l``, as Mailman's own ``reset_pw`` is. ``runbook withlist --lock`` locks"
+            " each list before, waits for a lock no longer than it is told to, and unlocks it"
+            " after.",
+        ),
+        Trouble(
             "A list stays locked after ``withlist -l``",
             "Under Python 3 (Mailman 2.2) ``withlist -l`` does not unlock it at its end, and leaves"
-            " a stale lock (:ref:`clear-lock`). Have the function lock the list, and leave out"
-            " ``-l``.",
+            " a stale lock (:ref:`clear-lock`). ``runbook withlist --lock`` unlocks it under both;"
+            " by hand, have the function lock the list, and leave out ``-l``.",
+        ),
+        Trouble(
+            "The script needs a password",
+            "As an argument every user of the host would see it, and the record of the run would"
+            " keep it. ``runbook withlist --secret-file`` reads it from a file, or from the"
+            " variable ``RUNBOOK_SECRET``; the script finds it in"
+            " ``os.environ['RUNBOOK_SECRET']``, and nobody else does. What the script prints has"
+            " ``***`` in its place.",
+        ),
+        Trouble(
+            "Held messages or requests are gone, and the script did not save the list",
+            "``HandleRequest`` removes a message at once, whether or not ``m.Save()`` follows."
+            " ``runbook withlist --dry-run`` shows it beforehand; ``runbook withlist --restore``"
+            " puts the messages back, with the requests and the settings, on lists that nobody"
+            " changed since.",
         ),
         Trouble(
             "Nothing was changed",

@@ -12,7 +12,7 @@ from typing import Any
 
 from runbooks import journal
 from runbooks.errors import BadInputError, short
-from runbooks.journal import Run
+from runbooks.journal import ListRecord, Run
 from runbooks.mailman import unknown_list
 from runbooks.onhost import source
 from runbooks.session import Event
@@ -37,6 +37,10 @@ class Script:
     arguments: tuple[str, ...] = ()
     #: it comes along with the command
     is_own: bool = False
+    #: each list is locked before the function is called, as by ``withlist -l``
+    lock: bool = False
+    #: where a secret for it was read; "-" for standard input, None for elsewhere or nowhere
+    secret_file: str | None = None
 
     @property
     def module(self) -> str:
@@ -50,15 +54,24 @@ class Script:
     def command(self, *options: str) -> tuple[str, ...]:
         """What to write after ``runbook`` to have it run."""
         function = () if self.function == self.module else ("--function", self.function)
+        lock = ("--lock",) if self.lock else ()
+        secret = () if self.secret_file is None else ("--secret-file", self.secret_file)
         words = (self.filename, *self.arguments)
-        return invocation("withlist", *words, options=(*function, *options))
+        return invocation("withlist", *words, options=(*function, *lock, *secret, *options))
 
     def __str__(self) -> str:
         """``closing.close(m)``"""
         return f"{self.module}.{self.function}({', '.join(['m', *map(repr, self.arguments)])})"
 
 
-def read(filename: str, function: str | None = None, arguments: Sequence[str] = ()) -> Script:
+def read(
+    filename: str,
+    function: str | None = None,
+    arguments: Sequence[str] = (),
+    *,
+    lock: bool = False,
+    secret_file: str | None = None,
+) -> Script:
     """Read a script: a file, or one of `OWN_SCRIPTS` where no file of that name is there.
 
     `function`: the one to call, called like the script when not given, as for ``withlist -r``.
@@ -77,7 +90,7 @@ def read(filename: str, function: str | None = None, arguments: Sequence[str] = 
     if not function.isidentifier() or not function.isascii():
         hint = "; name it with --function" if function == path.stem else ""
         raise BadInputError(f"{short(function)} cannot be the name of a function{hint}")
-    return Script(filename, text, function, tuple(arguments), own)
+    return Script(filename, text, function, tuple(arguments), own, lock, secret_file)
 
 
 def _content(path: Path) -> bytes:
@@ -154,6 +167,7 @@ def _parameters(
         "module": script.module,
         "function": script.function,
         "arguments": list(script.arguments),
+        "lock": script.lock,
     }
 
 
@@ -163,6 +177,7 @@ def run(
     plan: Plan,
     *,
     rehearse: bool = False,
+    secret: bytes = b"",
     arguments: Sequence[str] = (),
     on_output: Callable[[str, str, str], None] = lambda site, name, text: None,
     on_answer: Callable[[Answer], None] = lambda answer: None,
@@ -177,10 +192,12 @@ def run(
     seconds and no longer, an exception does not end the run, and a list that the function
     left locked is unlocked. The state of each list that it changed is kept on the host.
 
-    `rehearse`: on copies of the lists; the lists stay as they are. `on_output` hears what
-    the script prints: site, list, lines; `on_stopping`, after Ctrl-C, for how many seconds the
-    list in hand is waited for before its script is ended. `arguments`: the command line, for
-    the journal. Raises JournalError when that cannot be written; then nothing was run.
+    `secret`: the script gets it as `secret.VARIABLE`; it is in no argument, no record, and
+    hidden in what the script prints. `rehearse`: on copies of the lists; the lists stay as they
+    are. `on_output` hears what the script prints: site, list, lines; `on_stopping`, after Ctrl-C,
+    for how many seconds the list in hand is waited for before its script is ended. `arguments`:
+    the command line, for the journal. Raises JournalError when that cannot be written; then
+    nothing was run.
     """
 
     def hear(event: Event) -> None:
@@ -189,7 +206,7 @@ def run(
         elif event["event"] == "stopping":
             on_stopping(event["seconds"])
 
-    parameters = _parameters(target, script, plan.names)
+    parameters = _parameters(target, script, plan.names) | {"secret": len(secret)}
     if rehearse:
         parameters["action"] = "rehearse"
     else:
@@ -211,6 +228,7 @@ def run(
         on_waiting,
         hear,
         again=lambda options: script.command(*(["--dry-run"] if rehearse else []), *options),
+        secret=secret,
     )
 
 
@@ -226,6 +244,8 @@ class Kept:
     seen: Work = field(default_factory=Work)
     #: sites that the host does not have any more
     sites_gone: list[str] = field(default_factory=list)
+    #: lists that the run changed, and of which it kept nothing
+    not_kept: list[ListRecord] = field(default_factory=list)
 
     @property
     def to_do(self) -> list[Answer]:
@@ -249,7 +269,9 @@ def kept(target: Target, run: Run) -> Kept:
         )
     if run.state == "running":
         raise BadInputError(f"run {run.id} is still at work: wait for it")
-    found = Kept()
+    found = Kept(
+        not_kept=[one for one in run.lists if "files" in one.more and "state" not in one.more]
+    )
 
     def hear(event: Event) -> None:
         if event["event"] == "kept":
@@ -257,7 +279,8 @@ def kept(target: Target, run: Run) -> Kept:
 
     parameters = _restore_parameters(target, run) | {"action": "look"}
     found.seen = over_lists(target.installation, "restoring", parameters, on_event=hear)
-    if not found.seen.answers and not found.sites_gone and not found.seen.sites_failed:
+    there_is = found.seen.answers or found.sites_gone or found.seen.sites_failed or found.not_kept
+    if not there_is:
         raise BadInputError(
             f"run {run.id} changed no list, or nothing is kept of it any more in {found.path}"
         )

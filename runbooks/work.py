@@ -57,13 +57,14 @@ def over_lists(
     on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
     on_event: Callable[[Event], None] = lambda event: None,
     again: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda options: (),
+    secret: bytes = b"",
 ) -> Work:
     """Run an on-host program over lists (`onhost/lists.py`). One command.
 
     `on_answer` hears of each list when it is done, `on_waiting` when locks are waited for,
     `on_event` whatever else the program says. Ctrl-C lets the lists in hand be finished.
     `again`: of the options that choose a list, the arguments of ``runbook`` that repeat this for
-    it, to help where it was locked.
+    it, to help where it was locked. `secret`: what the program reads from standard input.
     Raises JournalError when the run cannot be recorded; then nothing was changed.
     """
     work = Work()
@@ -97,7 +98,7 @@ def over_lists(
                 on_event(event)
 
     try:
-        installation.call(program, parameters, hear)
+        installation.call(program, parameters, hear, secret)
     except KeyboardInterrupt:
         see = _see_history(work, installation)
         work.ended_early = work.ended_early or f"interrupted at once{see}"

@@ -30,12 +30,19 @@ Examples:
   runbook withlist whereis.py someone@example.com     where an address occurs
   runbook withlist closing.py --function close --dry-run
   runbook withlist mine.py --list openstack-foo -- -v  ARG after -- may start with -
+  runbook withlist reset_pw.py --lock --list openstack-foo
   runbook withlist --restore 20240501-120301-4f9a1c
 """
 )
 @click.argument("script", metavar="[SCRIPT.py]", required=False)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1)
 @click.option("--function", metavar="F", help="The function to call.  [default: as SCRIPT]")
+@click.option("--lock", is_flag=True, help="Lock each list first, as withlist -l does.")
+@click.option(
+    "--secret-file",
+    metavar="FILE",
+    help="Where a secret for the script is, in one line; - is standard input.",
+)
 @click.option("--restore", metavar="RUN", help="Put back the lists that RUN changed.")
 @options.together(options.lists, options.sites, options.host, options.timeout)
 @click.option(
@@ -54,6 +61,8 @@ def withlist(
     script: str | None,
     arguments: tuple[str, ...],
     function: str | None,
+    lock: bool,
+    secret_file: str | None,
     restore: str | None,
     lists: tuple[str, ...],
     sites: tuple[str, ...],
@@ -69,26 +78,36 @@ def withlist(
 
     The function gets the list, unlocked, and the ARGs. It locks, saves and unlocks the list
     itself. An exception does not keep it from the other lists; a list that it leaves locked
-    is unlocked. ARGs are kept in the journal: give no password there.
+    is unlocked. --lock is for scripts that were written for withlist -l and do not lock the list:
+    each is locked before the function is called, and unlocked afterwards. What is not saved is
+    lost, as there.
 
-    The state of each list that it changes is kept on the host, and --restore puts it back.
-    --dry-run works on copies: Mailman's own functions then change and send nothing. It does
-    not hold back a script that opens files by a path of its own, connects somewhere, or
-    starts programs.
+    ARGs are kept in the journal: give no password there. The line in --secret-file, or in the
+    variable RUNBOOK_SECRET here, is in the variable RUNBOOK_SECRET of the script's process. It is
+    in no record and no list of processes, and what the script prints has *** in its place.
+
+    The state of each list that it changes is kept on the host, with requests and held messages,
+    and --restore puts it back. --dry-run works on copies: Mailman's own functions then change
+    and send nothing. It does not hold back a script that opens files by a path of its own,
+    connects somewhere, or starts programs.
     """
+    from runbooks import secret
     from runbooks import withlist as scripted
     from runbooks.console import Screen
 
     screen = Screen(as_json)
     if restore is not None:
-        if script is not None or function is not None or lists or explain:
+        if script is not None or function is not None or lists or explain or lock or secret_file:
             raise BadInputError(
                 "--restore takes a run and no script, and puts back every list of it"
             )
     elif script is None:
         raise BadInputError("name a script, or a run with --restore (see runbook withlist --help)")
     else:
-        wanted = scripted.read(script, function, arguments)
+        wanted = scripted.read(script, function, arguments, lock=lock, secret_file=secret_file)
+        hidden, source, warning = (b"", "", "") if explain else secret.for_script(secret_file)
+        if warning:
+            screen.warn(warning)
     target = options.target(options.installation(host_spec, screen), sites, lists, timeout, jobs)
     if restore is not None:
         from runbooks import journal
@@ -100,7 +119,7 @@ def withlist(
         return _explain(screen, target, wanted)
     with screen.busy("looking at the lists"):
         plan = scripted.look(target, wanted)
-    _show_plan(screen, target, wanted, plan)
+    _show_plan(screen, target, wanted, plan, source)
     if not plan.lists:
         screen.say("there is no list to run it on")
         return 1 if plan.seen.sites_failed else 0
@@ -119,6 +138,7 @@ def withlist(
                 wanted,
                 plan,
                 rehearse=dry_run,
+                secret=hidden,
                 arguments=options.typed(),
                 on_output=_printer(screen, host_spec, plan, bar),
                 on_answer=lambda answer: bar.advance(),
@@ -145,7 +165,7 @@ def _explain(screen: Screen, target: Target, script: Script) -> int:
 # -- before -------------------------------------------------------------------------------
 
 
-def _show_plan(screen: Screen, target: Target, script: Script, plan: Plan) -> None:
+def _show_plan(screen: Screen, target: Target, script: Script, plan: Plan, source: str) -> None:
     from runbooks.console import many
 
     screen.say(target.installation.title, style="bold")
@@ -162,6 +182,10 @@ def _show_plan(screen: Screen, target: Target, script: Script, plan: Plan) -> No
     screen.table(rows)
     where = "which comes along" if script.is_own else f"of {script.filename}"
     screen.say(f"  {script}, {where}, compiles under Python {plan.python} there")
+    if script.lock:
+        screen.say("  each list is locked before it is called")
+    if source:
+        screen.say(f"  it gets the secret from {source} as RUNBOOK_SECRET")
 
 
 # -- while it runs ------------------------------------------------------------------------
@@ -229,6 +253,9 @@ def _show_work(screen: Screen, target: Target, work: Work, rehearsed: bool) -> i
     attributes = sorted({name for a in work.answers for name in a.said.get("changed", ())})
     if attributes:
         screen.say(f"changed attributes: {', '.join(attributes)}")
+    files = [file for a in work.answers for file in a.said.get("files", ())]
+    if files:
+        screen.say(f"changed files: {', '.join(_counted(files))}")
     for note in dict.fromkeys(note for a in work.answers for note in a.said.get("notes", ())):
         having = [a for a in work.answers if note in a.said.get("notes", ())]
         screen.warn(f"{note}: {_names(target, having)}")
@@ -239,12 +266,12 @@ def _show_work(screen: Screen, target: Target, work: Work, rehearsed: bool) -> i
     if rehearsed:
         screen.say("dry run: it ran on copies of the lists; the lists are as they were")
     options.recorded(screen, target.installation, work.recorded)
-    if work.recorded and any(a.said.get("changed") for a in work.answers):
+    if work.recorded and any(a.said.get("changed") or a.said.get("files") for a in work.answers):
         screen.say(f"to put them back: runbook withlist --restore {work.recorded.run}{host.option}")
     for answer in work.answers:
         extra = {
             key: answer.said[key]
-            for key in ("changed", "changes", "others", "notes", "traceback")
+            for key in ("changed", "files", "changes", "others", "notes", "traceback")
             if answer.said.get(key)
         }
         screen.object(
@@ -257,6 +284,15 @@ def _show_work(screen: Screen, target: Target, work: Work, rehearsed: bool) -> i
         )
     screen.object(summary=dict(counts))
     return 1 if missing or work.ended_early else 0
+
+
+def _counted(files: Sequence[str]) -> list[str]:
+    """The names of files of lists, each once; held messages are counted."""
+    from runbooks.console import many
+
+    held = [file for file in files if file.startswith("heldmsg-")]
+    named = sorted(set(files) - set(held))
+    return named + ([many(len(held), "held message")] if held else [])
 
 
 def _label(target: Target, answer: Answer) -> str:
@@ -386,7 +422,8 @@ def put_back(screen: Screen, target: Target, past: Run, dry_run: bool, yes: bool
 
 
 def _remains(plan: Kept) -> bool:
-    return bool(plan.left or plan.sites_gone or plan.seen.sites_failed)
+    strays = any(answer.said.get("strays") for answer in plan.seen.answers)
+    return bool(plan.left or plan.sites_gone or plan.seen.sites_failed or plan.not_kept or strays)
 
 
 def _object(screen: Screen, target: Target, answer: Answer) -> None:
@@ -417,6 +454,19 @@ def _show_kept(screen: Screen, target: Target, past: Run, plan: Kept) -> None:
         parts = [f"{number:,} {what}" for what, number in counts.items() if number]
         rows.append((site.name, many(len(answers), "list"), ", ".join(parts)))
     screen.table(rows)
+    files = [file for answer in plan.to_do for file in answer.said.get("files", ())]
+    if set(files) - {"config.pck"}:
+        screen.say(f"  files to put back: {', '.join(_counted(files))}")
+    for answer in plan.seen.answers:
+        if answer.said.get("strays"):
+            what = ", ".join(answer.said["strays"])
+            screen.warn(
+                f"{_label(target, answer)}: {what} changed without the list's lock, and stays as it"
+                " is"
+            )
+    for one in plan.not_kept:
+        what = ", ".join(one.more["files"])
+        screen.warn(f"{one.list} ({one.site}): nothing is kept of it; the run changed {what}")
     for site_name in plan.sites_gone:
         screen.warn(f"the host has no site {site_name} any more; its lists stay in {plan.path}")
     for site_name, why in plan.seen.sites_failed.items():

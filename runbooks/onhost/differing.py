@@ -3,10 +3,11 @@
 # Python 2.7 and 3, standard library alone.
 from __future__ import print_function
 
+import masking
+
 # Characters of a value that are shown, and items of a list or dictionary.
 LONGEST = 200
 MOST = 20
-MASKED = "***"
 
 
 def attributes(old, new):
@@ -107,11 +108,12 @@ def more(items):
 def shown(name, value):
     """A value, short, and masked when its name is that of a password."""
     if is_secret(name) and value is not None:
-        return MASKED
+        return masking.MASK
     try:
         text = repr(value) if not isinstance(value, dict) else masked_dictionary(value)
     except Exception:
         text = "<%s>" % type(value).__name__
+    text = masking.hide(text)
     return text if len(text) <= LONGEST else text[:LONGEST] + "..."
 
 

@@ -1,8 +1,9 @@
 # What `runbook withlist --restore` does on each list: puts back the state that a run kept.
 #
-# Python 2.7 and 3, standard library alone. The state goes back byte for byte, under the
-# list's lock, and only while the list is as the run left it: by the hash of its config.pck
-# that was taken when the run saved it. The state that is replaced is kept in turn.
+# Python 2.7 and 3, standard library alone. The files that the run changed (statefiles.py) go
+# back byte for byte, under the list's lock, and only while each is as the run left it, by the
+# hashes that were taken then, or is as before already: so a restore that was killed can be
+# completed. What is replaced is kept in turn.
 from __future__ import print_function
 
 import os
@@ -11,6 +12,7 @@ import socket
 import lists
 import mailmanlist
 import saving
+import statefiles
 
 
 class Restoring(object):
@@ -20,12 +22,10 @@ class Restoring(object):
         self.site = site
         self.action = parameters["action"]
         self.lists = mailmanlist.Lists(site)
+        self.files = statefiles.Files(site["list_dir"], self.lists.settings.DATA_DIR)
         self.root = saving.folder_of(parameters["folder"], parameters["restores"])
         if self.action == "restore":
             self.own_root = saving.folder_of(parameters["journal"]["folder"], parameters["run"])
-
-    def path(self, name):
-        return os.path.join(self.site["list_dir"], name, "config.pck")
 
     def look(self, name):
         found = self.state(name)
@@ -35,25 +35,39 @@ class Restoring(object):
     def state(self, name):
         """How a list stands to the state that was kept of it, as {"outcome", "detail"}."""
         saved = saving.Saved(self.root, self.site["name"], name)
-        before, now = saved.before(), saving.content(self.path(name))
-        after, mixed = saved.after()
+        before, now, after = saved.before(), self.files.digests(name), saved.after()
         if before is None:
             return self.left("error", "nothing of it is kept there any more", saved)
-        if not os.path.isdir(os.path.dirname(self.path(name))):
+        if not os.path.isdir(os.path.join(self.site["list_dir"], name)):
             return self.left("error", "there is no such list any more", saved)
-        if now == before:
-            return {"outcome": "already", "detail": ""}
-        if after is None:
+        if after["left"] is None and now != before:
             return self.left("changed since", "the run was killed while it had this list in hand,"
                              " and it is not known who changed it", saved)
-        if mixed:
-            return self.left("changed since", "somebody else changed it while the run did", saved)
-        if saving.digest(now) != after:
-            return self.left("changed since", "somebody changed it since the run", saved)
-        return {"outcome": "planned", "detail": ""}
+        touched = saved.touched()
+        to_do = [file for file in touched if now.get(file) != before.get(file)]
+        if not to_do:
+            return {"outcome": "already", "detail": "", "strays": self.strays(saved, now)}
+        if after["mixed"]:
+            return self.left("changed since", "somebody else changed it while the run did, or the"
+                             " script did without its lock", saved)
+        since = [file for file in to_do if now.get(file) != after["left"].get(file)]
+        if since:
+            return self.left("changed since", "somebody changed it since the run (%s)"
+                             % ", ".join(statefiles.counted(since)), saved)
+        for file in to_do:
+            if file in before:
+                saved.content(file)  # raises when it is damaged
+        return {"outcome": "planned", "detail": "", "files": to_do,
+                "strays": self.strays(saved, now)}
+
+    def strays(self, saved, now):
+        """What changed without the list's lock, and is not put back."""
+        before = saved.before()
+        return statefiles.counted(file for file in saved.after()["strays"]
+                                  if now.get(file) != before.get(file))
 
     def left(self, outcome, why, saved):
-        return {"outcome": outcome, "detail": "%s; its state from before: %s" % (why, saved.path)}
+        return {"outcome": outcome, "detail": "%s; its state from before: %s" % (why, saved.folder)}
 
     def restore(self, name, wait):
         found = self.state(name)
@@ -64,24 +78,43 @@ class Restoring(object):
         with self.lists.lock_alone(name, wait):
             # Nobody changes it now: this look counts.
             found = self.state(name)
-            return self.put_back(name) if found["outcome"] == "planned" else found
+            if found["outcome"] != "planned":
+                return found
+            return self.put_back(name, found["files"])
 
-    def put_back(self, name):
-        path = self.path(name)
-        data = saving.Saved(self.root, self.site["name"], name).before()
+    def put_back(self, name, files):
+        saved = saving.Saved(self.root, self.site["name"], name)
+        before = dict((file, saved.before().get(file)) for file in files)
         own = saving.Saved(self.own_root, self.site["name"], name)
-        own.keep(saving.content(path))
-        own.mark(saving.digest(data), False)
+        own.keep(self.files, files)
+        own.mark(dict((file, before[file]) for file in files if before[file]), False)
         own.sync()
-        replace(path, data)
-        if saving.content(path) != data:
-            return {"outcome": "error", "detail": "written, but read again it is not what was kept",
-                    "kept": {"state": "kept"}}
-        return {"outcome": "restored", "detail": "", "kept": {"state": "kept"}}
+        # A message comes before the request that names it, and goes after that; the list's
+        # settings come last.
+        gone = [file for file in files if before[file] is None]
+        there = sorted((file for file in files if before[file]), key=in_order)
+        for file in there:
+            replace(self.files.path(name, file), saved.content(file), file == statefiles.CONFIG)
+        for file in gone:
+            os.unlink(self.files.path(name, file))
+        now = self.files.digests(name)
+        kept = {"state": "kept"}
+        beside = [file for file in files if file != statefiles.CONFIG]
+        if beside:
+            kept["files"] = statefiles.counted(beside)
+        differ = [file for file in files if now.get(file) != before[file]]
+        if differ:
+            return {"outcome": "error", "detail": "written, but read again it is not what was kept"
+                    " (%s)" % ", ".join(statefiles.counted(differ)), "kept": kept}
+        return {"outcome": "restored", "detail": "", "kept": kept}
 
 
-def replace(path, data):
-    """Replace a list's state as Mailman does: the one before stays as config.pck.last."""
+def in_order(file):
+    return statefiles.IN_FOLDER[::-1].index(file) if file in statefiles.IN_FOLDER else -1
+
+
+def replace(path, data, keeps_last):
+    """Replace a file of a list as Mailman does; `keeps_last`: the one before stays as .last."""
     temporary = "%s.tmp.%s.%d" % (path, socket.gethostname(), os.getpid())
     mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o660
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -92,7 +125,7 @@ def replace(path, data):
             os.fsync(f.fileno())
         os.chmod(temporary, mode)
         last = path + ".last"
-        if os.path.exists(path):
+        if keeps_last and os.path.exists(path):
             if os.path.lexists(last):
                 os.unlink(last)
             os.link(path, last)

@@ -11,8 +11,8 @@
 # * Lock() without a timeout waits for as long as a lock lasts, five hours behind a stale
 #   one. Here it waits for the time that the command was given.
 # * After Lock() the state on the disk is that which the script will change: it is kept.
-# * After Save() the state on the disk is the script's. By its hash it is known later
-#   whether anybody changed the list since.
+# * After Save(), and before Unlock(), the state on the disk is the script's. By its hashes it
+#   is known later whether anybody changed the list since.
 from __future__ import print_function
 
 import io
@@ -28,7 +28,9 @@ import types
 
 import differing
 import mailmanlist
+import masking
 import saving
+import statefiles
 from boot import Finder, as_json, native, write_all
 
 PYTHON2 = sys.version_info[0] == 2
@@ -37,6 +39,8 @@ WRITTEN = re.compile(r"(LIST_DATA|LOCK|LOG|DATA|SPAM|MAILDIR|.*QUEUE|.*ARCHIVE_F
 # Bytes of a file beside a list's state that a rehearsal copies, and characters of a traceback.
 LARGEST = 20 * 1024 * 1024
 LONGEST = 20000
+# What an answer says in the script's own words, or of values that it may have set.
+SAID = set(["raised", "noted", "traceback", "detail", "exit", "unsaved", "differences"])
 
 
 class Broken(Exception):
@@ -44,54 +48,82 @@ class Broken(Exception):
 
 
 class Watch(object):
-    """What happened to the locks and states of lists while the function ran."""
+    """What happened to the locks and states of lists while the function ran.
 
-    def __init__(self, site, root):
+    `root`: where the run keeps states; None for a rehearsal, which keeps none.
+    """
+
+    def __init__(self, site, root, files):
         self.site = site["name"]
-        self.list_dir = site["list_dir"]
+        self.files = files
         self.root = root
         self.begin(None, None, False, 0)
 
     def begin(self, name, before, fresh, patience):
         self.name = name
         self.patience = patience
-        self.before = {name: before}   # hash of the state before the script's first save
+        self.before = {name: before}   # hashes of the state before the script's first change
         self.fresh = set([name]) if fresh else set()
-        self.after = {}                # hash of the state after its last
+        self.after = {}                # hashes of the state after its last
+        self.held = set()
         self.timed_out = set()
+        self.took_a_lock = False
 
-    def state(self, name):
-        return saving.content(os.path.join(self.list_dir, name, "config.pck"))
+    def kept(self, name):
+        return saving.Saved(self.root, self.site, name)
 
     def refresh(self, name):
         """Keep the state that is on the disk, unless an earlier one of this run is kept."""
         if self.root is None:
             return
-        data = self.state(name)
-        if data is None:
+        now = self.files.digests(name)
+        if statefiles.CONFIG not in now:
             return
-        now = saving.digest(data)
+        saved = self.kept(name)
         if name in self.after:
             if now != self.after[name]:
-                saving.Saved(self.root, self.site, name).mark(now, True)
+                saved.mark(now, True)
             return
-        saved = saving.Saved(self.root, self.site, name)
         if name not in self.before:
             if not saved.exists():
                 self.fresh.add(name)
-                saved.keep(data)
+                now = saved.keep(self.files)
         elif name in self.fresh and now != self.before[name]:
-            saved.keep(data)
+            now = saved.keep(self.files)
         self.before[name] = now
+
+    def locked(self, name):
+        self.timed_out.discard(name)
+        self.took_a_lock = True
+        self.held.add(name)
+        self.refresh(name)
 
     def saved(self, name):
         if self.root is None:
             self.after[name] = True
+        else:
+            self.note(name)
+
+    def unlocking(self, name):
+        """Before the lock is let go of: until here nobody else had it."""
+        if name not in self.held:
             return
-        self.after[name] = saving.digest(self.state(name))
-        saved = saving.Saved(self.root, self.site, name)
+        self.held.discard(name)
+        if self.root is None:
+            return
+        self.note(name)
+        if name != self.name and name in self.fresh and name not in self.after:
+            self.kept(name).drop()  # it was looked at, and not changed
+            self.fresh.discard(name)
+            del self.before[name]
+
+    def note(self, name):
+        now = self.files.digests(name)
+        if name in self.after or now != self.before.get(name):
+            self.after[name] = now
+        saved = self.kept(name)
         if saved.exists():  # a list that the script created had no state before
-            saved.mark(self.after[name], saved.after()[1])
+            saved.mark(now, saved.after()["mixed"])
 
 
 class Runner(object):
@@ -101,13 +133,15 @@ class Runner(object):
         self.site = site
         self.parameters = parameters
         self.filename = parameters["filename"]
-        self.watch = Watch(site, parameters["saved"] if scratch is None else None)
         self.pid = os.getpid()
-        self.lists = self.real_lists = site["list_dir"]
         self.copied = set()  # the lists of which a rehearsal has made copies
+        from Mailman import mm_cfg
+        self.files = self.real_files = statefiles.Files(site["list_dir"], mm_cfg.DATA_DIR)
+        root = parameters["saved"] if scratch is None else None
+        self.watch = Watch(site, root, self.real_files)
         if scratch is not None:
-            self.lists = os.path.join(scratch, "lists")
-            self.redirect(scratch)
+            self.redirect(mm_cfg, scratch)
+            self.files = statefiles.Files(mm_cfg.LIST_DATA_DIR, mm_cfg.DATA_DIR)
         from Mailman import Errors, LockFile, MailList, Utils
         self.errors, self.lock_file, self.mail_list, self.utils = Errors, LockFile, MailList, Utils
         self.watch_lists(MailList.MailList)
@@ -118,7 +152,8 @@ class Runner(object):
     # -- Mailman, watched ---------------------------------------------------------------
 
     def watch_lists(self, maillist):
-        watch, lock, save = self.watch, maillist.Lock, maillist.Save
+        watch = self.watch
+        lock, save, unlock = maillist.Lock, maillist.Save, maillist.Unlock
         timed_out = self.lock_file.TimeOutError
 
         def Lock(m, timeout=0):
@@ -128,25 +163,28 @@ class Runner(object):
             except timed_out:
                 watch.timed_out.add(name)
                 raise
-            watch.timed_out.discard(name)
-            watch.refresh(name)
+            watch.locked(name)
 
         def Save(m):
             save(m)
             watch.saved(m.internal_name())
 
-        maillist.Lock, maillist.Save = Lock, Save
+        def Unlock(m):
+            try:
+                if m.Locked():
+                    watch.unlocking(m.internal_name())
+            finally:
+                unlock(m)
+
+        maillist.Lock, maillist.Save, maillist.Unlock = Lock, Save, Unlock
 
     # -- a rehearsal: on copies ---------------------------------------------------------
 
-    def redirect(self, scratch):
+    def redirect(self, mm_cfg, scratch):
         """Have Mailman write below `scratch` alone. Before any other module of it is imported."""
-        from Mailman import mm_cfg
         for name in dir(mm_cfg):
             if WRITTEN.match(name) and isinstance(getattr(mm_cfg, name), str):
                 folder = os.path.join(scratch, name.lower())
-                if name == "LIST_DATA_DIR":
-                    folder = self.lists
                 if not os.path.isdir(folder):
                     os.makedirs(folder)
                 setattr(mm_cfg, name, folder)
@@ -166,46 +204,51 @@ class Runner(object):
             return exists(name)
 
         def list_names(*args, **kwargs):
-            mm_cfg.LIST_DATA_DIR = self.real_lists
+            mm_cfg.LIST_DATA_DIR = self.real_files.list_dir
             try:
                 return list(names(*args, **kwargs))
             finally:
-                mm_cfg.LIST_DATA_DIR = self.lists
+                mm_cfg.LIST_DATA_DIR = self.files.list_dir
 
         maillist.__init__, utils.list_exists, utils.list_names = __init__, list_exists, list_names
 
     def copy(self, name):
         if not isinstance(name, str) or os.sep in name or name in ("", ".", ".."):
             return
-        source, target = os.path.join(self.real_lists, name), os.path.join(self.lists, name)
+        source, target = [os.path.join(files.list_dir, name)
+                          for files in (self.real_files, self.files)]
         if name in self.copied or os.path.isdir(target) or not os.path.isdir(source):
             return
         self.copied.add(name)
         copy_folder(source, target)
+        for file in self.real_files.held(name):
+            copy_file(self.real_files.path(name, file), self.files.path(name, file))
 
     def forget_copies(self):
         self.copied.clear()
-        for name in os.listdir(self.lists):
-            shutil.rmtree(os.path.join(self.lists, name), ignore_errors=True)
+        for name in os.listdir(self.files.list_dir):
+            shutil.rmtree(os.path.join(self.files.list_dir, name), ignore_errors=True)
+        for file in os.listdir(self.files.data_dir):
+            if file.startswith(statefiles.HELD):
+                os.unlink(os.path.join(self.files.data_dir, file))
 
     def differences(self):
         """What the script would have changed: {list: changes}."""
         found = {}
-        for name in sorted(self.copied.union(os.listdir(self.lists))):
-            old = saving.content(os.path.join(self.real_lists, name, "config.pck"))
-            new = saving.content(os.path.join(self.lists, name, "config.pck"))
-            if old != new and (old is None or new is None):
-                found[name] = [{"name": "config.pck", "from": "a list"} if new is None else
-                               {"name": "config.pck", "to": "a list"}]
-            elif old != new:
-                try:
-                    changed = differing.changes(
-                        mailmanlist.unpickled(old), mailmanlist.unpickled(new))
-                except Exception as e:
-                    changed = [{"name": "config.pck", "to": "unreadable: %s" % e}]
-                if changed:
-                    found[name] = changed
+        for name in sorted(self.copied.union(os.listdir(self.files.list_dir))):
+            changed = self.differences_of(name)
+            if changed:
+                found[name] = changed
         return found
+
+    def differences_of(self, name):
+        old, new = self.real_files.digests(name), self.files.digests(name)
+        files = statefiles.differing_files(old, new)
+        if (statefiles.CONFIG in old) != (statefiles.CONFIG in new):
+            files = [statefiles.CONFIG]  # a list that is gone, or new, is so with all that it has
+        return statefiles.changes(*[
+            dict((file, here.content(name, file)) for file in files)
+            for here in (self.real_files, self.files)])
 
     # -- the script ---------------------------------------------------------------------
 
@@ -221,6 +264,9 @@ class Runner(object):
         linecache.cache[self.filename] = (len(text), None, shown.splitlines(True), self.filename)
         sys.argv = [os.path.join(self.site["bin"], "withlist"), "-q", "-a", "-r",
                     "%s.%s" % (stem, self.parameters["function"])] + self.parameters["arguments"]
+        if "secret" in self.parameters:
+            # Set now, it is no part of what ps and /proc show of this process.
+            os.environ["RUNBOOK_SECRET"] = self.parameters["secret"]
         try:
             exec(compile(text, self.filename, "exec", 0, True), module.__dict__)
             return getattr(module, self.parameters["function"])
@@ -238,8 +284,11 @@ class Runner(object):
             if last.tb_frame.f_code.co_filename == self.filename:
                 where = "%s, line %d" % (os.path.basename(self.filename), last.tb_lineno)
             last = last.tb_next
-        text = " ".join(traceback.format_exception_only(kind, value)[-1].split())[:300]
-        full = "".join(traceback.format_exception(kind, value, first or tb))[-LONGEST:]
+        # What is hidden is hidden before anything is cut off.
+        text = masking.hide(traceback.format_exception_only(kind, value)[-1])
+        text = " ".join(text.split())[:300]
+        full = masking.hide("".join(traceback.format_exception(kind, value, first or tb)))
+        full = full[-LONGEST:]
         name = getattr(kind, "__name__", str(kind))
         return {"raised": text + (" (%s)" % where if where else ""), "traceback": full,
                 "noted": name + (" in " + where if where else "")}
@@ -247,19 +296,22 @@ class Runner(object):
     def call(self, name):
         """Call the function for a list. What happened."""
         try:
-            m = self.mail_list.MailList(name, lock=0)
+            m = self.mail_list.MailList(name, lock=self.parameters["lock"])
+        except self.lock_file.TimeOutError:
+            return {"trouble": "locked", "detail": ""}
         except self.errors.MMUnknownListError:
             return {"trouble": "gone", "detail": "there is no such list any more"}
         except self.errors.MMCorruptListDatabaseError as e:
-            return {"trouble": "corrupt", "detail": "its state does not load: %s" % e}
+            return {"trouble": "corrupt", "detail": self.why_corrupt(name, e)}
         self.watch.refresh(name)
         answer = {}
         try:
             self.function(m, *self.parameters["arguments"])
         except SystemExit as e:
             answer["exit"] = e.code if isinstance(e.code, (int, type(None))) else str(e.code)
-        except BaseException:
+        except BaseException as e:
             answer.update(self.raised())
+            answer["hint"] = self.hint(e)
         for stream in (sys.stdout, sys.stderr):
             try:
                 stream.flush()
@@ -270,13 +322,31 @@ class Runner(object):
         answer.update(self.afterwards(m, name))
         return answer
 
+    def why_corrupt(self, name, e):
+        """Which file is damaged, and how. Mailman's own words may be none at all."""
+        try:
+            mailmanlist.read_state(os.path.join(self.files.list_dir, name))
+        except (mailmanlist.Corrupt, mailmanlist.Gone) as found:
+            return str(found)
+        return "Mailman does not load it: %s" % last_line(e)
+
+    def hint(self, e):
+        """What is wrong with how a script that ended in an exception locks; "" for most."""
+        if self.parameters["lock"]:
+            return "locks by itself" if isinstance(e, self.lock_file.AlreadyLockedError) else ""
+        # Mailman asserts that the list is locked where it changes it; the script asserts, too.
+        where = traceback.extract_tb(sys.exc_info()[2])[-1][0]
+        asks_for_lock = isinstance(e, self.lock_file.NotLockedError) or (
+            isinstance(e, AssertionError) and where != self.filename)
+        return "never locks" if asks_for_lock and not self.watch.took_a_lock else ""
+
     def afterwards(self, m, name):
         """What the function left behind."""
         found = {"saved": sorted(self.watch.after), "timed_out": name in self.watch.timed_out}
         try:
             if m.Locked():
                 m.Unlock()
-                found["left_locked"] = True
+                found["left_locked"] = not self.parameters["lock"]
         except Exception:
             pass  # it took the list apart; its lock is looked for from outside
         try:
@@ -287,10 +357,15 @@ class Runner(object):
 
     def unsaved(self, m, name):
         """Attributes that the function changed and did not save."""
-        state = mailmanlist.unpickled(saving.content(os.path.join(self.lists, name, "config.pck")))
+        state = mailmanlist.unpickled(self.files.content(name, statefiles.CONFIG))
         held = vars(m)
         return sorted(key for key in state
                       if key not in held or not differing.same(state[key], held[key]))
+
+
+def last_line(e):
+    """An exception in a line, which is its name where it has nothing to say."""
+    return " ".join(traceback.format_exception_only(type(e), e)[-1].split())
 
 
 def copy_folder(source, target, depth=1):
@@ -299,13 +374,21 @@ def copy_folder(source, target, depth=1):
     for entry in os.listdir(source):
         path = os.path.join(source, entry)
         try:
-            is_state = entry.startswith("config.pck")
+            is_state = entry.startswith(statefiles.IN_FOLDER)
             if os.path.isfile(path) and (is_state or os.path.getsize(path) <= LARGEST):
-                shutil.copyfile(path, os.path.join(target, entry))
+                copy_file(path, os.path.join(target, entry))
             elif os.path.isdir(path) and depth:
                 copy_folder(path, os.path.join(target, entry), depth - 1)
         except EnvironmentError:
             pass  # gone, or not readable: Mailman says so when it needs it
+
+
+def copy_file(source, target):
+    try:
+        if os.path.isfile(source):
+            shutil.copyfile(source, target)
+    except EnvironmentError:
+        pass  # as above
 
 
 def be_apart(output):
@@ -349,8 +432,8 @@ def serve(site, parameters, scratch, orders, answers, output):
     except Broken as e:
         failure = {"broken": str(e)}
     except BaseException as e:
-        failure = {"broken": "%s: %s" % (type(e).__name__, e),
-                   "traceback": traceback.format_exc()[-LONGEST:]}
+        failure = {"broken": masking.hide(last_line(e)),
+                   "traceback": masking.hide(traceback.format_exc())[-LONGEST:]}
     try:
         for line in iter(os.fdopen(orders, "rb").readline, b""):
             answer = failure or answer_to(runner, native(json.loads(line.decode("ascii"))), scratch)
@@ -371,8 +454,10 @@ def answer_to(runner, order, scratch):
         if scratch is not None:
             answer["differences"] = runner.differences()
     except BaseException as e:
-        answer = {"raised": "%s: %s" % (type(e).__name__, e), "noted": type(e).__name__,
+        answer = {"raised": last_line(e), "noted": type(e).__name__,
                   "traceback": traceback.format_exc()[-LONGEST:]}
     if scratch is not None:
         runner.forget_copies()
+    for key in SAID & set(answer):
+        answer[key] = masking.hidden(answer[key])
     return answer

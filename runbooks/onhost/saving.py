@@ -3,40 +3,31 @@
 # Python 2.7 and 3, standard library alone. Below the folder of the journal, private to
 # Mailman's user:
 #
-#   saved/RUN/SITE/LIST/config.pck    the state before
-#   saved/RUN/SITE/LIST/after.json    {"after": the state that the run left, as a hash,
+#   saved/RUN/SITE/LIST/config.pck    the files of the state before (statefiles.py), those
+#                       ...           alone that differ once the script is done with the list
+#   saved/RUN/SITE/LIST/before.json   {file: its hash} of the whole state before; written last
+#   saved/RUN/SITE/LIST/after.json    {"left": {file: its hash}: the state that the run left,
 #                                      "mixed": true when somebody else changed the list
-#                                      while the run did}
+#                                      while the run did,
+#                                      "strays": [files that changed without the list's lock]}
 #
-# A folder without after.json belongs to a run that was killed before it saved the list.
+# A folder without after.json belongs to a run that was killed before it left the list.
 from __future__ import print_function
 
 import errno
-import hashlib
 import json
 import os
 import shutil
 
 import journal
+import statefiles
+from boot import native
+
+BEFORE, AFTER = "before.json", "after.json"
 
 
 def folder_of(journal_folder, run):
     return os.path.join(journal_folder, "saved", run)
-
-
-def digest(data):
-    return hashlib.sha256(data).hexdigest() if data is not None else None
-
-
-def content(path):
-    """The bytes of a file; None when there is none."""
-    try:
-        with open(path, "rb") as f:
-            return f.read()
-    except EnvironmentError as e:
-        if e.errno in (errno.ENOENT, errno.ENOTDIR):
-            return None
-        raise
 
 
 class Saved(object):
@@ -48,14 +39,14 @@ class Saved(object):
     def __init__(self, root, site, name):
         self.root = root
         self.site = site
+        self.name = name
         self.folder = os.path.join(root, site, name)
-        self.path = os.path.join(self.folder, "config.pck")
 
     def exists(self):
-        return os.path.exists(self.path)
+        return os.path.exists(os.path.join(self.folder, BEFORE))
 
-    def keep(self, data):
-        """Keep the state `data`."""
+    def keep(self, files, only=None):
+        """Keep the state that is on the disk, or the files `only` of it. Its hashes."""
         for again in (True, True, False):
             try:
                 self.make_folders()
@@ -64,27 +55,61 @@ class Saved(object):
                 # Another run has just removed the folder of all runs, which was empty.
                 if e.errno != errno.ENOENT or not again:
                     raise
-        self.write("config.pck", data)
+        for name in (BEFORE, AFTER):  # from earlier in this run; until all is kept, nothing is
+            if os.path.exists(os.path.join(self.folder, name)):
+                os.unlink(os.path.join(self.folder, name))
+        before = {}
+        for file in files.names(self.name) if only is None else only:
+            data = files.content(self.name, file)
+            if data is not None:
+                self.write(file, data)
+                before[file] = statefiles.digest(data)
+        self.narrow(before)
+        self.write_json(BEFORE, before)
+        return before
 
     def make_folders(self):
         site = os.path.dirname(self.folder)
         for folder in (os.path.dirname(self.root), self.root, site, self.folder):
             journal.private_folder(folder)
 
-    def mark(self, after, mixed):
-        """Note the hash of the state that the run left the list in."""
-        self.write("after.json", json.dumps({"after": after, "mixed": mixed}).encode("ascii"))
+    def narrow(self, wanted):
+        """Keep of the files `wanted` alone what was in them."""
+        for file in os.listdir(self.folder):
+            if file not in wanted and file not in (BEFORE, AFTER):
+                os.unlink(os.path.join(self.folder, file))
 
-    def after(self):
-        """(hash of the state that the run left, or None; whether others changed it meanwhile)."""
-        data = content(os.path.join(self.folder, "after.json"))
-        if data is None:
-            return None, False
-        found = json.loads(data.decode("ascii"))
-        return found["after"], found["mixed"]
+    def mark(self, left, mixed, strays=()):
+        """Note the hashes of the state that the run left the list in."""
+        self.write_json(AFTER, {"left": left, "mixed": mixed, "strays": list(strays)})
 
     def before(self):
-        return content(self.path)
+        """The hashes of the state before, or None when nothing is kept."""
+        return self.read_json(BEFORE)
+
+    def after(self):
+        """What `mark` noted last. "left" is None when it noted nothing."""
+        return dict({"left": None, "mixed": False, "strays": []}, **(self.read_json(AFTER) or {}))
+
+    def content(self, file):
+        """What a file of the state had in it. Raises EnvironmentError when that is damaged."""
+        path = os.path.join(self.folder, file)
+        data = statefiles.content(path)
+        if statefiles.digest(data) != self.before().get(file):
+            raise EnvironmentError(errno.EIO, "what was kept is damaged or gone", path)
+        return data
+
+    def touched(self):
+        """The files that the run changed, and may put back; those that it is known to have."""
+        left = self.after()["left"]
+        return [] if left is None else statefiles.differing_files(self.before(), left)
+
+    def write_json(self, name, value):
+        self.write(name, json.dumps(value, sort_keys=True).encode("ascii"))
+
+    def read_json(self, name):
+        data = statefiles.content(os.path.join(self.folder, name))
+        return None if data is None else native(json.loads(data.decode("ascii")))
 
     def write(self, name, data):
         temporary = os.path.join(self.folder, name + ".new")
@@ -121,6 +146,6 @@ def kept_lists(root):
     found = []
     for site in sorted(os.listdir(root)) if os.path.isdir(root) else ():
         for name in sorted(os.listdir(os.path.join(root, site))):
-            if os.path.exists(os.path.join(root, site, name, "config.pck")):
+            if Saved(root, site, name).exists():
                 found.append((site, name))
     return found

@@ -8,8 +8,8 @@
 # A rehearsal (--dry-run) does the same on copies of the lists in a private folder, which
 # is removed: at the end, by whichever process outlives the others, and when all were killed
 # in the same moment, by the next run. Mailman's own modules then write nowhere else, and
-# send nothing: their folders for lists, locks, logs, queues and archives are below that
-# folder. A script that opens files by a path of its own, connects somewhere or starts
+# send nothing: their folders for lists, held messages, locks, logs, queues and archives are
+# below that folder. A script that opens files by a path of its own, connects somewhere or starts
 # programs is not held back from that.
 from __future__ import print_function
 
@@ -28,13 +28,14 @@ import sys
 import tempfile
 import time
 
-import differing
 import journal
 import lists
 import mailmanlist
+import masking
 import runner
 import saving
-from boot import as_json, ended_how, keep_open, native, retried, write_all
+import statefiles
+from boot import as_json, ended_how, keep_open, native, read, retried, write_all
 
 # Bytes of a line that are passed on at a time.
 LONGEST_LINE = 8192
@@ -43,6 +44,10 @@ GRACE = 10
 ENDING = 2
 # How the names of folders with copies begin.
 COPIES = "runbook-rehearsal-"
+# What helps with an exception, by what the script does with locks.
+HINTS = {
+    "never locks": "nobody locked the list: --lock is probably meant, as withlist -l has it",
+    "locks by itself": "the script locks the list itself: leave out --lock"}
 
 
 class Scripting(object):
@@ -60,6 +65,8 @@ class Scripting(object):
         if self.action == "look":
             return
         signal.signal(signal.SIGUSR1, self.stop)
+        from Mailman import mm_cfg
+        self.files = statefiles.Files(site["list_dir"], mm_cfg.DATA_DIR)
         if self.action == "run":
             parameters["saved"] = saved_by(parameters)
         if self.action == "rehearse":
@@ -104,41 +111,54 @@ class Scripting(object):
         return self.call(name, max(patience, mailmanlist.BRIEFLY))
 
     def call(self, name, patience):
-        saved = fresh = before = None
+        fresh, before = False, None
         if self.action == "run":
-            data = saving.content(os.path.join(self.site["list_dir"], name, "config.pck"))
-            saved = saving.Saved(self.parameters["saved"], self.site["name"], name)
+            saved = self.kept(name)
             # A script that was called for another list may have changed this one: the
             # state from before that is the one to go back to.
-            fresh = data is not None and not saved.exists()
-            if fresh:
-                saved.keep(data)
-            before = saving.digest(data)
+            fresh = not saved.exists() and os.path.exists(self.files.path(name, statefiles.CONFIG))
+            before = saved.keep(self.files) if fresh else self.files.digests(name)
         if self.process is None:
             self.process = Process(self.site, self.parameters, self.scratch)
         text = Lines()
-        order = {"list": name, "before": before, "fresh": bool(fresh), "patience": patience}
+        order = {"list": name, "before": before, "fresh": fresh, "patience": patience}
         found = self.process.work(order, text, lambda: self.enough)
-        left = self.process.release(self.site["lock_dir"]) if self.action == "run" else []
+        left = []
+        if self.action == "run":
+            left = self.process.release(self.site["lock_dir"], self.note)
         if found is None:
             how = self.process.ended(self.enough)
             self.process = None
             found = {"raised": how, "noted": how, "died": True}
         text.end()
-        return self.answer(name, found, left, saved)
+        if found.get("trouble") == "locked":  # the function was not called
+            if fresh:
+                saved.drop()
+            return {"outcome": "locked", "detail": ""}
+        return self.answer(name, found, left, before)
 
-    def answer(self, name, found, left, saved):
+    def kept(self, name):
+        return saving.Saved(self.parameters["saved"], self.site["name"], name)
+
+    def note(self, name):
+        """Note how the script left a list of which it still has the lock: it is all its work."""
+        saved = self.kept(name)
+        if saved.exists():
+            saved.mark(self.files.digests(name), saved.after()["mixed"])
+
+    def answer(self, name, found, left, before):
         """What became of the list, for the command and for the journal."""
         answer = {"outcome": "unchanged", "detail": "", "noted": "", "notes": []}
-        if saved is not None and saved.exists():
-            answer.update(self.settle(name, saved))
+        if self.action == "run":
+            answer.update(self.settle(name, before))
         elif "differences" in found:
             own = found["differences"].pop(name, [])
             answer.update(changes=own, others=found["differences"])
             if own:
                 answer["outcome"] = "planned"
         notes = answer["notes"]
-        if found.get("left_locked") or name in left:
+        locked_here = self.parameters["lock"]  # then it was not the script
+        if found.get("left_locked") or name in left and not locked_here:
             notes.append("the script left it locked; it was unlocked")
         for other in left:
             if other != name:
@@ -167,46 +187,69 @@ class Scripting(object):
             else:
                 answer.update(outcome="error", noted="sys.exit", detail="sys.exit(%s)" % (
                     json.dumps(code) if isinstance(code, str) else code))
-        if answer["outcome"] == "error" and answer.get("changed"):
-            what = "; it had changed %s by then" % ", ".join(answer["changed"])
+        what = answer.get("changed", []) + statefiles.counted(answer.get("files", ()))
+        if answer["outcome"] == "error" and what:
+            what = "; it had changed %s by then" % ", ".join(what)
             answer["detail"] += what
             answer["noted"] += what
+        if found.get("hint"):
+            answer["detail"] += "\n" + HINTS[found["hint"]]
         if "traceback" in found:
             answer["traceback"] = found["traceback"]
         return answer
 
-    def settle(self, name, saved):
-        """Whether the list was changed, and whether its state from before is worth keeping."""
-        data = saving.content(os.path.join(self.site["list_dir"], name, "config.pck"))
+    def settle(self, name, before):
+        """What was changed of the list, and whether its state from before is worth keeping."""
+        saved, now = self.kept(name), self.files.digests(name)
+        if not saved.exists():  # it had no config.pck
+            files = statefiles.differing_files(before, now)
+            if not files:
+                return {}
+            return {"outcome": "changed", "files": files,
+                    "kept": {"files": statefiles.counted(files)},
+                    "notes": ["it had no config.pck before: nothing of it is kept"]}
         before = saved.before()
-        if data == before:
+        if now == before:
             saved.drop()
             return {}
-        if data is None:
-            saved.mark(None, True)
-            saved.sync()
-            gone = ["config.pck"]
-            return {"outcome": "changed", "changed": gone, "kept": {
-                "state": "kept", "changed": gone}, "notes": [
-                    "its state is gone; that from before stays in %s" % saved.folder]}
-        after, mixed = saved.after()
-        found = {"kept": {"state": "kept"}}
-        if after is None:
-            # Nobody saved it through Mailman's own Save in the script's process.
-            saved.mark(saving.digest(data), True)
-            mixed = True
+        left, mixed = saved.after()["left"], saved.after()["mixed"]
+        if left is None or statefiles.CONFIG not in now:
+            # It never had the lock, nor saved the list in the script's process.
+            left, mixed = now, True
+        strays = statefiles.differing_files(left, now)
+        saved.mark(left, mixed, strays)
+        touched = saved.touched()
+        found = dict(self.changes(name, saved, sorted(set(touched + strays))), notes=[])
+        saved.narrow(touched + strays)
         saved.sync()
-        if mixed or after != saving.digest(data):
-            found["notes"] = [
-                "somebody else changed it in the same moment; --restore will leave it alone"]
-        try:
-            changed = differing.attributes(
-                mailmanlist.unpickled(before), mailmanlist.unpickled(data))
-        except Exception:
-            changed = ["config.pck"]
+        if statefiles.CONFIG not in now:
+            found["notes"] = ["its state is gone; that from before stays in %s" % saved.folder]
+        elif mixed or set(strays) & set(touched):
+            found["notes"] = ["somebody else changed it in the same moment, or the script without"
+                              " its lock; --restore will leave it alone"]
+        elif strays:
+            found["notes"] = ["somebody else, or the script without its lock, changed %s;"
+                              " --restore will leave that alone"
+                              % ", ".join(statefiles.counted(strays))]
+        return found
+
+    def changes(self, name, saved, files):
+        """What the files that differ say that is new, as an answer has it."""
+        before = saved.before()
+        named = statefiles.changes(
+            dict((file, saved.content(file) if file in before else None) for file in files),
+            dict((file, self.files.content(name, file)) for file in files))
+        found = {"kept": {"state": "kept"}}
+        differ = [one["name"] for one in named]
+        beside = [file for file in files if file != statefiles.CONFIG and (
+            file in differ or file.startswith(statefiles.HELD))]
+        changed = [one for one in differ if one not in beside + [statefiles.HELD_MESSAGES]]
         if changed:
-            found.update(outcome="changed", changed=changed)
-            found["kept"]["changed"] = changed
+            found["changed"] = found["kept"]["changed"] = changed
+        if beside:
+            found["files"], found["kept"]["files"] = beside, statefiles.counted(beside)
+        if changed or beside:
+            found["outcome"] = "changed"
         return found
 
 
@@ -325,8 +368,8 @@ class Process(object):
             self.signal(signal.SIGKILL)
         self.ended(False)
 
-    def release(self, lock_dir):
-        """Remove the locks that it holds; the names of the lists.
+    def release(self, lock_dir, before):
+        """Remove the locks that it holds, after `before` of each; the names of the lists.
 
         It waits for the next list, or is dead: a lock that bears its number is nobody's.
         """
@@ -341,6 +384,7 @@ class Process(object):
                 lock = os.path.join(lock_dir, name + ".lock")
                 try:
                     if os.lstat(lock).st_ino == os.lstat(path).st_ino:
+                        before(name)
                         os.unlink(lock)
                         freed.append(name)
                     os.unlink(path)
@@ -364,10 +408,12 @@ class Lines(object):
         self.rest = b""
 
     def add(self, data):
-        whole, feed, rest = (self.rest + data).rpartition(b"\n")
+        data = masking.hide_bytes(self.rest + data)
+        whole, feed, rest = data.rpartition(b"\n")
         if feed:
             self.tell(whole)
-        while len(rest) > LONGEST_LINE:
+        # What is cut off is never the beginning of a secret of which the end is yet to come.
+        while len(rest) > LONGEST_LINE + masking.longest():
             self.tell(rest[:LONGEST_LINE])
             rest = rest[LONGEST_LINE:]
         self.rest = rest
@@ -397,7 +443,7 @@ def refusal(parameters):
         return {"line": e.lineno, "why": "%s: %s%s" % (
             type(e).__name__, e.msg, ": " + line[:100] if line else "")}
     except Exception as e:
-        return {"why": "it does not compile: %s" % e}
+        return {"why": "it does not compile: %s" % runner.last_line(e)}
     function = parameters["function"]
     defined = [node for node in code.body if isinstance(node, ast.FunctionDef)]
     names = list(bound(code))
@@ -503,6 +549,13 @@ def do(state, name, wait):
 
 
 def run(parameters, emit):
+    size = parameters.pop("secret", 0)
+    if size:
+        data = read(size)
+        if data is None:
+            raise EOFError("the secret did not arrive")
+        parameters["secret"] = native(data.decode("ascii"))
+        masking.remember(parameters["secret"])
     parameters["text"] = base64.b64decode(parameters.pop("script").encode("ascii"))
     refused = refusal(parameters)
     if refused:
