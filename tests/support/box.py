@@ -10,7 +10,7 @@ import selectors
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -382,3 +382,15 @@ def encode(text: str | bytes) -> str:
     """Text as UTF-8, surrogates as the bytes they stand for, in base64."""
     data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     return base64.b64encode(data).decode("ascii")
+
+
+def shell_of(box: Box) -> Callable[[str], str]:
+    """A shell of root in a container, as `runbooks.truth` wants one to ask what is true there."""
+
+    def run(command: str) -> str:
+        done = box.sh(command)
+        if done.rc != 0:
+            raise BoxError(f"{command}: {done.stderr.strip()}")
+        return done.stdout
+
+    return run
