@@ -702,7 +702,7 @@ class _ByHand:
                 as_mailman(
                     self.installation, self.site, "withlist", "-q", "-r", "catch_up", self.name
                 ),
-                f"{self.name}: banned {self._missing('target@example.com')}",
+                f"{self.name}: {self._caught_up('banned target@example.com')}",
             ),
             Step(
                 "see-description",
@@ -713,8 +713,8 @@ class _ByHand:
             ),
         )
 
-    def _missing(self, shown: str) -> str:
-        return placeholder("MISSING_BANS", self.site.name, self.name, shown=shown)
+    def _caught_up(self, shown: str) -> str:
+        return placeholder("CAUGHT_UP", self.site.name, self.name, shown=shown)
 
     def _literal(self) -> str:
         """The description as a literal of the Python that Mailman runs on."""

@@ -42,6 +42,7 @@ FACTS = frozenset(
     (
         *("HOST", "HOST_OPTION", "MAILMAN", "PYTHON", "INTERPRETER", "VALIDATION", "RUN"),
         *("LISTS", "OTHERS", "TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED", "MISSING_BANS"),
+        "CAUGHT_UP",
         *("OUTCOME", "MATCH", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
         *("LOCK", "DEAD", "WAITER", "LINKS", "SIZE"),
     )
@@ -50,6 +51,7 @@ FACTS = frozenset(
 #: What is the same whenever the commands are run on the server that the page is about.
 DOCUMENTED = frozenset(
     (
+        "CAUGHT_UP",
         *("LIST", "LIST_KNOWING", "HOST", "LISTS", "OTHERS", "MISSING_BANS", "OUTCOME", "MATCH"),
         *("TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
     )

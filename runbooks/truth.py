@@ -229,7 +229,7 @@ class Look:
 _ABOUT_LISTS = frozenset(
     (
         *("LIST", "LIST_KNOWING", "LISTS", "OTHERS", "TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED"),
-        *("MISSING_BANS", "OUTCOME", "MATCH", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
+        *("MISSING_BANS", "CAUGHT_UP", "OUTCOME", "MATCH", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
     )
 )
 
@@ -352,7 +352,13 @@ class Truth:
             case (("TO_BAN" | "TO_UNBAN" | "BANNED" | "UNBANNED"), (address, *sites)):
                 return f"{self._number(part.name, address, sites):,}"
             case "MISSING_BANS", (site, name):
-                return self._missing_bans(site, name)
+                missing = self._missing_bans(site, name)
+                if not missing:
+                    raise Untrue(f"{name} lacks no ban that all other lists of {site} have")
+                return " ".join(missing)
+            case "CAUGHT_UP", (site, name):
+                missing = self._missing_bans(site, name)
+                return f"banned {' '.join(missing)}" if missing else "nothing to ban"
             case "LOCK", (what, _, name):
                 return self._of_lock(what, self._lock(part), name)
             case "DEAD", (_, _):
@@ -439,18 +445,15 @@ class Truth:
             raise Untrue(trouble)
         return nothing if was else done
 
-    def _missing_bans(self, site: str, name: str) -> str:
+    def _missing_bans(self, site: str, name: str) -> list[str]:
         """What every other list bans, and this one did not. A list that bans nobody has no say."""
         lists = self._lists(self.before, [site])
         own = {entry for one in lists if one.name == name for entry in one.has["ban_list"]}
         others = [one.has["ban_list"] for one in lists if one.name != name and one.has["ban_list"]]
         every = dict.fromkeys(entry for bans in others for entry in bans)
-        missing = [
+        return [
             entry for entry in every if entry not in own and all(entry in bans for bans in others)
         ]
-        if not missing:
-            raise Untrue(f"{name} lacks no ban that all other lists of {site} have")
-        return " ".join(missing)
 
     def _lock(self, part: Part) -> Locking:
         return self.before.lock(site_of(self.installation, part), part.of[-1])

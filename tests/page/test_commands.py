@@ -33,6 +33,8 @@ def test_the_page_is_about_such_a_server(box):
 @pytest.mark.needs("puppet")
 @pytest.mark.timeout(600)
 def test_every_command_does_what_the_page_says(box, lists_page, write_records, tmp_path):
+    unknown = set(ONLY or ()) - {procedure.name for procedure in PROCEDURES}
+    assert not unknown, f"RUNBOOK_WALK_ONLY names no procedure: {unknown}"
     world.make(box)
     walk = Walk(lists_page, PROCEDURES)
     try:

@@ -202,7 +202,7 @@ def test_every_placeholder_is_known(site: PracticeSite) -> None:
     of = {
         **dict.fromkeys(("TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED"), address),
         **dict.fromkeys(("LIST_KNOWING", "ROLES", "MATCH", "ACCEPTED"), address),
-        **dict.fromkeys(("OTHERS", "MISSING_BANS", "CLAIM", "DEAD"), stale),
+        **dict.fromkeys(("OTHERS", "MISSING_BANS", "CAUGHT_UP", "CLAIM", "DEAD"), stale),
         **dict.fromkeys(("LOCK", "WAITER"), ("pid", *stale)),
         **dict.fromkeys(("NEW_ALIAS", "NEW_ALIAS_OF_OTHERS"), (STALE_LIST,)),
         "OUTCOME": ("ban", *address),
