@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from runbooks import journal, manifest_file, new_list
 from runbooks.errors import BadInputError, HostError, LostError
-from runbooks.expected import MORE
+from runbooks.expected import MORE, placeholder
 from runbooks.host import Event
 from runbooks.journal import Recorded
 from runbooks.mailman import Installation, Site, as_mailman
@@ -634,7 +634,7 @@ class _ByHand:
         variable = ""
         if self.site.site_dir is not None:
             variable = f"MAILMAN_SITE_DIR={shlex.quote(self.site.site_dir)} "
-        created = f"Notice: /Stage[main]/Openstack_project::Lists/Maillist[{self.name}]/ensure: "
+        stage = "Notice: /Stage[main]/Openstack_project::Lists/"
         return Step(
             "puppet",
             "Have Puppet create the list",
@@ -644,12 +644,21 @@ class _ByHand:
             " list.",
             f"{variable}puppet apply --color=false"
             f" --modulepath={CHECKOUT}/modules:/etc/puppet/modules {CHECKOUT}/manifests/site.pp",
-            "{ANY:Notice: Compiled catalog for lists.openstack.org in environment production}\n"
+            "{WARNINGS:Warning: …}\n"
+            "Notice: Compiled catalog for {HOST:lists} in environment production"
+            " in {SECONDS:0.09} seconds\n"
+            f"{self._alias('NEW_ALIAS_OF_OTHERS', 'openstack-announce')}\n"
             f"{MORE}\n"
-            f"{created}created\n"
-            "{ANY:Notice: Applied catalog in 0.42 seconds}\n"
-            f"{MORE}",
+            f"{stage}Maillist[{self.name}]/ensure: created\n"
+            f"{self._alias('NEW_ALIAS', self.name)}\n"
+            f"{MORE}\n"
+            "Notice: Applied catalog in {SECONDS:1.56} seconds",
         )
+
+    def _alias(self, which: str, shown: str) -> str:
+        """What Puppet says of a mail alias that it made."""
+        alias = placeholder(which, self.name, shown=shown)
+        return f"Notice: /Stage[main]/Openstack_project::Lists/Mailalias[{alias}]/ensure: created"
 
     def newlist(self) -> Step:
         return Step(
@@ -679,7 +688,6 @@ class _ByHand:
         """What neither Puppet nor newlist does."""
         options = f"{self.site.prefix}/{self.name}.options"
         program = f"{self.installation.bin}/catch_up.py"
-        shown = self.description if self.description.isascii() else "{ANY}"
         return (
             Step(
                 "options",
@@ -713,16 +721,19 @@ class _ByHand:
                 as_mailman(
                     self.installation, self.site, "withlist", "-q", "-r", "catch_up", self.name
                 ),
-                f"{self.name}: banned {{ANY:target@example.com}}",
+                f"{self.name}: {self._caught_up('banned target@example.com')}",
             ),
             Step(
                 "see-description",
                 "See that the description is set",
                 "",
                 self._list_lists(),
-                f"{self.name.capitalize()} - {shown}",
+                f"{self.name.capitalize()} - {self.description}",
             ),
         )
+
+    def _caught_up(self, shown: str) -> str:
+        return placeholder("CAUGHT_UP", self.site.name, self.name, shown=shown)
 
     def _literal(self) -> str:
         """The description as a literal of the Python that Mailman runs on."""
@@ -760,38 +771,45 @@ def then(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step
 
 
 _FIXED = """\
-{ANY:lists} · Mailman {VERSION:2.1.39} · 2 sites, {NUMBER:8} lists
+{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:8} lists
   good     list         it is on openstack
   good     owner        admin@example.com
   good     mail host    lists.example.org, the installation's own; the manifest says $listdomain
   good     web host     lists.example.org, the installation's own; the manifest says $listdomain
   missing  description  it is empty and should be 'Discussion of OpenStack Foo': Puppet sets none
   good     aliases      all 10 are in /etc/aliases
-  missing  bans         all {NUMBER:4} other lists refuse target@example.com, and this one does not
+  missing  bans         all {OTHERS openstack openstack-foo:4} other lists refuse\
+ {MISSING_BANS openstack openstack-foo:target@example.com}, and this one does not
 Set the description and ban 1 entry on openstack-foo? [y/N] {ANSWER:y}
 openstack-foo is as asked: read back
 recorded as {RUN:20240501-120301-4f9a1c} in lists:/srv/mailman/openstack/runbook/journal.jsonl
 """
 
 _SHOWS = """\
-{ANY:lists does not have the list yet}
+{HOST:lists} does not have the list yet
 --- a/modules/openstack_project/manifests/lists.pp
 +++ b/modules/openstack_project/manifests/lists.pp
-{ANY:@@ -38,6 +38,15 @@}
-{MORE}
+@@ -14,4 +14,13 @@
+     webserver   => $listdomain,
+     mailserver  => $listdomain,
+   }
++
 +  maillist { 'openstack-foo':
 +    ensure      => present,
 +    admin       => 'admin@example.com',
 +    password    => $listpassword,
 +    description => 'Discussion of OpenStack Foo',
-{ANY:     webserver   => $listdomain,}
-{MORE}
++    webserver   => $listdomain,
++    mailserver  => $listdomain,
++  }
+ }
 Write modules/openstack_project/manifests/lists.pp? [y/N] {ANSWER:y}
-wrote modules/openstack_project/manifests/lists.pp, lines {NUMBER:45} to {NUMBER:52}
-{ANY:puppet parser validate has nothing to say against it}
-{MORE}
+wrote modules/openstack_project/manifests/lists.pp, lines 18 to 25
+{VALIDATION:puppet parser validate has nothing to say against it}
+{LINT:puppet-lint has nothing to say about the new lines}
 Next: commit it, and have it reviewed. Once Puppet has run on the list server:
-{ANY:  runbook add-list openstack-foo --manifest modules/openstack_project/manifests/lists.pp --fix}
+  runbook add-list openstack-foo --manifest modules/openstack_project/manifests/lists.pp\
+ --fix{HOST_OPTION:}
 """
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from runbooks.addresses import Entry
 from runbooks.errors import BadInputError, LostError
-from runbooks.expected import MORE
+from runbooks.expected import MORE, placeholder
 from runbooks.mailman import Installation, Site, unknown_list
 from runbooks.mailman import as_mailman as as_mailman
 from runbooks.onhost import source
-from runbooks.procedure import File, Outcome, Procedure, Step, Trouble
+from runbooks.procedure import File, Outcome, Procedure, Step, Trouble, every_list
 from runbooks.target import TIMEOUT, LockEvidence, invocation
 from runbooks.target import Target as Target
 
@@ -404,10 +404,16 @@ class _ByHand:
         return {"ban": "refuses", "unban": "accepts"}[self.action]
 
     @property
+    def outcome(self) -> str:
+        """What becomes of a list that has not been done."""
+        return placeholder("OUTCOME", self.action, self.address, shown=self.past)
+
+    @property
     def asked(self) -> str:
         """What ``ban.banned`` says of a list, behind its name."""
-        matched = f" (matched {self.address})" if self.action == "ban" else ""
-        return f"{self.verb} {self.address}{matched}"
+        return (
+            _refuses(self.address, self.address) if self.action == "ban" else _accepts(self.address)
+        )
 
     def create(self) -> Step:
         path = f"{self.installation.bin}/ban.py"
@@ -428,7 +434,7 @@ class _ByHand:
             "The script locks each list itself: do not use ``withlist -l``. It says what"
             " became of each list; the exit status says nothing.",
             self.with_all(site, _FUNCTIONS[self.action], *self.change),
-            f"{{LIST:{site.name}-announce}}: {self.past}\n{MORE}",
+            f"{every_list(site)}: {self.outcome}\n{MORE}",
         )
 
     def again(self, site: Site, name: str) -> Step:
@@ -457,7 +463,7 @@ class _ByHand:
             f"See that every list of the site {site.name} {self.verb} the address",
             "Each list is loaded again and asked, with Mailman's own matching.",
             self.ask(site, self.address),
-            f"{{LIST:{site.name}-announce}}: {self.asked}\n{MORE}",
+            f"{every_list(site)}: {self.asked}\n{MORE}",
         )
 
     def check_one(self, site: Site, name: str) -> Step:
@@ -484,20 +490,36 @@ class _ByHand:
         return as_mailman(self.installation, site, "withlist", *words)
 
 
+def _refuses(address: str, entry: str) -> str:
+    return f"refuses {address} (matched {placeholder('MATCH', address, shown=entry)})"
+
+
+def _accepts(address: str) -> str:
+    return f"accepts {placeholder('ACCEPTED', address, shown=address)}"
+
+
 _FUNCTIONS = {"ban": "ban", "unban": "ban.unban"}
 _DONE_ALREADY = {"ban": Outcome.ALREADY, "unban": Outcome.ABSENT}
 
 
-#: What a terminal shows of ``runbook ban`` and ``runbook unban`` on the installation of the docs.
-_SHOWS = """\
-{{ANY:lists}} · Mailman {{VERSION:2.1.39}} · 2 sites, {{NUMBER:7}} lists
-  openstack  {{NUMBER:4}} lists  {{NUMBER:4}} to {infinitive}
-  zuul       {{NUMBER:3}} lists  {{NUMBER:3}} to {infinitive}
-{verb} {entry} from {{NUMBER:7}} lists? [y/N] {{ANSWER:y}}
-{{BAR:━━━━━━━━━━━━━━━━━━━━}} {{NUMBER:7}}/{{NUMBER:7}} {{TIME:0:00:01}}
-{{NUMBER:7}} lists {past} and read back
-recorded as {{RUN:20261122-052801-4f9a1c}} in lists:/srv/mailman/openstack/runbook/journal.jsonl
-"""
+def _shows(action: str, entry: str) -> str:
+    """What a terminal shows of ``runbook ban`` and ``runbook unban`` on the documented host."""
+    past = {"ban": "banned", "unban": "unbanned"}[action]
+
+    def number(name: str, shown: int, *site: str) -> str:
+        return placeholder(name, entry, *site, shown=str(shown))
+
+    to_do, done = f"TO_{action.upper()}", past.upper()
+    return (
+        "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists\n"
+        f"  openstack  {{LISTS openstack:4}} lists  {number(to_do, 4, 'openstack')} to {action}\n"
+        f"  zuul       {{LISTS zuul:3}} lists  {number(to_do, 3, 'zuul')} to {action}\n"
+        f"{action.capitalize()} {entry} from {number(to_do, 7)} lists? [y/N] {{ANSWER:y}}\n"
+        "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
+        f"{number(done, 7)} lists {past} and read back\n"
+        "recorded as {RUN:20261122-052801-4f9a1c}"
+        " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
+    )
 
 
 PROCEDURE = Procedure(
@@ -511,7 +533,7 @@ PROCEDURE = Procedure(
     ),
     steps=steps,
     command=lambda arguments: ("ban", arguments["address"]),
-    shows=_SHOWS.format(verb="Ban", infinitive="ban", past="banned", entry="target@example.com"),
+    shows=_shows("ban", "target@example.com"),
     troubles=(
         Trouble(
             "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
@@ -549,9 +571,7 @@ UNBAN = Procedure(
     when="The abuse is over, or the ban was a mistake.",
     steps=steps,
     command=lambda arguments: ("unban", arguments["address"]),
-    shows=_SHOWS.format(
-        verb="Unban", infinitive="unban", past="unbanned", entry="target@example.com"
-    ),
+    shows=_shows("unban", "target@example.com"),
     troubles=(
         Trouble(
             "A list still refuses the address",
@@ -585,7 +605,7 @@ def pattern_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
             f"See that it bans {matched}",
             "A pattern that Mailman cannot compile is skipped without a word, and bans nobody.",
             hand.ask(first, matched),
-            f"{{LIST:{first.name}-announce}}: refuses {matched} (matched {pattern})\n{MORE}",
+            f"{every_list(first)}: {_refuses(matched, pattern)}\n{MORE}",
         ),
         Step(
             "check-stranger",
@@ -595,7 +615,7 @@ def pattern_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
             " :example:`$` the address may go on: :example:`^target.*@example.com` bans strangers"
             " at :example:`examplexcom` and at :example:`example.com.evil.org`.",
             hand.ask(first, arguments["stranger"]),
-            f"{{LIST:{first.name}-announce}}: accepts {arguments['stranger']}\n{MORE}",
+            f"{every_list(first)}: {_accepts(arguments['stranger'])}\n{MORE}",
         ),
     )
 
@@ -613,7 +633,7 @@ PATTERN = Procedure(
     ),
     steps=pattern_steps,
     command=lambda arguments: ("ban", arguments["address"]),
-    shows=_SHOWS.format(verb="Ban", infinitive="ban", past="banned", entry=_PATTERN),
+    shows=_shows("ban", _PATTERN),
     troubles=(
         Trouble(
             "Nobody is banned",

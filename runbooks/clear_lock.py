@@ -9,6 +9,7 @@ from typing import Any
 
 from runbooks import journal, locks
 from runbooks.errors import BadInputError, LostError
+from runbooks.expected import MORE, placeholder
 from runbooks.journal import Recorded
 from runbooks.locks import START_MAILMANCTL, Lock, Observation, Verdict
 from runbooks.mailman import Installation, Site, as_mailmans_user, unknown_list
@@ -421,13 +422,18 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
     sites = {site.name: site for site in installation.sites}
     site = sites[arguments["site"]] if arguments.get("site") else installation.sites[0]
     path = f"{site.lock_dir}/{name}.lock"
-    claim = f"{path}.{installation.hostname}.{{PID:4711}}.{{SEQ:0}}"
+    claim = f"{path}.{installation.hostname}.4711.0"
     # `stat` and `ps` of any Debian; no process id is known when this is printed.
     read = (
         f"lock={shlex.quote(path)}\n"
         'claim=$(cat "$lock") && pid=${claim%.*} && pid=${pid##*.} &&\n'
     )
-    listed = f"-rw-rw-r-- 2 {site.user} {site.group} {{NUMBER:66}} {{TIME:{_EXPIRY}}}"
+
+    def of_lock(what: str, shown: str) -> str:
+        return placeholder("LOCK", what, site.name, name, shown=shown)
+
+    dead = placeholder("DEAD", site.name, name, shown="4711")
+    listed = f"{site.user} {site.group}"
     return (
         Step(
             "see-lock",
@@ -437,7 +443,10 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
             " time lies in the future: until then nobody else gets the list. A claim with a 1"
             " is that of a process that waits, or was killed while it did.",
             f"ls -l --time-style=full-iso {shlex.quote(path)}*",
-            f"{listed} {path}\n{listed} {claim}",
+            f"-rw-rw-r-- 2 {listed} {of_lock('size', '66')} {of_lock('expiry', _EXPIRY)} {path}\n"
+            f"-rw-rw-r-- {{LINKS:2}} {listed} {{SIZE:66}} {{STAMP:{_EXPIRY}}}"
+            f" {placeholder('CLAIM', site.name, name, shown=claim)}\n"
+            f"{MORE}",
         ),
         Step(
             "read-lock",
@@ -445,7 +454,7 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
             "The lock's content is the path of the claim. Read its name from the right: a number,"
             " the process id, the host; host and list may have dots in their names.",
             f"cat {shlex.quote(path)}; echo",
-            claim,
+            of_lock("claim", claim),
         ),
         Step(
             "find-holder",
@@ -460,8 +469,9 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
             '  "+taken on %a %b %e %T %Y, and this is $(uname -n):" &&\n'
             '{ ps -o stat= -o lstart= -o args= -p "$pid" ||\n'
             '  echo "no process here has the id $pid"; }',
-            f"taken on {{TIME:Wed May  1 05:28:14 2024}}, and this is {installation.hostname}:\n"
-            "no process here has the id {PID:4711}",
+            f"taken on {of_lock('taken_on', 'Wed May  1 05:28:14 2024')},"
+            f" and this is {installation.hostname}:\n"
+            f"no process here has the id {dead}",
         ),
         Step(
             "remove-lock",
@@ -511,16 +521,23 @@ _EXPIRY = "2024-05-01 10:28:14.060000000 +0000"
 
 #: What a terminal shows of ``runbook clear-lock`` on the installation of the docs.
 _SHOWS = (
-    "{ANY:lists} · Mailman {VERSION:2.1.39} · 2 sites, {NUMBER:7} lists\n"
-    "  openstack-foo (openstack)  locked since {TIME:05:28} by process {PID:4711} on lists,"
-    " which no longer runs\n"
-    "    openstack-foo.lock and openstack-foo.lock.lists.{PID:4711}.{SEQ:0}"
+    "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:8} lists\n"
+    "  openstack-foo (openstack)  locked since {LOCK taken openstack openstack-foo:05:28}"
+    " by process {LOCK pid openstack openstack-foo:4711} on lists, which no longer runs\n"
+    "    openstack-foo.lock and"
+    " {LOCK claim_name openstack openstack-foo:openstack-foo.lock.lists.4711.0}"
     " in /srv/mailman/openstack/locks\n"
-    "    inode {NUMBER:131}, link count 2, taken {TIME:05:28}, expires {TIME:10:28}\n"
-    "    no process has the id {PID:4711}\n"
+    "    inode {LOCK inode openstack openstack-foo:131}, link count 2,"
+    " taken {LOCK taken openstack openstack-foo:05:28},"
+    " expires {LOCK expires openstack openstack-foo:10:28}\n"
+    "    no process has the id {DEAD openstack openstack-foo:4711}\n"
+    "    process {WAITER pid openstack openstack-foo:4811} on lists waits since {CLOCK:05:31}\n"
     "Remove 1 stale lock? [y/N] {ANSWER:y}\n"
     "1 stale lock removed and read back:\n"
-    "  openstack-foo (openstack)  nobody has it now, and nobody waits for it\n"
+    "  openstack-foo (openstack)  now locked since {CLOCK:05:40} by process"
+    " {WAITER pid openstack openstack-foo:4811} on lists, which runs"
+    " ({WAITER command openstack openstack-foo:/usr/bin/python2.7 …/qrunner"
+    " --runner=IncomingRunner:0:1 -s})\n"
     "recorded as {RUN:20240501-120301-4f9a1c}"
     " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
 )

@@ -9,9 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from runbooks import expected
+
+if TYPE_CHECKING:
+    from runbooks.mailman import Site
 
 
 class Outcome(str, Enum):
@@ -55,17 +58,15 @@ class Step:
     command: str
     #: what the command prints, standard error included; see `runbooks.expected`
     shows: str = ""
-    #: the order of the lines of `shows` means nothing
-    unordered: bool = False
     creates: File | None = None
     #: where it is run when that is not where the step before was, in reStructuredText
     where: str = ""
     #: a word of the question that the command asks on the terminal, for a secret
     asks: str = ""
 
-    def matches(self, output: str) -> bool:
-        """Whether `output` is what the step says it shows."""
-        return expected.matches(self.shows, output, self.unordered)
+    def matches(self, output: str, truth: expected.Truth[Any]) -> bool:
+        """Whether `output` is what the step shows on a server of which `truth` is true."""
+        return expected.matches(self.shows, output, truth)
 
 
 @dataclass(frozen=True)
@@ -103,6 +104,11 @@ class Procedure:
     example: Mapping[str, Any] = field(default_factory=dict)
     #: those on a practice site, where others are needed there
     practice: Mapping[str, Any] | None = None
+
+
+def every_list(site: Site) -> str:
+    """What stands for each list of a site, in a line that is printed once for each."""
+    return expected.placeholder("LIST", site.name, shown=site.first_list)
 
 
 def paste(step: Step) -> str:

@@ -16,9 +16,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from runbooks.expected import MORE
+from runbooks.expected import MORE, placeholder
 from runbooks.mailman import Installation, Site, as_mailman
-from runbooks.procedure import File, Procedure, Step, Trouble
+from runbooks.procedure import File, Procedure, Step, Trouble, every_list
 from runbooks.secret import VARIABLE
 from runbooks.withlist import Script, read
 
@@ -117,6 +117,16 @@ def _with_one(
     return as_mailman(installation, site, "withlist", *words, passing=passing)
 
 
+def _known(address: str, *site: str, shown: str) -> str:
+    """The lists that know an address, and as what."""
+    name = placeholder("LIST_KNOWING", address, *site, shown=shown)
+    return f"{name}: {placeholder('ROLES', address, shown='owner')}\n{MORE}"
+
+
+def _outcome(function: str, printed: str) -> str:
+    return placeholder("OUTCOME", function, shown=printed)
+
+
 # -- who owns which list ------------------------------------------------------------------
 
 
@@ -131,7 +141,7 @@ def owners_steps(installation: Installation, arguments: Mapping[str, Any]) -> tu
                 "``-a`` means every list, ``-r`` the function to call, and ``-q`` keeps"
                 " ``withlist`` from saying what it does.",
                 _with_all(installation, site, "owners"),
-                f"{{LIST:{site.first_list}}}: {{ANY:admin@example.com}}\n{MORE}",
+                f"{every_list(site)}: {{OWNERS:admin@example.com}}\n{MORE}",
             )
             for site in installation.sites
         ),
@@ -140,15 +150,14 @@ def owners_steps(installation: Installation, arguments: Mapping[str, Any]) -> tu
 
 #: What a terminal shows of ``runbook withlist`` on the installation of the docs.
 _SHOWS = """\
-{{ANY:lists}} · Mailman {{VERSION:2.1.39}} · 2 sites, {{NUMBER:7}} lists
-  openstack  {{NUMBER:4}} lists
-  zuul       {{NUMBER:3}} lists
-  {called}, which comes along, compiles under Python {{VERSION:2.7.18}} there
-Run {function} on {{NUMBER:7}} lists? [y/N] {{ANSWER:y}}
+{{HOST:lists}} · Mailman {{MAILMAN:2.1.39}} · 2 sites, {{LISTS:7}} lists
+  openstack  {{LISTS openstack:4}} lists
+  zuul       {{LISTS zuul:3}} lists
+  {called}, which comes along, compiles under Python {{PYTHON:2.7.18}} there
+Run {function} on {{LISTS:7}} lists? [y/N] {{ANSWER:y}}
 {lines}
-{{MORE}}
-{{BAR:━━━━━━━━━━━━━━━━━━━━}} {{NUMBER:7}}/{{NUMBER:7}} {{TIME:0:00:01}}
-{{NUMBER:7}} lists: {{NUMBER:7}} {outcome}
+{{BAR:━━━━━━━━━━━━━━━━━━━━}} {{LISTS:7}}/{{LISTS:7}} {{ELAPSED:0:00:01}}
+{{LISTS:7}} lists: {{LISTS:7}} {outcome}
 {after}\
 """
 
@@ -159,7 +168,7 @@ _RECORDED = (
 _CHANGED = (
     "changed attributes: subscribe_policy, subscribe_policy_before_closing\n"
     + _RECORDED
-    + "to put them back: runbook withlist --restore {RUN:20261122-052801-4f9a1c}{ANY: }\n"
+    + "to put them back: runbook withlist --restore {RUN:20261122-052801-4f9a1c}{HOST_OPTION:}\n"
 )
 
 
@@ -178,7 +187,7 @@ PROCEDURE = Procedure(
     shows=_SHOWS.format(
         called="owners.owners(m)",
         function="owners.owners",
-        lines="{ANY:openstack-announce}: {ANY:admin@example.com}",
+        lines=f"{{LIST:openstack-announce}}: {{OWNERS:admin@example.com}}\n{MORE}",
         outcome="unchanged",
         after=_RECORDED,
     ),
@@ -254,7 +263,7 @@ def find_steps(installation: Installation, arguments: Mapping[str, Any]) -> tupl
                 f"Ask every list of the site {site.name}",
                 "A list that does not know the address says nothing.",
                 _with_all(installation, site, "whereis", arguments["address"]),
-                f"{{LIST:{site.first_list}}}: owner\n{MORE}",
+                _known(arguments["address"], site.name, shown=site.first_list),
             )
             for site in installation.sites
         ),
@@ -273,7 +282,7 @@ FIND = Procedure(
     shows=_SHOWS.format(
         called="whereis.whereis(m, 'admin@example.com')",
         function="whereis.whereis",
-        lines="{ANY:openstack-announce}: owner",
+        lines=_known("admin@example.com", shown="openstack-announce"),
         outcome="unchanged",
         after=_RECORDED,
     ),
@@ -295,8 +304,8 @@ def closing_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
     """Closing or opening every list, by hand. `arguments`: ``function``."""
     function = arguments["function"]
     title, printed, seen = {
-        "close": ("Close", "closed", "closed (subscribe_policy 2, before {NUMBER:1})"),
-        "reopen": ("Open", "open again", "open (subscribe_policy {NUMBER:1})"),
+        "close": ("Close", "closed", "closed (subscribe_policy 2, before {POLICY:1})"),
+        "reopen": ("Open", "open again", "open (subscribe_policy {POLICY:1})"),
     }[function]
     return (
         _create(installation, read("closing.py", function)),
@@ -307,7 +316,7 @@ def closing_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
                 "The script locks each list itself: do not use ``withlist -l``. It says what"
                 " became of each list; the exit status says nothing.",
                 _with_all(installation, site, f"closing.{function}"),
-                f"{{LIST:{site.first_list}}}: {printed}\n{MORE}",
+                f"{every_list(site)}: {_outcome(function, printed)}\n{MORE}",
             )
             for site in installation.sites
         ),
@@ -317,7 +326,7 @@ def closing_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
                 f"See that every list of the site {site.name} is {printed.split()[0]}",
                 "Each list is loaded again and asked.",
                 _with_all(installation, site, "closing.status"),
-                f"{{LIST:{site.first_list}}}: {seen}\n{MORE}",
+                f"{every_list(site)}: {seen}\n{MORE}",
             )
             for site in installation.sites
         ),
@@ -342,7 +351,7 @@ CLOSE = Procedure(
     shows=_SHOWS.format(
         called="closing.close(m)",
         function="closing.close",
-        lines="{ANY:openstack-announce}: closed",
+        lines=f"{{LIST:openstack-announce}}: {_outcome('close', 'closed')}\n{MORE}",
         outcome="changed",
         after=_CHANGED,
     ),
@@ -370,7 +379,7 @@ OPEN = Procedure(
     shows=_SHOWS.format(
         called="closing.reopen(m)",
         function="closing.reopen",
-        lines="{ANY:openstack-announce}: open again",
+        lines=f"{{LIST:openstack-announce}}: {_outcome('reopen', 'open again')}\n{MORE}",
         outcome="changed",
         after=_CHANGED,
     ),

@@ -1,6 +1,7 @@
 """``runbook practice``: each procedure on a practice site, both ways, and what changed.
 
-The walk is also a check: it ends with exit status 1 when the two ways end in different states.
+The walk is also a check: it ends with exit status 1 when a step does not print what the page shows,
+as it is true of the practice site, or when the two ways end in different states.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runbooks import clear_lock
+from runbooks import clear_lock, expected
 from runbooks.console import Screen, many
 from runbooks.host import Host
 from runbooks.mailman import Installation, discover
@@ -28,6 +29,7 @@ from runbooks.new_list import PASSWORD_VARIABLE
 from runbooks.practice import PracticeSite, create
 from runbooks.procedure import Procedure, paste
 from runbooks.procedures import PROCEDURES, find
+from runbooks.truth import Witness
 
 #: (site, list) or (site, "locks"): what is there
 State = dict[tuple[str, str], dict[str, Any]]
@@ -74,7 +76,7 @@ def walk(screen: Screen) -> int:
         screen.say()
         if different:
             screen.say(
-                f"{many(different, 'procedure')} did not end in the same state both ways",
+                f"{many(different, 'procedure')} did not do what the page says both ways",
                 style="red",
             )
             return 1
@@ -104,7 +106,7 @@ def _walk_through(
     site: PracticeSite,
     start: Path,
 ) -> bool:
-    """One procedure both ways from `start`, a copy; whether they ended in the same state."""
+    """One procedure both ways from `start`, a copy; whether all was as the page says."""
     screen.say(textwrap.fill(_plain(procedure.when), 88, break_on_hyphens=False))
     before = state(site)
 
@@ -112,16 +114,23 @@ def _walk_through(
     if "note" in arguments:
         screen.say(arguments["note"])
     screen.say("\nby hand", style="bold")
-    for number, step in enumerate(procedure.steps(installation, arguments), 1):
+    steps = procedure.steps(installation, arguments)
+    witness = Witness(installation, _answer_of, [step.shows for step in steps])
+    is_true = True
+    for number, step in enumerate(steps, 1):
         screen.say(f"\n  {number}. {step.title}")
         shown = step.command
         if step.creates:
             shown += f"   < the text of {Path(step.creates.path).name}, as on the page"
         screen.say("  $ " + shown.replace("\n", "\n    "), style="cyan")
+        witness.sees(step.shows)
         if step.asks:
-            _run_answering(screen, paste(step), step.asks, arguments[step.asks])
+            printed = _run_answering(screen, paste(step), step.asks, arguments[step.asks])
         else:
-            _run(screen, paste(step))
+            _, printed = _run(screen, paste(step))
+        if fault := expected.fault(step.shows, printed, witness.truth()):
+            screen.say(f"    That is not what the page shows: {fault}", style="red")
+            is_true = False
     by_hand = state(site)
     _show_changes(screen, before, by_hand)
 
@@ -131,7 +140,7 @@ def _walk_through(
     screen.say(f"  $ {shlex.join(command)} --host {shlex.quote(site.spec)}", style="cyan")
     if "password" in arguments:
         screen.say(f"    (with the password in the variable {PASSWORD_VARIABLE})")
-    status = _run(screen, _command_line(procedure, site))
+    status, _ = _run(screen, _command_line(procedure, site))
     if status:
         screen.say(f"    (exit status {status})")
     by_command = state(site)
@@ -140,7 +149,7 @@ def _walk_through(
     if by_hand != by_command:
         screen.say("  The two ways ended in different states:", style="red")
         _show_changes(screen, by_hand, by_command)
-    return by_hand == by_command
+    return is_true and by_hand == by_command
 
 
 def _prepare(procedure: Procedure, site: PracticeSite) -> None:
@@ -170,8 +179,15 @@ def _command_line(procedure: Procedure, site: PracticeSite) -> str:
     return line
 
 
-def _run_answering(screen: Screen, command: str, prompt: str, answer: str) -> None:
-    """Run a shell command on a terminal of its own, and type what it asks for.
+def _answer_of(command: str) -> str:
+    """What a shell command prints that asks what is true of the site."""
+    return subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def _run_answering(screen: Screen, command: str, prompt: str, answer: str) -> str:
+    """Run a shell command on a terminal of its own, and type what it asks for; what it printed.
 
     `prompt`: a word of the question. A password is read from the terminal, and from nothing
     that comes before the question.
@@ -194,12 +210,14 @@ def _run_answering(screen: Screen, command: str, prompt: str, answer: str) -> No
             os.write(terminal, answer.encode() + b"\n")
     os.close(terminal)
     os.waitpid(child, 0)
-    for line in shown.decode("utf-8", "replace").splitlines():
+    text = shown.decode("utf-8", "replace")
+    for line in text.splitlines():
         screen.say(f"    {line.rstrip()}")
+    return text
 
 
-def _run(screen: Screen, command: str) -> int:
-    """Run a shell command and show what it prints, as it prints it."""
+def _run(screen: Screen, command: str) -> tuple[int, str]:
+    """Run a shell command and show what it prints, as it prints it; its status, and all of that."""
     child = subprocess.Popen(
         ["/bin/sh", "-c", command],
         stdin=subprocess.DEVNULL,
@@ -208,9 +226,11 @@ def _run(screen: Screen, command: str) -> int:
         text=True,
     )
     assert child.stdout is not None
+    printed = ""
     for line in child.stdout:
+        printed += line
         screen.say(f"    {line.rstrip()}")
-    return child.wait()
+    return child.wait(), printed
 
 
 def state(site: PracticeSite) -> State:

@@ -7,7 +7,7 @@ from typing import Any
 
 from runbooks.expected import MORE
 from runbooks.mailman import Installation, as_mailman
-from runbooks.procedure import Procedure, Step, Trouble
+from runbooks.procedure import Procedure, Step, Trouble, every_list
 
 
 def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
@@ -18,7 +18,7 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
             title=f"Name the lists of the site {site.name}",
             why="``-b`` leaves out the descriptions.",
             command=as_mailman(installation, site, "list_lists", "-b"),
-            shows=f"{{LIST:{site.first_list}}}\n{MORE}",
+            shows=f"{every_list(site)}\n{MORE}",
         )
         for site in installation.sites
     )
@@ -31,19 +31,19 @@ PROCEDURE = Procedure(
     steps=steps,
     command=lambda arguments: ("sites",),
     shows="""\
-{ANY:lists} · Mailman {VERSION:2.1.39} · 2 sites, {NUMBER:7} lists
+{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists
   programs  /usr/lib/mailman/bin
-  Python    {VERSION:2.7.18}  {ANY:/usr/bin/python2.7}
+  Python    {PYTHON:2.7.18}  {INTERPRETER:/usr/bin/python2.7}
   user      list, group list
 
   openstack
-    lists     {NUMBER:4} lists in /srv/mailman/openstack/lists
+    lists     {LISTS openstack:4} lists in /srv/mailman/openstack/lists
     locks     /srv/mailman/openstack/locks, for 5 hours
     mail      NAME@lists.example.org
     variable  MAILMAN_SITE_DIR=/srv/mailman/openstack
 
   zuul
-    lists     {NUMBER:3} lists in /srv/mailman/zuul/lists
+    lists     {LISTS zuul:3} lists in /srv/mailman/zuul/lists
     locks     /srv/mailman/zuul/locks, for 5 hours
     mail      NAME@lists.example.org
     variable  MAILMAN_SITE_DIR=/srv/mailman/zuul

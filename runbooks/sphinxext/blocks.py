@@ -73,7 +73,7 @@ def output(text: str) -> nodes.literal_block:
         for part in expected.parts(line):
             if part.is_answer:
                 block += nodes.strong("", part.text, classes=["typed"])
-            elif part.pattern is not None:
+            elif part.varies:
                 block += nodes.emphasis("", part.text, classes=["varies"])
             else:
                 block += nodes.Text(part.text)

@@ -11,10 +11,12 @@ import pytest
 from runbooks import expected
 from runbooks.host import Host
 from runbooks.mailman import discover
-from runbooks.procedure import Procedure, paste
+from runbooks.procedure import Procedure, Step, paste
 from runbooks.scripted_change import CLOSE, FIND, OPEN, PROCEDURE
-from tests.support.box import PROGRAMS, Box
+from runbooks.truth import Witness
+from tests.support.box import PROGRAMS, Box, shell_of
 from tests.support.lockers import new_list, runbook
+from tests.support.steps import faults
 
 
 def lists(box: Box) -> None:
@@ -33,26 +35,30 @@ def states(box: Box) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 def by_hand(box: Box, procedure: Procedure) -> None:
-    steps = procedure.steps(discover(Host(box.spec)), procedure.example)
-    for step in steps:
+    installation = discover(Host(box.spec))
+
+    def run(step: Step) -> str:
         done = box.sh(paste(step) + "\n")
         assert done.rc == 0, done.stderr
-        assert step.matches(done.stdout + done.stderr), (step.name, done.stdout + done.stderr)
+        return done.stdout + done.stderr
+
+    steps = procedure.steps(installation, procedure.example)
+    assert not faults(installation, shell_of(box), steps, run)
 
 
 def by_command(box: Box, procedure: Procedure) -> list[str]:
     """Do it, and what the script printed."""
+    wanted = next(line for line in procedure.shows.splitlines() if line.startswith("{LIST"))
+    witness = Witness(discover(Host(box.spec)), shell_of(box), [wanted])
+    witness.sees(wanted)
     done = runbook(box, *procedure.command(procedure.example), "--yes")
     assert done.rc == 0, done.stdout + done.stderr
-    wanted = next(
-        line for line in procedure.shows.splitlines() if line.startswith("{ANY:openstack-announce}")
-    )
     names = rf"{'|'.join(name for _, name in states(box))}"
     printed = [
         line for line in done.stdout.splitlines() if re.match(rf"({names})( \(\S+\))?: ", line)
     ]
     assert printed
-    assert expected.matches(f"{wanted}\n{expected.MORE}", "\n".join(printed))
+    assert not expected.fault(wanted, "\n".join(printed), witness.truth())
     return printed
 
 

@@ -67,6 +67,17 @@ class Page:
         text = copied(pre) if kind == "command" else pre.get_text().strip("\n")
         return Block(self.name, kind, text, anchor)
 
+    def sections(self) -> list[str]:
+        """The anchors of all sections, in the page's order."""
+        return [str(section["id"]) for section in self.article.find_all("section", id=True)]
+
+    def links(self, anchor: str) -> list[str]:
+        """The anchors of this page that a section links to."""
+        section = self.article.find("section", id=anchor)
+        if not isinstance(section, Tag):
+            return []
+        return [str(link["href"])[1:] for link in section.select('a.reference[href^="#"]')]
+
     @property
     def ids(self) -> set[str]:
         return {str(tag["id"]) for tag in self.soup.find_all(id=True)}

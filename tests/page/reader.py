@@ -11,6 +11,7 @@ import select
 import shlex
 import signal
 import struct
+import subprocess
 import sys
 import termios
 import time
@@ -35,28 +36,57 @@ class Printed:
     status: int | None
 
 
-def by_hand(box: Box, commands: list[str]) -> list[Printed]:
-    """Paste commands one after the other into one shell of root on the list server.
+class Shell:
+    """A shell of root on the list server, into which commands are pasted one after the other.
 
     One shell, so that a variable that one command sets is there for the next. Standard input is
     empty: a command that asks for something the page does not mention is left without an answer.
     """
-    mark = secrets.token_hex(8)
-    script = "".join(
-        f"eval {shlex.quote(command)} < /dev/null 2>&1\nprintf '\\n{mark} %s\\n' $?\n"
-        for command in commands
-    )
-    done = box.sh(script, timeout=PATIENCE * max(1, len(commands)))
-    texts = re.split(rf"\n{mark} (\d+)\n", done.stdout)
-    found = [
-        Printed(text, int(status)) for text, status in zip(texts[::2], texts[1::2], strict=False)
-    ]
-    if len(found) < len(commands):
-        # The shell ended: what the command said until then is the rest.
-        ended = "did not end" if done.timed_out else "ended the shell"
-        found.append(Printed(texts[-1] + done.stderr + f"({ended})\n", None))
-    found += [Printed("(not run: the shell had ended)\n", None)] * (len(commands) - len(found))
-    return found
+
+    def __init__(self, box: Box) -> None:
+        self.process = subprocess.Popen(
+            ["docker", "exec", "-i", "-w", "/", box.id, "sh"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Shell:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        # What a command left running in the container ends with the next reset.
+        self.process.kill()
+        self.process.communicate()
+
+    def paste(self, command: str) -> Printed:
+        """Run one command, and wait for its end."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        mark = secrets.token_hex(8)
+        line = f"eval {shlex.quote(command)} < /dev/null 2>&1\nprintf '\\n{mark} %s\\n' $?\n"
+        data, ended = b"", "ended the shell"
+        try:
+            self.process.stdin.write(line.encode())
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            return Printed("(not run: the shell had ended)\n", None)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            patience = max(0, deadline - time.monotonic())
+            if not select.select([self.process.stdout], [], [], patience)[0]:
+                ended = "did not end"
+                self.process.kill()
+                break
+            more = os.read(self.process.stdout.fileno(), 65536)
+            if not more:
+                break
+            data += more
+            if found := re.search(rf"\n{mark} (\d+)\n".encode(), data):
+                text = data[: found.start()].decode("utf-8", "surrogateescape")
+                return Printed(text, int(found.group(1)))
+        return Printed(f"{data.decode('utf-8', 'surrogateescape')}({ended})\n", None)
 
 
 def by_command(

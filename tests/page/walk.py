@@ -8,14 +8,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from runbooks import expected
+from runbooks.host import Host
+from runbooks.mailman import Installation, discover
 from runbooks.procedure import Procedure, Step, paste
 from runbooks.sphinxext import verification
 from runbooks.sphinxext.directives import anchor, by_command, steps_of
 from runbooks.sphinxext.verification import COMMAND, FAILED, PASSED, STATE, Record
+from runbooks.truth import Truth, Witness
 from tests.page import reader, state, world
 from tests.page.pages import Block, Page
 from tests.page.reader import Printed
-from tests.support.box import Box
+from tests.support.box import Box, shell_of
 
 
 @dataclass
@@ -27,10 +30,15 @@ class Printing:
     commands: dict[str, Block] = field(default_factory=dict)
     outputs: dict[str, Block] = field(default_factory=dict)
 
-    def in_order(self, steps: Sequence[Step]) -> list[tuple[Step, Block]]:
-        """Those of `steps` that the page prints a command of, in the page's order."""
-        by_name = {step.name: step for step in steps}
-        return [(by_name[name], block) for name, block in self.commands.items() if name in by_name]
+    #: the commands of steps that the page only refers to: it prints them further up
+    elsewhere: dict[str, Block] = field(default_factory=dict)
+
+    def blocks(self, steps: Sequence[Step], order: Sequence[str]) -> list[tuple[Step, Block]]:
+        """Those of `steps` that a reader finds a command of, in the page's order of sections."""
+        found = {**self.commands, **self.elsewhere}
+        having = [step for step in steps if step.name in found]
+        having.sort(key=lambda step: order.index(anchor(self.procedure, step.name)))
+        return [(step, found[step.name]) for step in having]
 
 
 @dataclass
@@ -76,7 +84,7 @@ class Walk:
 
     def _compare_with_source(self, found: Mapping[str, Printing]) -> None:
         """Every procedure, step and output that is defined is on the page, and says the same."""
-        printed: set[str] = set()
+        printed: dict[str, tuple[str, Printing, str]] = {}
         for procedure in self.procedures:
             printing = found.get(procedure.name) or Printing(procedure)
             for step in by_command(procedure):
@@ -85,10 +93,22 @@ class Walk:
                     place = anchor(procedure, step.name)
                     self.fault(place, "the page does not show what the command prints")
             for step in steps_of(procedure):
-                # What creates a file is printed once.
+                # What creates a file is printed once; other procedures refer to it.
                 if step.creates is None or paste(step) not in printed:
                     self._compare_step(printing, step)
-                printed.add(paste(step))
+                    printed[paste(step)] = (anchor(procedure, step.name), printing, step.name)
+                else:
+                    self._follow_link(printing, step, *printed[paste(step)])
+
+    def _follow_link(
+        self, printing: Printing, step: Step, there: str, other: Printing, name: str
+    ) -> None:
+        """A reader who comes to a step that is printed further up finds it."""
+        place = anchor(printing.procedure, step.name)
+        if there not in self.page.links(place) or name not in other.commands:
+            self.fault(place, "the page neither prints this step nor says where it is")
+        else:
+            printing.elsewhere[step.name] = other.commands[name]
 
     def _compare_step(self, printing: Printing, step: Step) -> None:
         place = anchor(printing.procedure, step.name)
@@ -103,22 +123,27 @@ class Walk:
     # -- what comes of it -----------------------------------------------------------------
 
     def go(self, box: Box, image: str, folder: Path, only: Container[str] | None = None) -> None:
-        """Every procedure both ways in `box`, from the same beginning.
+        """Every procedure both ways in `box`, each on a server that knows nothing of the others.
 
         `folder`: where a command is run that is not run on the list server. `only`: the names of
         those to run, where not all are meant.
         """
+        clean = state.keep(box)
+        installation = discover(Host(box.spec))
         for printing in self.read():
             procedure = printing.procedure
             if only is not None and procedure.name not in only:
                 continue
-            world.befall(box, folder, procedure.name, procedure.example)
+            state.put_back(box, clean)
+            world.befall(box, folder, procedure)
             start = state.keep(box)
             record = _Recorder(self, procedure, box, image)
-            self._by_command(printing, box, folder, record)
+            with world.company(box, procedure):
+                self._by_command(printing, box, folder, installation, record)
             by_command = state.state(box)
             state.put_back(box, start)
-            self._by_hand(printing, box, record)
+            with world.company(box, procedure):
+                self._by_hand(printing, box, installation, record)
             by_hand = state.state(box)
             # What only the reader has: the files of the procedure itself.
             for step in steps_of(procedure):
@@ -129,35 +154,57 @@ class Walk:
                 self.fault(f"{self.page.name}.html#{procedure.name}", f"differs: {line}")
             record(STATE, "; ".join(differing))
 
-    def _by_command(self, printing: Printing, box: Box, folder: Path, record: _Recorder) -> None:
+    def _by_command(
+        self,
+        printing: Printing,
+        box: Box,
+        folder: Path,
+        installation: Installation,
+        record: _Recorder,
+    ) -> None:
         procedure = printing.procedure
-        for step, block in printing.in_order(by_command(procedure)):
+        steps = by_command(procedure)
+        witness = Witness(installation, shell_of(box), [step.shows for step in steps])
+        for step, block in printing.blocks(steps, self.page.sections()):
+            witness.sees(step.shows)
             if block.text.startswith("runbook "):
-                environment = {"HOME": str(folder), "RUNBOOK_HOST": f"docker://{box.id}"}
+                environment = {"HOME": str(folder), "RUNBOOK_HOST": box.spec}
                 printed = reader.by_command(block.text, step.shows, environment, folder)
             else:
-                (printed,) = reader.by_hand(box, [block.text])
-            self._judge(step, block, printed, record, 0)
+                with reader.Shell(box) as shell:
+                    printed = shell.paste(block.text)
+            self._judge(step, block, printed, witness.truth(), record, 0)
             if step.name == COMMAND:
-                world.come_of_it(box, folder, procedure.name, procedure.example)
+                world.come_of_it(box, folder, procedure)
 
-    def _by_hand(self, printing: Printing, box: Box, record: _Recorder) -> None:
+    def _by_hand(
+        self, printing: Printing, box: Box, installation: Installation, record: _Recorder
+    ) -> None:
         steps = steps_of(printing.procedure)
-        blocks = printing.in_order(steps)
-        pasted = reader.by_hand(box, [block.text for _, block in blocks])
-        for (step, block), printed in zip(blocks, pasted, strict=True):
-            self._judge(step, block, printed, record, None)
-        for step in steps:
-            if step.name not in printing.commands:  # printed, and run, further up
-                record(step.name, "")
+        witness = Witness(installation, shell_of(box), [step.shows for step in steps])
+        with reader.Shell(box) as shell:
+            for step, block in printing.blocks(steps, self.page.sections()):
+                witness.sees(step.shows)
+                printed = shell.paste(block.text)
+                self._judge(step, block, printed, witness.truth(), record, None)
 
     def _judge(
-        self, step: Step, block: Block, printed: Printed, record: _Recorder, status: int | None
+        self,
+        step: Step,
+        block: Block,
+        printed: Printed,
+        truth: Truth,
+        record: _Recorder,
+        status: int | None,
     ) -> None:
         """Compare what was printed, and the exit status where one is wanted."""
         trouble = ""
-        if printed.status is None or not step.matches(printed.text):
-            trouble = _mismatch(step.shows, printed.text)
+        if printed.status is None:
+            trouble = _mismatch(step.shows, printed.text, "it did not end")
+        elif why := expected.fault(step.shows, printed.text, truth):
+            trouble = _mismatch(step.shows, printed.text, why)
+        elif why := expected.false_example(step.shows, truth):
+            trouble = f"the page shows what is not so here: {why}"
         elif status is not None and printed.status != status:
             trouble = f"exit status {printed.status}"
         if trouble:
@@ -193,9 +240,9 @@ class _Recorder:
         )
 
 
-def _mismatch(shows: str, printed: str) -> str:
+def _mismatch(shows: str, printed: str, why: str) -> str:
     wanted = expected.as_shown(shows) or "nothing"
-    return f"the page shows\n{_indented(wanted)}\n  and it printed\n{_indented(printed)}"
+    return f"{why}\n  the page shows\n{_indented(wanted)}\n  and it printed\n{_indented(printed)}"
 
 
 def _indented(text: str) -> str:

@@ -2,22 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from runbooks.add_list import CHECKOUT
+from runbooks.procedure import Procedure, paste
+from runbooks.procedures import find
+from runbooks.sphinxext.directives import steps_of
 from runbooks.sphinxext.documented import LISTS
 from tests.support.box import PROGRAMS, Box
 
 ADMIN = "admin@example.com"
 
 
+#: What is not the same on every list: what a command says of one list is not true of another.
+SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
+    ("openstack", "openstack-discuss"): {
+        "owner": ["second@example.com", ADMIN],
+        "moderator": ["watch@example.com"],
+        "subscribe_policy": 3,
+    },
+    ("openstack", "openstack-infra"): {
+        "owner": ["infra@example.com"],
+        "moderator": [ADMIN],
+        "subscribe_policy": 2,
+        "ban_list": ["other@example.com"],
+    },
+    ("zuul", "mailman"): {"owner": ["zuul@example.com"]},
+    ("zuul", "zuul-discuss"): {
+        "owner": ["zuul@example.com"],
+        "accept_these_nonmembers": [ADMIN],
+        "ban_list": ["^spam.*@example[.]org$"],
+    },
+}
+
+
 def make(box: Box) -> None:
-    """The lists of the documented installation."""
+    """The lists of the documented installation, and what is set on some of them."""
     for site, lists in LISTS.items():
         for name in lists:
             mailman(box, site, ["newlist", "-q", name, ADMIN, "page"])
+    for (site, name), settings in SETTINGS.items():
+        configure(box, site, name, settings)
     for site, lists in LISTS.items():
         found = mailman(box, site, ["list_lists", "-b"]).split()
         assert sorted(found) == sorted(lists), f"{site} has {found}"
@@ -30,6 +58,14 @@ def mailman(box: Box, site: str, argv: list[str], stdin: str | None = None) -> s
     )
     assert done.rc == 0, f"{argv}: {done.stdout}{done.stderr}"
     return done.stdout
+
+
+def configure(box: Box, site: str, name: str, settings: Mapping[str, Any]) -> None:
+    """Set attributes of a list."""
+    lines = "".join(f"{attribute} = {value!r}\n" for attribute, value in settings.items())
+    box.put("/tmp/page_settings", lines)
+    mailman(box, site, ["config_list", "-i", "/tmp/page_settings", name])
+    assert box.run(["rm", "/tmp/page_settings"]).rc == 0
 
 
 def die_holding(box: Box, folder: Path, arguments: Mapping[str, Any]) -> None:
@@ -57,7 +93,10 @@ MANIFEST = Path(__file__).with_name("lists.pp")
 
 def ask_for_a_list(box: Box, folder: Path, arguments: Mapping[str, Any]) -> None:
     """An address is banned everywhere; the manifest is as it was, in a clone and on the server."""
-    ban_lists(box, ["target@example.com"])
+    for site, lists in LISTS.items():
+        for name in lists:
+            others = SETTINGS.get((site, name), {}).get("ban_list", [])
+            configure(box, site, name, {"ban_list": ["target@example.com", *others]})
     manifest = folder / arguments["manifest"]
     manifest.parent.mkdir(parents=True)
     manifest.write_bytes(MANIFEST.read_bytes())
@@ -74,41 +113,96 @@ def merge(box: Box, folder: Path, arguments: Mapping[str, Any]) -> None:
     box.put(f"{CHECKOUT}/{manifest}", (folder / manifest).read_bytes())
 
 
-def lift_bans(box: Box, folder: Path, arguments: Mapping[str, Any]) -> None:
-    """Nobody is banned yet."""
-    ban_lists(box, [])
-
-
-def ban_lists(box: Box, entries: list[str]) -> None:
-    """Make `entries` the ban list of every list there is."""
-    box.put("/tmp/page_bans", f"ban_list = {entries!r}\n")
-    for site in LISTS:
-        for name in mailman(box, site, ["list_lists", "-b"]).split():
-            mailman(box, site, ["config_list", "-i", "/tmp/page_bans", name])
-    assert box.run(["rm", "/tmp/page_bans"]).rc == 0
-
-
 Event = Callable[[Box, Path, Mapping[str, Any]], None]
 
-#: What has happened before a reader turns to a procedure, by the procedure's name. A procedure
-#: that is not here begins where the one before it on the page ended.
-BEFORE: dict[str, Event] = {
-    "add-list": ask_for_a_list,
-    "ban": lift_bans,
-    "clear-lock": die_holding,
-}
+#: What has happened before a reader turns to a procedure, by the procedure's name.
+BEFORE: dict[str, Event] = {"add-list": ask_for_a_list, "clear-lock": die_holding}
 
 #: What others do once the command was run, where more is to be done afterwards.
 MEANWHILE: dict[str, Event] = {"add-list": merge}
 
 
-def befall(box: Box, folder: Path, procedure: str, arguments: Mapping[str, Any]) -> None:
+def befall(box: Box, folder: Path, procedure: Procedure) -> None:
     """Bring about what `procedure` is there for. `folder`: where the reader is at home."""
-    if procedure in BEFORE:
-        BEFORE[procedure](box, folder, arguments)
+    if procedure.after:
+        leave_behind(box, find(procedure.after))
+    if procedure.name in BEFORE:
+        BEFORE[procedure.name](box, folder, procedure.example)
 
 
-def come_of_it(box: Box, folder: Path, procedure: str, arguments: Mapping[str, Any]) -> None:
+def leave_behind(box: Box, procedure: Procedure) -> None:
+    """Go through a procedure by hand, and leave what it did, but none of the files it needed."""
+    steps = steps_of(procedure)
+    for step in steps:
+        done = box.sh(paste(step))
+        assert done.rc == 0, f"{step.name}: {done.stdout}{done.stderr}"
+    made = [step.creates.path for step in steps if step.creates]
+    assert box.run(["rm", *made]).rc == 0
+
+
+def come_of_it(box: Box, folder: Path, procedure: Procedure) -> None:
     """What others do between the command of `procedure` and what follows it."""
-    if procedure in MEANWHILE:
-        MEANWHILE[procedure](box, folder, arguments)
+    if procedure.name in MEANWHILE:
+        MEANWHILE[procedure.name](box, folder, procedure.example)
+
+
+# -- what others do at the same time ------------------------------------------------------
+
+#: For withlist: who waits for a list, and who turns up just when its lock is being removed.
+_OTHERS = """\
+import time
+from Mailman import LockFile
+def wait(m):
+    m.Lock()
+    time.sleep(4)
+    m.Unlock()
+def turn_up(m):
+    try:
+        m.Lock(timeout=1.0)
+    except LockFile.TimeOutError:
+        open("/tmp/page_tried", "w").close()
+    else:
+        open("/tmp/page_tried", "w").close()
+        time.sleep(4)
+        m.Unlock()
+"""
+
+#: ``touch``, and a moment in which somebody else asks for the lock, as may happen on any server.
+_TOUCH = """\
+#!/bin/sh
+/usr/bin/touch "$@" || exit
+case "$*" in *.lock)
+  {turn_up} < /dev/null > /dev/null 2>&1 &
+  for try in $(seq 100); do [ -e /tmp/page_tried ] && break; sleep 0.1; done
+esac
+"""
+
+
+@contextmanager
+def company(box: Box, procedure: Procedure) -> Iterator[None]:
+    """Those who want the list while its lock is removed: one waits, and gets it afterwards; the
+    other comes in the very moment, and would break a lock that has expired.
+    """
+    if procedure.name != "clear-lock":
+        yield
+        return
+    site, name = procedure.example["site"], procedure.example["list"]
+    box.put("/tmp/page_others.py", _OTHERS)
+    variables = {**box.environment(site), "PYTHONPATH": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
+    words = " ".join(f"{key}={value}" for key, value in variables.items())
+    run = f"sudo -u list {words} {PROGRAMS}/withlist -q -r page_others.%s {name}"
+    box.put("/usr/local/bin/touch", _TOUCH.format(turn_up=run % "turn_up"), mode=0o755)
+    claims = f"ls {box.prefix(site)}/locks/{name}.lock.* | wc -l"
+    done = box.sh(
+        f"before=$({claims})\n"
+        f"{run % 'wait'} < /dev/null > /dev/null 2>&1 &\n"
+        f"for try in $(seq 100); do [ $({claims}) -gt $before ] && exit; sleep 0.1; done; exit 1"
+    )
+    assert done.rc == 0, "nobody waits for the lock"
+    yield
+    done = box.sh(
+        "for try in $(seq 200); do pgrep -u list -f page_others || break; sleep 0.1; done\n"
+        "rm -f /tmp/page_tried /tmp/page_others.py /usr/local/bin/touch\n"
+        "! pgrep -u list -f page_others"
+    )
+    assert done.rc == 0, "those who wanted the lock are still there"

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -360,3 +360,15 @@ def encode(text: str | bytes) -> str:
     """Text as UTF-8, surrogates as the bytes they stand for, in base64."""
     data = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     return base64.b64encode(data).decode("ascii")
+
+
+def shell_of(box: Box) -> Callable[[str], str]:
+    """A shell of root in a container, as `runbooks.truth` wants one to ask what is true there."""
+
+    def run(command: str) -> str:
+        done = box.sh(command)
+        if done.rc != 0:
+            raise BoxError(f"{command}: {done.stderr.strip()}")
+        return done.stdout
+
+    return run

@@ -24,8 +24,9 @@ from runbooks.errors import LostError
 from runbooks.host import Host
 from runbooks.mailman import Installation, discover
 from runbooks.practice import STALE_LIST, PracticeSite, create
-from runbooks.procedure import paste
+from runbooks.procedure import Step, paste
 from runbooks.procedures import PROCEDURES
+from tests.support.steps import faults, here
 
 HOST = socket.gethostname()
 #: No process has this id: Linux gives none so high.
@@ -578,12 +579,15 @@ def test_the_steps_show_what_they_say(practice: Practice) -> None:
         "remove-lock",
         "lock-again",
     ]
-    for step in steps:
+
+    def run(step: Step) -> str:
         done = subprocess.run(
             ["/bin/sh", "-c", paste(step)], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, (step.name, done.stderr)
-        assert step.matches(done.stdout + done.stderr), (step.name, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    assert not faults(installation, here, steps, run)
     assert practice.names() == []
 
 
@@ -607,7 +611,7 @@ def test_by_hand_a_busy_list_is_seen_to_be_busy(practice: Practice) -> None:
     assert quick != last.command
     done = subprocess.run(["/bin/sh", "-c", quick], capture_output=True, text=True, check=False)
     assert done.returncode != 0
-    assert not last.matches(done.stdout + done.stderr)
+    assert faults(installation, here, [last], lambda step: done.stdout + done.stderr)
 
 
 def test_the_procedure_is_documented() -> None:

@@ -102,6 +102,22 @@ def test_the_walk_notices_when_the_two_ways_differ(monkeypatch, capsys):
     assert "ended in different states" in capsys.readouterr().out
 
 
+def test_the_walk_notices_when_a_step_prints_something_else(monkeypatch, capsys):
+    def steps(installation, arguments):
+        first, *rest = ban.steps(installation, arguments)
+        text = first.creates.content.replace('say("%s: %s%s"', 'say("%s: was %s%s"')
+        assert text != first.creates.content
+        broken = dataclasses.replace(first, creates=File(first.creates.path, text))
+        return (broken, *rest)
+
+    spoiled = dataclasses.replace(ban.PROCEDURE, steps=steps)
+    monkeypatch.setattr(walkthrough, "PROCEDURES", (spoiled,))
+    assert walkthrough.walk(Screen()) == 1
+    said = capsys.readouterr().out
+    assert "no line is 'openstack-announce: banned'" in said
+    assert "ended in different states" not in said
+
+
 def test_changes_are_told_by_list_and_attribute():
     def state(**lists: dict[str, object]) -> walkthrough.State:
         return {("site", name): attributes for name, attributes in lists.items()}
