@@ -571,7 +571,7 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
     elif arguments.get("direct"):
         begin = (hand.newlist(),)
     else:
-        begin = (hand.resource(arguments.get("edit")), hand.puppet())
+        begin = (hand.resource(arguments.get("edit")), *hand.puppet())
     if not begin:
         return hand.complete()
     return (*begin, hand.see(), *hand.complete())
@@ -630,30 +630,57 @@ class _ByHand:
             "  }\n"
         )
 
-    def puppet(self) -> Step:
+    def puppet(self) -> tuple[Step, Step]:
+        """Puppet's run, and another one.
+
+        Under Mailman 2.2 the first one makes the list and fails, and the second one writes the
+        aliases (recording `puppet_maillist`).
+        """
         variable = ""
         if self.site.site_dir is not None:
             variable = f"MAILMAN_SITE_DIR={shlex.quote(self.site.site_dir)} "
         stage = "Notice: /Stage[main]/Openstack_project::Lists/"
-        return Step(
+        apply = (
+            f"{variable}puppet apply --color=false"
+            f" --modulepath={CHECKOUT}/modules:/etc/puppet/modules {CHECKOUT}/manifests/site.pp"
+        )
+        begins = (
+            "{WARNINGS:Warning: …}\n"
+            "Notice: Compiled catalog for {HOST:lists} in environment production"
+            " in {SECONDS:0.09} seconds\n"
+        )
+        ends = "Notice: Applied catalog in {SECONDS:1.56} seconds"
+        others = f"{self._alias('NEW_ALIAS_OF_OTHERS', 'openstack-announce')}\n{MORE}\n"
+        own = f"{self._alias('NEW_ALIAS', self.name)}\n{MORE}\n"
+        if self.installation.version.startswith("2.2"):
+            made = (
+                "{NEWLIST_FAILS:Error: Execution of '/usr/sbin/newlist …' returned 1: …}\n"
+                f"{stage}Mailalias[{self.name}]: Dependency Maillist[{self.name}] has failures:"
+                " true\n{WARNINGS:Warning: …: Skipping because of failed dependencies}\n"
+            )
+            left = own
+        else:
+            made, left = f"{stage}Maillist[{self.name}]/ensure: created\n{own}", ""
+        first = Step(
             "puppet",
             "Have Puppet create the list",
             "Puppet's next run by itself does it as well, where it is told the site: on a host"
             " with several sites that is the variable, since Puppet only calls ``newlist``. Without"
             " it Puppet says ``created`` at every run, writes the mail aliases, and there is no"
             " list.",
-            f"{variable}puppet apply --color=false"
-            f" --modulepath={CHECKOUT}/modules:/etc/puppet/modules {CHECKOUT}/manifests/site.pp",
-            "{WARNINGS:Warning: …}\n"
-            "Notice: Compiled catalog for {HOST:lists} in environment production"
-            " in {SECONDS:0.09} seconds\n"
-            f"{self._alias('NEW_ALIAS_OF_OTHERS', 'openstack-announce')}\n"
-            f"{MORE}\n"
-            f"{stage}Maillist[{self.name}]/ensure: created\n"
-            f"{self._alias('NEW_ALIAS', self.name)}\n"
-            f"{MORE}\n"
-            "Notice: Applied catalog in {SECONDS:1.56} seconds",
+            apply,
+            begins + others + made + ends,
         )
+        again = Step(
+            "puppet-again",
+            "Have Puppet run once more",
+            "There is nothing left to do. Under Mailman 2.2 there is: the first run makes the list,"
+            " and Puppet says ``Error``, since ``newlist`` asks a question that nobody answers;"
+            " this run writes the mail aliases.",
+            apply,
+            begins + left + ends,
+        )
+        return first, again
 
     def _alias(self, which: str, shown: str) -> str:
         """What Puppet says of a mail alias that it made."""
@@ -756,8 +783,10 @@ def then(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step
     name, manifest = arguments["name"], arguments["manifest"]
     hand = _ByHand(installation, installation.sites[0], name, "", "")
     words = ["runbook", "add-list", name, "--manifest", manifest, "--fix"]
+    puppet, again = hand.puppet()
     return (
-        replace(hand.puppet(), where="Once the change is merged, on the list server, as root:"),
+        replace(puppet, where="Once the change is merged, on the list server, as root:"),
+        again,
         Step(
             "check",
             "Check the list, and set what Puppet does not set",
@@ -836,6 +865,11 @@ PROCEDURE = Procedure(
             "The host has several sites and Puppet was not told which: ``newlist`` printed"
             " ``Please set MAILMAN_SITE_DIR``, did nothing and exited with status 0, which is"
             " all that Puppet looks at. Give it the variable, as above.",
+        ),
+        Trouble(
+            "Puppet says ``Error``, and ``newlist`` ``returned 1``, under Mailman 2.2",
+            "The list is there all the same, without its mail aliases. Puppet's next run writes"
+            " them.",
         ),
         Trouble(
             "``admin`` or ``password`` was changed in the manifest, and nothing happened",

@@ -32,7 +32,15 @@ FORMS: Mapping[str, str] = {
 }
 
 #: Lines of which there may be any number, or none, and their form.
-LINES: Mapping[str, str] = {"WARNINGS": r"(?:Warning: .+|   \(.+\))"}
+LINES: Mapping[str, str] = {
+    "WARNINGS": r"(?:Warning: .+|   \(.+\))",
+    # Puppet's word for a newlist that asks a question and reads the end of its input.
+    "NEWLIST_FAILS": (
+        r"(?:Error: (?:\S+: change from 'absent' to 'present' failed: )?"
+        r"Execution of '\S*newlist .+' returned 1: .*Traceback \(most recent call last\):"
+        r"|  File \".*newlist\", line [0-9]+, in .+|    .+|EOFError: EOF when reading a line)"
+    ),
+}
 
 #: What a line is about; it is printed once for each.
 SUBJECTS = frozenset(("LIST", "LIST_KNOWING", "CLAIM", "NEW_ALIAS", "NEW_ALIAS_OF_OTHERS", "LINT"))

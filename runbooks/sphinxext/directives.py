@@ -29,9 +29,12 @@ def anchor(procedure: Procedure, part: str = "") -> str:
     return procedure.name if not part else prefix + part.removeprefix(prefix)
 
 
-def steps_of(procedure: Procedure) -> tuple[Step, ...]:
-    """The steps by hand, as the pages print them."""
-    return procedure.steps(INSTALLATION, procedure.example)
+def steps_of(procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+    """The steps by hand, as the pages print them.
+
+    Of another `version` of Mailman they may show something else; no page does.
+    """
+    return procedure.steps(replace(INSTALLATION, version=version), procedure.example)
 
 
 def command_of(procedure: Procedure, arguments: Mapping[str, Any] | None = None) -> str:
@@ -39,12 +42,12 @@ def command_of(procedure: Procedure, arguments: Mapping[str, Any] | None = None)
     return shlex.join(["runbook", *procedure.command(arguments or procedure.example)])
 
 
-def by_command(procedure: Procedure) -> tuple[Step, ...]:
+def by_command(procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
     """The way by command as steps: the command, and what follows where more is to be done."""
     first = Step(COMMAND, "By command", "", command_of(procedure), procedure.shows)
     if procedure.then is None:
         return (first,)
-    then = procedure.then(INSTALLATION, procedure.example)
+    then = procedure.then(replace(INSTALLATION, version=version), procedure.example)
     return (first, *(replace(step, name=f"{COMMAND}-{step.name}") for step in then))
 
 

@@ -163,7 +163,7 @@ class Walk:
         record: _Recorder,
     ) -> None:
         procedure = printing.procedure
-        steps = by_command(procedure)
+        steps = by_command(procedure, box.version)
         witness = Witness(installation, shell_of(box), [step.shows for step in steps])
         for step, block in printing.blocks(steps, self.page.sections()):
             witness.sees(step.shows)
@@ -180,7 +180,7 @@ class Walk:
     def _by_hand(
         self, printing: Printing, box: Box, installation: Installation, record: _Recorder
     ) -> None:
-        steps = steps_of(printing.procedure)
+        steps = steps_of(printing.procedure, box.version)
         witness = Witness(installation, shell_of(box), [step.shows for step in steps])
         with reader.Shell(box) as shell:
             for step, block in printing.blocks(steps, self.page.sections()):
