@@ -68,6 +68,7 @@ def test_a_literal_names_something_on_the_list_server(box, every_literal, tmp_pa
         there |= files_of(box)
         reader.by_hand(box, [paste(step) for step in steps_of(procedure)])
         there |= files_of(box)
+    have_an_error_logged(box, "openstack", "openstack-discuss")
     there |= after_a_command(box, "openstack")
     lookup = Lookup(Server(box, "openstack", "openstack-discuss", there))
     found = faults(lookup, every_literal)
@@ -118,6 +119,13 @@ def test_a_path_of_a_host_with_one_site_is_there(box, every_literal):
     found = faults(lookup, paths)
     assert not found, found
     assert lookup.fault(literal("/var/lib/mailman/runbok"))
+
+
+def have_an_error_logged(box: Box, site: str, name: str) -> None:
+    """A subscription meets a ban that is no regular expression; Mailman logs that and goes on."""
+    world.ban_lists(box, ["^[bad"])
+    add = ["add_members", "-w", "n", "-a", "n", "-r", "-", name]
+    world.mailman(box, site, add, stdin="someone@example.com\n")
 
 
 def after_a_command(box: Box, site: str) -> set[str]:
