@@ -408,12 +408,16 @@ def test_a_script_that_dies_under_lock_leaves_none(ready: Any, tmp_path: Path) -
 SECRET = 'S3cr\'et \\ "x"'
 USES = """\
 from __future__ import print_function
-import json, os, sys
+import json, os, sys, time
 def uses(m, how):
     secret = os.environ["RUNBOOK_SECRET"]
     print(len(secret), secret, repr(secret), json.dumps(secret))
     for before in range(8180, 8200):
         sys.stdout.write("x" * before + secret + "y" * 9000 + "\\n")
+    sys.stdout.write("x" * 8185 + secret[:10])
+    sys.stdout.flush()
+    time.sleep(0.5)
+    sys.stdout.write(secret[10:] + "\\n")
     m.Lock()
     try:
         m.info = "x" * 190 + secret
