@@ -382,7 +382,7 @@ def host_fault(spec: str) -> str | None:
 def is_placeholder(text: str) -> bool:
     """Whether what a command shows may have this in it."""
     found = expected.parts(text)
-    return len(found) == 1 and (found[0].is_answer or found[0].pattern is not None)
+    return len(found) == 1 and bool(found[0].name)
 
 
 @cache

@@ -64,9 +64,11 @@ def test_a_literal_names_something_on_the_list_server(box, every_literal, tmp_pa
     world.make(box)
     there = files_of(box)
     for procedure in PROCEDURES:
-        world.befall(box, tmp_path, procedure.name, procedure.example)
+        world.befall(box, tmp_path, procedure)
         there |= files_of(box)
-        reader.by_hand(box, [paste(step) for step in steps_of(procedure)])
+        with reader.Shell(box) as shell:
+            for step in steps_of(procedure):
+                shell.paste(paste(step))
         there |= files_of(box)
     have_an_error_logged(box, "openstack", "openstack-discuss")
     there |= after_a_command(box, "openstack")
@@ -123,7 +125,7 @@ def test_a_path_of_a_host_with_one_site_is_there(box, every_literal):
 
 def have_an_error_logged(box: Box, site: str, name: str) -> None:
     """A subscription meets a ban that is no regular expression; Mailman logs that and goes on."""
-    world.ban_lists(box, ["^[bad"])
+    world.configure(box, site, name, {"ban_list": ["^[bad"]})
     add = ["add_members", "-w", "n", "-a", "n", "-r", "-", name]
     world.mailman(box, site, add, stdin="someone@example.com\n")
 

@@ -15,7 +15,7 @@ from runbooks.onhost import Program, source
 
 #: catch_up wants a Mailman, and is imported only where there is one.
 MODULES = (
-    *("boot", "aliases"),
+    *("boot", *Program("aliases", {}).modules),
     *(name for name in Program("adding", {}).modules if name != "catch_up"),
 )
 #: Loads the programs from memory, as on a host, and runs what follows.
