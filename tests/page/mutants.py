@@ -19,6 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BAN, LOCK, PAGE = "runbooks/ban.py", "runbooks/clear_lock.py", "doc/source/lists.rst"
+ONHOST, COMMANDS = "runbooks/onhost", "runbooks/commands"
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Mutant:
     new: str
     #: it has to be noticed without running a command
     by_building: bool = False
+    #: the procedures that are walked, by name, where it has to be noticed at one of these
+    walks: tuple[str, ...] = ()
 
 
 EVERYWHERE = "        *(hand.everywhere(site) for site in installation.sites),\n"
@@ -62,6 +65,7 @@ MUTANTS = (
         EVERYWHERE.replace(".sites)", ".sites[:1])")
         + "        hand.create(),\n"
         + EVERYWHERE.replace(".sites)", ".sites[1:])"),
+        walks=("ban-pattern",),
     ),
     Mutant(
         "two steps swapped that do the same on another site",
@@ -121,6 +125,111 @@ MUTANTS = (
         "`Sites <#stes>`__\n\n.. _sites:\n",
         by_building=True,
     ),
+    Mutant(
+        "a link to the file that a step needs left out",
+        "runbooks/sphinxext/directives.py",
+        "through :ref:`{earlier}`.",
+        "through it.",
+        by_building=True,
+    ),
+    Mutant(
+        "a step left out whose file another procedure leaves",
+        BAN,
+        "        hand.create(),\n" + EVERYWHERE,
+        EVERYWHERE,
+        walks=("ban", "ban-pattern"),
+    ),
+    Mutant(
+        "the moderators for the owners",
+        f"{ONHOST}/owners.py",
+        '", ".join(sorted(m.owner)) or "nobody"',
+        '", ".join(sorted(m.moderator)) or "nobody"',
+        walks=("scripted-change",),
+    ),
+    Mutant(
+        "no list banned, and said to be",
+        f"{COMMANDS}/ban.py",
+        "many(changed, 'list')",
+        "many(0, 'list')",
+        walks=("ban",),
+    ),
+    Mutant(
+        "the number of sites for the number of lists",
+        "runbooks/mailman.py",
+        "number = sum(site.lists for site in self.sites)",
+        "number = len(self.sites)",
+        walks=("ban",),
+    ),
+    Mutant(
+        "a lock that expires while it is removed",
+        LOCK,
+        "touch -d \\'+1 hour\\'",
+        "touch -d \\'-1 hour\\'",
+        walks=("clear-lock",),
+    ),
+    Mutant(
+        "the expiry of a lock for the time it was taken",
+        LOCK,
+        'LC_ALL=C date -d "@$(stat -c %Z',
+        'LC_ALL=C date -d "@$(stat -c %Y',
+        walks=("clear-lock",),
+    ),
+    Mutant(
+        "a process that waits left out",
+        "runbooks/locks.py",
+        "for waiter in self.waiters\n        )\n        return tuple(lines)",
+        "for waiter in self.waiters[1:]\n        )\n        return tuple(lines)",
+        walks=("clear-lock",),
+    ),
+    Mutant(
+        "a list left out",
+        f"{ONHOST}/ban.py",
+        "for name in sorted(names()):",
+        "for name in sorted(names())[1:]:",
+        walks=("ban",),
+    ),
+    Mutant(
+        "a ban that is not saved",
+        f"{ONHOST}/ban.py",
+        "            m.Save()\n",
+        "            pass\n",
+        walks=("ban",),
+    ),
+    Mutant(
+        "more lifted than was asked for",
+        f"{ONHOST}/ban.py",
+        "    m.ban_list = kept\n",
+        "    m.ban_list = []\n",
+        walks=("unban",),
+    ),
+    Mutant(
+        "the policy from before the closing forgotten",
+        f"{ONHOST}/closing.py",
+        "setattr(m, KEPT, m.subscribe_policy)",
+        "setattr(m, KEPT, 1)",
+        walks=("close-lists",),
+    ),
+    Mutant(
+        "moderators not found",
+        f"{ONHOST}/whereis.py",
+        '(("owner", "owner"), ("moderator", "moderator"))',
+        '(("owner", "owner"),)',
+        walks=("find-address",),
+    ),
+    Mutant(
+        "what one other list bans, banned from a new one",
+        f"{ONHOST}/catch_up.py",
+        "if (all(refuses(",
+        "if (any(refuses(",
+        walks=("add-list",),
+    ),
+    Mutant(
+        "an example on the page that is not true",
+        BAN,
+        "{{LISTS openstack:4}} lists",
+        "{{LISTS openstack:5}} lists",
+        walks=("ban",),
+    ),
 )
 
 
@@ -156,7 +265,11 @@ def run(mutant: Mutant) -> list[str]:
                 f"tests/page/test_{'build' if mutant.by_building else 'commands'}.py",
             ],
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(folder)},
+            env={
+                **os.environ,
+                "PYTHONPATH": str(folder),
+                "RUNBOOK_WALK_ONLY": " ".join(mutant.walks),
+            },
             capture_output=True,
             text=True,
             check=False,
