@@ -265,7 +265,7 @@ def site_of(installation: Installation, part: Part) -> Site:
     return {site.name: site for site in installation.sites}[part.of[-2]]
 
 
-#: What a line is about.
+#: What a line is about, where that tells more than its text does.
 Subject = Listing | Name
 
 
@@ -281,7 +281,7 @@ class Truth:
     before: Look
     after: Look
 
-    def subjects(self, part: Part) -> Sequence[tuple[str, Subject]]:
+    def subjects(self, part: Part) -> Sequence[tuple[str, Subject | None]]:
         """See `expected.Truth`."""
         match part.name, part.of:
             case "LIST", sites:
@@ -297,11 +297,10 @@ class Truth:
                 new = [one for one in self.after.aliases if one not in self.before.aliases]
                 its = re.compile(rf"{re.escape(name)}(-[a-z]+)?")
                 ours = part.name == "NEW_ALIAS"
-                nothing = Listing("", "", {})
-                return [(one, nothing) for one in new if bool(its.fullmatch(one)) is ours]
+                return [(one, None) for one in new if bool(its.fullmatch(one)) is ours]
             case "LINT", ():
                 lints = shutil.which("puppet-lint") is not None
-                return [(part.text, Listing("", "", {}))] if lints else []
+                return [(part.text, None)] if lints else []
         raise ValueError(f"{part} names nothing")
 
     def _lists(self, look: Look, sites: Sequence[str]) -> list[Listing]:
@@ -318,7 +317,7 @@ class Truth:
 
     def value(self, part: Part, subject: Subject | None) -> str:
         """See `expected.Truth`."""
-        if isinstance(subject, Listing) and subject.name:
+        if isinstance(subject, Listing):
             return self._of_list(part, subject)
         if isinstance(subject, Name):
             return {"LINKS": subject.links, "SIZE": subject.size}[part.name]

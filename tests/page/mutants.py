@@ -29,6 +29,7 @@ COMMANDS = ("tests/page/test_commands.py", "-k", "not python3")
 BUILDING = ("tests/page/test_build.py", "-k", "not man_page")
 SENTENCES = ("tests/page/test_prose.py", "-m", "not container")
 SERVER = ("tests/page/test_prose.py", "-k", "server and not python3")
+ONHOST, SUBCOMMANDS = "runbooks/onhost", "runbooks/commands"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Mutant:
     new: str
     #: it has to be noticed without running a command
     by_building: bool = False
+    #: the procedures that are walked, by name, where it has to be noticed at one of these
+    walks: tuple[str, ...] = ()
     #: the tests that have to notice it, where they are others
     noticed_by: tuple[str, ...] = ()
 
@@ -87,6 +90,7 @@ MUTANTS = (
         EVERYWHERE.replace(".sites)", ".sites[:1])")
         + "        hand.create(),\n"
         + EVERYWHERE.replace(".sites)", ".sites[1:])"),
+        walks=("ban-pattern",),
     ),
     Mutant(
         "two steps swapped that do the same on another site",
@@ -237,6 +241,111 @@ MUTANTS = (
         ":example:`remove_members` does",
         noticed_by=SERVER,
     ),
+    Mutant(
+        "a link to the file that a step needs left out",
+        "runbooks/sphinxext/directives.py",
+        "through :ref:`{earlier}`.",
+        "through it.",
+        by_building=True,
+    ),
+    Mutant(
+        "a step left out whose file another procedure leaves",
+        BAN,
+        "        hand.create(),\n" + EVERYWHERE,
+        EVERYWHERE,
+        walks=("ban", "ban-pattern"),
+    ),
+    Mutant(
+        "the moderators for the owners",
+        f"{ONHOST}/owners.py",
+        '", ".join(sorted(m.owner)) or "nobody"',
+        '", ".join(sorted(m.moderator)) or "nobody"',
+        walks=("scripted-change",),
+    ),
+    Mutant(
+        "no list banned, and said to be",
+        f"{SUBCOMMANDS}/ban.py",
+        "many(changed, 'list')",
+        "many(0, 'list')",
+        walks=("ban",),
+    ),
+    Mutant(
+        "the number of sites for the number of lists",
+        "runbooks/mailman.py",
+        "number = sum(site.lists for site in self.sites)",
+        "number = len(self.sites)",
+        walks=("ban",),
+    ),
+    Mutant(
+        "a lock that expires while it is removed",
+        LOCK,
+        "touch -d \\'+1 hour\\'",
+        "touch -d \\'-1 hour\\'",
+        walks=("clear-lock",),
+    ),
+    Mutant(
+        "the expiry of a lock for the time it was taken",
+        LOCK,
+        'LC_ALL=C date -d "@$(stat -c %Z',
+        'LC_ALL=C date -d "@$(stat -c %Y',
+        walks=("clear-lock",),
+    ),
+    Mutant(
+        "a process that waits left out",
+        "runbooks/locks.py",
+        "for waiter in self.waiters\n        )\n        return tuple(lines)",
+        "for waiter in self.waiters[1:]\n        )\n        return tuple(lines)",
+        walks=("clear-lock",),
+    ),
+    Mutant(
+        "a list left out",
+        f"{ONHOST}/ban.py",
+        "for name in sorted(names()):",
+        "for name in sorted(names())[1:]:",
+        walks=("ban",),
+    ),
+    Mutant(
+        "a ban that is not saved",
+        f"{ONHOST}/ban.py",
+        "            m.Save()\n",
+        "            pass\n",
+        walks=("ban",),
+    ),
+    Mutant(
+        "more lifted than was asked for",
+        f"{ONHOST}/ban.py",
+        "    m.ban_list = kept\n",
+        "    m.ban_list = []\n",
+        walks=("unban",),
+    ),
+    Mutant(
+        "the policy from before the closing forgotten",
+        f"{ONHOST}/closing.py",
+        "setattr(m, KEPT, m.subscribe_policy)",
+        "setattr(m, KEPT, 1)",
+        walks=("close-lists",),
+    ),
+    Mutant(
+        "moderators not found",
+        f"{ONHOST}/whereis.py",
+        '(("owner", "owner"), ("moderator", "moderator"))',
+        '(("owner", "owner"),)',
+        walks=("find-address",),
+    ),
+    Mutant(
+        "what one other list bans, banned from a new one",
+        f"{ONHOST}/catch_up.py",
+        "if (all(refuses(",
+        "if (any(refuses(",
+        walks=("add-list",),
+    ),
+    Mutant(
+        "an example on the page that is not true",
+        BAN,
+        "{{LISTS openstack:4}} lists",
+        "{{LISTS openstack:5}} lists",
+        walks=("ban",),
+    ),
 )
 
 
@@ -271,17 +380,22 @@ class UnjudgedError(Exception):
     """The tests neither passed nor failed: they could not run. The message says why."""
 
 
-def said(folder: Path, tests: Sequence[str], image: str) -> list[str]:
-    """What the tests say of the copy as it is; nothing when they pass."""
+def said(folder: Path, mutant: Mutant, image: str) -> list[str]:
+    """What the tests that are to notice say of the copy as it is; nothing when they pass."""
     done = subprocess.run(
         [
             *(sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=short"),
-            *("--mailman-image", image, *tests),
+            *("--mailman-image", image, *mutant.tests),
         ],
         cwd=folder,
         # What is compiled of a file is found again by its size and its second: a file may be
         # spoiled and mended within one.
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={
+            **os.environ,
+            "PYTHONPATH": str(folder),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "RUNBOOK_WALK_ONLY": " ".join(mutant.walks),
+        },
         capture_output=True,
         text=True,
         check=False,
@@ -300,16 +414,16 @@ def said(folder: Path, tests: Sequence[str], image: str) -> list[str]:
 def judge(mutants: Iterable[Mutant], folder: Path, image: str) -> list[str]:
     """The names of those that were not noticed."""
     missed: list[str] = []
-    sound: dict[tuple[str, ...], bool] = {}
+    sound: set[tuple[tuple[str, ...], tuple[str, ...]]] = set()
     for mutant in mutants:
         try:
-            if mutant.tests not in sound:
+            if (mutant.tests, mutant.walks) not in sound:
                 # Red without any mutant, they would be red with each.
-                if red := said(folder, mutant.tests, image):
+                if red := said(folder, mutant, image):
                     raise UnjudgedError("\n".join(["its tests fail without it:", *red]))
-                sound[mutant.tests] = True
+                sound.add((mutant.tests, mutant.walks))
             with spoiled(folder, mutant):
-                lines = said(folder, mutant.tests, image)
+                lines = said(folder, mutant, image)
             verdict = "red" if lines else "GREEN"
         except (UnjudgedError, ValueError) as problem:
             verdict, lines = "NOT JUDGED", str(problem).splitlines()

@@ -187,7 +187,7 @@ def test_a_step_that_reads_a_lock_wrong(site: PracticeSite, old: str, new: str, 
 
 def test_a_run_is_the_one_that_was_just_recorded(site: PracticeSite) -> None:
     unlock(site)
-    words = shlex.join([sys.executable, "-m", "runbooks", "ban", "a@example.com", "--yes"])
+    words = shlex.join([sys.executable, "-m", "runbooks", "ban", "x@example.com", "--yes"])
     command = f"{words} --host {site.spec} | sed -n 's/^recorded as //p'"
     journal = f"{site.site_dir('openstack')}/runbook/journal.jsonl"
     shows = f"{{RUN:x}} in {{HOST:lists}}:{journal}"
