@@ -239,7 +239,8 @@ PROCEDURE = Procedure(
             "``HandleRequest`` removes a message at once, whether or not ``m.Save()`` follows."
             " ``runbook withlist --dry-run`` shows it beforehand; ``runbook withlist --restore``"
             " puts the messages back, with the requests and the settings, on lists that nobody"
-            " changed since.",
+            " changed since. It calls back no mail: a message that was approved is delivered all"
+            " the same, and is then held once more.",
         ),
         Trouble(
             "Nothing was changed",
