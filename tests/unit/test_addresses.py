@@ -323,9 +323,9 @@ def test_an_address_that_looks_like_a_pattern_can_be_forced():
 )
 def test_a_pattern_that_would_hold_up_mailman_is_refused(text):
     """Mailman searches with it at each subscription, and nothing would end that."""
-    began = time.monotonic()
+    began = time.process_time()  # on a busy machine others take their time meanwhile
     assert "too long" in refusal(text, force=True)
-    assert time.monotonic() - began < 10
+    assert time.process_time() - began < 10
 
 
 ORDINARY = st.lists(st.sampled_from([*string.ascii_lowercase, ".*", r"\d+", "(x|y)"]), max_size=20)

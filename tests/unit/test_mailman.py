@@ -17,6 +17,9 @@ from runbooks.errors import BadInputError, HostError
 from runbooks.host import Host
 from runbooks.mailman import LIST_NAME, as_mailman, discover, list_name, unknown_list
 
+#: One that any user can run.
+SYSTEM_PYTHON = "/usr/bin/python3"
+
 
 def test_an_installation_describes_itself(every_sites):
     found = every_sites.installation()
@@ -178,15 +181,18 @@ def test_an_interpreter_without_its_whole_path_is_none(any_sites, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to others")
-def test_a_practice_site_is_run_as_whoever_made_it(any_sites):
+@pytest.mark.skipif(not Path(SYSTEM_PYTHON).exists(), reason="others cannot run root's own Python")
+def test_a_practice_site_is_run_as_whoever_made_it(make_sites):
     """Root may look at one: its programs are then another's."""
+    any_sites = make_sites(SYSTEM_PYTHON)
     whoami = any_sites.folder / "whoami"
     settings = any_sites.folder / "Mailman/mm_cfg.py"
     with settings.open("a") as file:
         file.write(f"open({str(whoami)!r}, 'a').write('%d ' % os.geteuid())\n")
         file.write("MAILMAN_USER = MAILMAN_GROUP = 'daemon'\n")
-    for folder in any_sites.folder.parents[:3]:
-        folder.chmod(0o755)
+    for folder in any_sites.folder.parents:
+        if "pytest" in str(folder):  # how deep it is depends on how many workers there are
+            folder.chmod(0o755)
     subprocess.run(["chown", "-R", "1:1", any_sites.folder], check=True)
     assert {site.user for site in any_sites.installation().sites} == {"daemon"}
     assert set(whoami.read_text().split()) == {"1"}
