@@ -380,9 +380,17 @@ class Lock:
 
     @property
     def blocks(self) -> bool:
-        """Whether it keeps everybody from its list until somebody sees to it."""
-        lasting = self.verdict in (Verdict.STALE, Verdict.FOREIGN, Verdict.MALFORMED)
-        return self.present and (lasting or self.stopped)
+        """Whether it keeps everybody from its list until somebody sees to it.
+
+        One that is malformed does not while the process that it names runs: the look may have
+        fallen between two steps of that process.
+        """
+        match self.verdict:
+            case Verdict.STALE | Verdict.FOREIGN:
+                return self.present
+            case Verdict.MALFORMED:
+                return self.present and (self.orphaned or not self.looked_at)
+        return self.stopped
 
     @property
     def evidence(self) -> tuple[str, ...]:
@@ -561,16 +569,19 @@ class _Examination:
         others = [name for name in self.same_file[entry.file] if name != entry.name]
         claims = [claim, *(parse_claim(name, entry.name) for name in others)]
         whose = {(one.host, one.pid) if one else None for one in claims}
-        if whose != {(claim.host, claim.pid)} or entry.nlink != 1 + len(others):
-            return self.lock(entry, entry.name, Verdict.MALFORMED, reason, claim)
-        files = (entry.name, *others)
+        of_one = whose == {(claim.host, claim.pid)} and entry.nlink == 1 + len(others)
+        files = (entry.name, *others) if of_one else None
+
+        def malformed(reason: str, *looked_at: Process) -> Lock:
+            return self.lock(entry, entry.name, Verdict.MALFORMED, reason, claim, files, looked_at)
+
         if claim.host not in self.here:
-            return self.lock(entry, entry.name, Verdict.MALFORMED, reason, claim, files)
+            return malformed(reason)
         process, holder = self.holder(claim, entry)
         if holder:
-            reason = f"{reason}, and process {process.pid} runs: {holder}"
-        found = self.lock(entry, entry.name, Verdict.MALFORMED, reason, claim, files, (process,))
-        return replace(found, orphaned=not holder)
+            # It has it, or takes it or lets go of it just now.
+            return malformed(f"{reason}, and process {process.pid} runs: {holder}", process)
+        return replace(malformed(reason, process), orphaned=True) if of_one else malformed(reason)
 
     def judge_claim(self, entry: Entry) -> Lock | None:
         """A file that belongs to no lock; None when it was judged under another name of it."""

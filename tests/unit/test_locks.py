@@ -442,6 +442,11 @@ def test_what_blocks_a_list_until_somebody_sees_to_it() -> None:
     assert blocks(*files, process=GONE) == [True]
     assert blocks(*lock("alpha.lock", "alpha.lock.web.83.0"), process=GONE) == [True]
     assert blocks(entry("alpha.lock", 1, 1, ""), process=GONE) == [True]
+    # As seen between two steps of a process that takes it, or lets go of it.
+    for nlink in (1, 2, 3):
+        between = entry("alpha.lock", 1, nlink, "alpha.lock.lists.83.0")
+        assert blocks(between, process=running()) == [False]
+        assert blocks(between, process=GONE) == [True]
     # Mailman breaks it by itself; a claim holds nobody up, and a file of another name neither.
     assert blocks(
         *lock("alpha.lock", "alpha.lock.lists.83.0", mtime_ns=NOW - NS), process=running()
@@ -741,7 +746,8 @@ def test_evidence_and_json() -> None:
 
 
 def test_evidence_of_what_is_no_lock_has_its_content() -> None:
-    found = only(seen(lock("alpha.lock", "alpha.lock.lists.83.0", nlink=1)))
+    files = lock("alpha.lock", "alpha.lock.lists.83.0", nlink=1)
+    found = only(seen(files, processes={83: GONE}))
     assert found.verdict is Verdict.MALFORMED
     assert found.evidence[-2:] == (
         f"{len(FOLDER) + 22} bytes: {FOLDER}/alpha.lock.lists.83.0",
