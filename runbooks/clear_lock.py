@@ -496,16 +496,22 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
             "lock-again",
             "See that the list goes on",
             "The list is locked and let go of, with Mailman's own code. Who was waiting comes"
-            " first: the command waits for up to ten seconds.",
+            " first: the command waits for up to ten seconds. It runs under the Python that"
+            " Mailman's programs name in their first line.",
             as_mailmans_user(
                 installation,
                 site,
-                installation.interpreter,
+                "@PYTHON@",
                 "-c",
                 f"import sys; sys.path.insert(0, {_quoted(installation.bin)}); import paths;"
                 " from Mailman.MailList import MailList;"
                 f" m = MailList({_quoted(name)}, lock=0); m.Lock(timeout=10); m.Unlock();"
                 f" print({_quoted(f'{name}: can be locked')})",
+            ).replace(
+                # Another server's Mailman is of another Python, and may not load under this one.
+                "@PYTHON@",
+                f"$(sed -n '1s/^#! *//p' {shlex.quote(installation.bin)}/withlist)",
+                1,
             ),
             f"{name}: can be locked",
         ),

@@ -38,7 +38,7 @@ def found(on: Installation, site: str, name: str = "alpha") -> Found:
 
 
 def clear(on: Installation, one: Found) -> tuple[Report, Outcome]:
-    report = clear_lock.clear(on, [one])
+    report = clear_lock.clear(on, clear_lock.Plan([one]))
     assert len(report.results) == 1
     return report, report.results[0].outcome
 
@@ -167,7 +167,7 @@ def test_mailman_breaks_the_expired_lock_in_the_same_moment(box: Box, seconds: f
         seen = clear_lock.look(on, on.choose_sites([site]))
         plan = clear_lock.plan_stale(seen)
         if plan.remove:
-            reports.append(clear_lock.clear(on, plan.remove))
+            reports.append(clear_lock.clear(on, plan))
     # Nobody was inside together with another, and everybody had his turns.
     assert workers_said(box, 3) == ["done"] * 3
     assert names(box, site) == set()

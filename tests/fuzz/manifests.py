@@ -163,6 +163,7 @@ def others(draw: st.DrawFn, deep: int, number: int, title: str) -> str:
     """A statement that is not a list of its own, but may look like one."""
     i = "  " * deep
     text = draw(LITERALS)
+    named = draw(LITERALS.filter(lambda one: one not in ("''", '""')))  # Puppet wants a title
     own = f"maillist {{ {single(title)}: ensure => present }}"
     return draw(
         st.sampled_from(
@@ -174,7 +175,7 @@ def others(draw: st.DrawFn, deep: int, number: int, title: str) -> str:
                 f'{i}$v{number} = "${{listdomain}} # {{ ${{[1].map |$n| {{ "x${{n}}}}" }}}} b"',
                 f"{i}$v{number} = @(END)\n  maillist {{ 'no': }} '\n  | END",
                 f'{i}$v{number} = [@(A), @("B")]\n \'\n |- A\n " ${{listdomain}}\n |- B',
-                f"{i}notify {{ {text}: message => {text}, }}",
+                f"{i}notify {{ {named}: message => {text}, }}",
                 f"{i}if $listdomain =~ /a'b\\/[{{]/ {{ {own} }}",
                 f"{i}unless $listdomain in ['x'] {{\n{i}  $w{number} = 1\n{i}}} else {{\n{i}}}",
                 f"{i}if $listdomain == {{ 'a' => 1 }} {{ $u{number} = 1 }} else {{ }}",
