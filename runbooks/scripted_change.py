@@ -216,9 +216,9 @@ PROCEDURE = Procedure(
         Trouble(
             "It ends with ``NotLockedError``, or with ``AssertionError`` and no more words",
             "The function changes a list that nobody has locked: it was written for"
-            " ``withlist -l``, as Mailman's own ``reset_pw`` is. ``runbook withlist --lock`` locks"
-            " each list before, waits for a lock no longer than it is told to, and unlocks it"
-            " after.",
+            " ``withlist -l``, as some that come with Mailman are. ``runbook withlist --lock``"
+            " locks each list before, waits for a lock no longer than it is told to, and unlocks"
+            " it after.",
         ),
         Trouble(
             "A list stays locked after ``withlist -l``",
@@ -230,9 +230,9 @@ PROCEDURE = Procedure(
             "The script needs a password",
             "As an argument every user of the host would see it, and the record of the run would"
             " keep it. ``runbook withlist --secret-file`` reads it from a file, or from the"
-            " variable ``RUNBOOK_SECRET``; the script finds it in"
-            " ``os.environ['RUNBOOK_SECRET']``, and nobody else does. What the script prints has"
-            " ``***`` in its place.",
+            " environment variable ``RUNBOOK_SECRET``; the script finds it in a variable of that"
+            " name, and nobody else does. What the script prints has three asterisks in its"
+            " place.",
         ),
         Trouble(
             "Held messages or requests are gone, and the script did not save the list",

@@ -13,7 +13,13 @@ from tests.support.box import PROGRAMS, Box
 FOLDERS = ("/etc/mailman", "/opt", "/srv", "/usr/lib/mailman", "/var/lib/mailman")
 
 #: Programs whose options are not all in the first help that they give.
-HELP = {"ps": "ps --help all; ps L"}
+HELP = {
+    "ps": "ps --help all; ps L",
+    "kill": 'kill --help; for number in $(seq 31); do echo "-$(kill -l $number)"; done',
+}
+
+#: Puppet is told to make a list, and ``newlist`` does not take its administrator.
+REFUSED = "maillist { 'refused': ensure => present, admin => 'nobody', password => 'page' }"
 
 #: What a list and its settings are, under Mailman's own Python. The arguments: a list, and where
 #: the programs are.
@@ -21,19 +27,26 @@ INSIDE = """
 import json, sys
 sys.path.insert(0, sys.argv[2])
 import paths
-from Mailman import Errors, MailList, mm_cfg
+from Mailman import Errors, LockFile, MailList, mm_cfg
 mlist = MailList.MailList(sys.argv[1], lock=0)
 methods = {}
 for name in dir(MailList.MailList):
     code = getattr(getattr(MailList.MailList, name), "__code__", None)
     if code is not None:
         methods[name] = code.co_varnames[:code.co_argcount]
+# Python's own are in `exceptions`, or in `builtins`.
+modules = sys.modules[Exception.__module__], Errors, LockFile
 json.dump({
     "attributes": sorted(vars(mlist)),
     "methods": methods,
     "settings": [name for name in dir(mm_cfg) if name.isupper()],
     "folders": [value for value in vars(mm_cfg).values() if str(value).startswith("/")],
-    "exceptions": [name for name in dir(Errors) if not name.startswith("_")],
+    "exceptions": [
+        name
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Exception)
+    ],
 }, sys.stdout)
 """
 
@@ -48,6 +61,8 @@ class Server:
     #: every file that there was at some time, and every folder
     files: set[str]
     programs: set[str] = field(default_factory=set)
+    #: what a shell does itself
+    builtins: set[str] = field(default_factory=set)
     users: set[str] = field(default_factory=set)
     variables: set[str] = field(default_factory=set)
     settings: set[str] = field(default_factory=set)
@@ -67,6 +82,7 @@ class Server:
         environment = self.box.environment(self.site)
         path = f"{PROGRAMS} $(echo $PATH | tr : ' ')"
         self.programs = set(self._lines(f"ls {path} 2> /dev/null; true")) - {""}
+        self.builtins = set(self._lines("bash -c 'compgen -b'"))
         self.users = {line.partition(":")[0] for line in self._lines("getent passwd")}
         self.variables = {line.partition("=")[0] for line in self._lines("env")}
         settings = self._text("cat /etc/mailman/mm_cfg.py")
@@ -90,10 +106,19 @@ class Server:
         self.process_states = {
             line[:1]
             for line in self._lines(
-                "sleep 60 & kill -STOP $!; ps -e -o stat=; kill -KILL $!; wait $! || true"
+                # A moment passes until a process that was told to stop has stopped.
+                "sleep 60 & kill -STOP $!\n"
+                "for try in $(seq 100); do\n"
+                "  ps -o stat= -p $! | grep -q T && break; sleep 0.1\n"
+                "done\n"
+                "ps -e -o stat=; kill -KILL $!; wait $! || true"
             )
         }
-        self.said = [self._text(f"{PROGRAMS}/list_lists"), self._missing_module("owners")]
+        self.said = [
+            self._text(f"{PROGRAMS}/list_lists"),
+            self._missing_module("owners"),
+            self._failing_newlist(),
+        ]
 
     def _text(self, script: str) -> str:
         done = self.box.sh(script)
@@ -109,6 +134,15 @@ class Server:
         assert done.rc != 0
         return done.stderr.replace("ModuleNotFoundError", "ImportError").replace("'", "")
 
+    def _failing_newlist(self) -> str:
+        """How Puppet complains of a program that fails, without what that program says."""
+        done = self.box.run(
+            ["puppet", "apply", "--color=false", "-e", REFUSED], env=self._environment
+        )
+        errors = [line for line in done.stderr.splitlines() if "Execution of" in line]
+        assert errors, done.stdout + done.stderr
+        return "\n".join(errors)
+
     # -- answers ------------------------------------------------------------------------------
 
     def is_about(self, path: str) -> bool:
@@ -117,7 +151,19 @@ class Server:
         return single == (self.box.layout == "single")
 
     def has_option(self, program: str, option: str) -> bool:
-        return self._helps_with(program, option)
+        """Whether the help of a program has an option, or each of several letters in one word."""
+        letters = [f"-{letter}" for letter in option[1:]]
+        return self._helps_with(program, option) or (
+            re.fullmatch(r"-[A-Za-z]{2,}", option) is not None
+            and all(letter in self._options_of_one_letter(program) for letter in letters)
+        )
+
+    def _options_of_one_letter(self, program: str) -> set[str]:
+        return set(re.findall(r"^\s*(-\w)\b", self._help(program), re.MULTILINE))
+
+    def begins_a_line(self, word: str) -> bool:
+        """Whether a program calls what it says by a word, as in ``Error: …``."""
+        return any(line.startswith(f"{word}:") for text in self.said for line in text.splitlines())
 
     def _helps_with(self, program: str, word: str) -> bool:
         """Whether the help of a program has a word."""
@@ -152,11 +198,15 @@ class Server:
             "an attribute of a list": self.attributes,
             "a method of a list": set(self.methods),
             "a setting of Mailman": self.settings,
-            "an exception of Mailman": self.exceptions,
+            "an exception of Mailman or of Python": self.exceptions,
             "a parameter of Puppet's maillist": self.puppet,
         }
         if everywhere:
-            kinds |= {"a program": self.programs, "a user": self.users}
+            kinds |= {
+                "a program": self.programs,
+                "a command of the shell": self.builtins,
+                "a user": self.users,
+            }
         found = next((kind for kind, names in kinds.items() if name in names), None)
         if found is None and self._is_mailmans(name):
             return "a program of Mailman"

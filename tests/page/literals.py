@@ -29,7 +29,8 @@ class Literal:
     #: the other literals of the same paragraph, and of the same sentence
     beside: tuple[str, ...]
     in_sentence: tuple[str, ...]
-    #: the commands of the nearest section that has any; none at the top of a page
+    #: the commands of the nearest section that has any, for a list server or of tox; none at the
+    #: top of a page
     commands: tuple[str, ...]
     #: every block of the page: what is printed there is run, or included from a file
     blocks: tuple[str, ...]
@@ -78,7 +79,11 @@ def _commands(section: Tag | None, blocks: list[Block]) -> tuple[str, ...]:
     # The outermost section is the page: what it says is not about one command.
     while section is not None and section.find_parent("section") is not None:
         inside = {str(section["id"]), *(str(one["id"]) for one in section.find_all("section"))}
-        found = tuple(b.text for b in blocks if b.kind == "command" and b.anchor in inside)
+        found = tuple(
+            block.text
+            for block in blocks
+            if (block.kind == "command" or block.text.startswith("tox ")) and block.anchor in inside
+        )
         if found:
             return found
         section = section.find_parent("section")

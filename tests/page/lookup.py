@@ -7,7 +7,7 @@ machine can answer is asked of a list server (`tests.page.asked`); without one i
 from __future__ import annotations
 
 import ast
-import configparser
+import dataclasses
 import inspect
 import re
 import shlex
@@ -29,6 +29,7 @@ from runbooks.new_list import SUFFIXES
 from runbooks.procedure import Outcome
 from runbooks.sphinxext.roles import EXAMPLE, MARKS
 from runbooks.sphinxext.verification import VERIFICATION
+from tests.page import recording, toxcalls
 from tests.page.asked import Server
 from tests.page.conftest import BUILD, ROOT
 from tests.page.literals import Literal
@@ -85,11 +86,10 @@ class Lookup:
         return f"is no name of anything: mark it with :{EXAMPLE}:"
 
     def _tox(self, literal: Literal) -> str | None:
-        named = re.fullmatch(r"tox(?: -e (\w+))?", literal.text)
-        if named is None:
-            return "is no call of tox that is known here"
-        environments = [None, *tox_environments()]
-        return None if named[1] in environments else f"tox.ini has no environment {named[1]!r}"
+        return toxcalls.fault(words(literal.text))
+
+    def _command(self, literal: Literal) -> str | None:
+        return command_fault(without_open_option(words(literal.text)))
 
     def _host(self, literal: Literal) -> str | None:
         return host_fault(literal.text)
@@ -149,6 +149,8 @@ class Lookup:
         return subcommand(line) is not None or line[0] in self.server.programs
 
     def _has_option(self, command: Sequence[str], option: str) -> bool:
+        if command[0] == "tox":
+            return toxcalls.has_option(command, option)
         found = subcommand(command)
         called = all_commands() if found is cli else (found,) if found else ()
         if any(option in all_options(one) for one in called):
@@ -177,6 +179,23 @@ class Lookup:
     def _assignment(self, literal: Literal) -> str | None:
         name, _, value = literal.text.partition("=")
         return self._variable_fault(name, literal) or self._path_fault(value)
+
+    def _call_with_variable(self, literal: Literal) -> str | None:
+        """A variable that is set for one command: ``RUNBOOK_WALK_ONLY=list-names tox -e page``."""
+        if shown(literal):
+            return None
+        assignment, _, rest = literal.text.partition(" ")
+        name, _, value = assignment.partition("=")
+        if not (words(rest)[:1] == ["tox"] and name in toxcalls.variables()) and (
+            why := self._variable_fault(name, literal)
+        ):
+            return f"{name} {why}"
+        if value.startswith("/"):
+            if why := self._path_fault(value):
+                return why
+        elif not shown(dataclasses.replace(literal, text=value)):
+            return f"nothing on the page is called {value}"
+        return self._name(dataclasses.replace(literal, text=rest))
 
     def _capitals(self, literal: Literal) -> str | None:
         return self._variable_fault(literal.text, literal)
@@ -232,6 +251,9 @@ class Lookup:
             elif word.startswith("/"):
                 if why := self._path_fault(word):
                     return why
+            elif re.fullmatch(r"\w+(?:/\w+)+", word):
+                if self.server.kind_of(word, True) is None:
+                    return f"no file is called {word}"
             else:
                 for part in re.findall(r"[a-z][-\w]*", word):
                     if not self.server.knows_argument(program, part):
@@ -250,7 +272,7 @@ class Lookup:
             or shown(literal)
         ):
             return None
-        if self.server.kind_of(text, True) is None:
+        if self.server.kind_of(text, True) is None and not self.server.begins_a_line(text):
             return (
                 "is no program, no user, no file, no attribute of a list, no setting of Mailman "
                 "and no parameter of Puppet's maillist; and no file or name beside it here"
@@ -262,18 +284,19 @@ class Lookup:
 FORMS: tuple[tuple[re.Pattern[str], Callable[[Lookup, Literal], str | None]], ...] = tuple(
     (re.compile(pattern), judge)
     for pattern, judge in (
-        (r"(?:runbook)(?: .*)?", lambda self, literal: command_fault(words(literal.text))),
+        (r"runbook(?: .*)?", Lookup._command),
         (r"tox(?: .*)?", Lookup._tox),
         (r"[a-z]+:(?://.*|[A-Z]+)", Lookup._host),
         (r":\w+:", Lookup._role),
+        (r"\{[A-Z_]+.*\}", Lookup._placeholder),
         (r"[^ -].*@\S+|@\S+|[\^$].*[@.*].*|[\^$]", Lookup._free),
         (r"\$\w+", Lookup._puppet_variable),
         (r"\?\w+=.*", Lookup._query),
-        (r"\{[A-Z]+(?::.*)?\}", Lookup._placeholder),
         (r":\w+:`[^`]+`", Lookup._reference),
         (r"--?[A-Za-z].*", Lookup._option),
         (r"/\S*", Lookup._path),
         (r"[A-Z][A-Z_]*=/\S*", Lookup._assignment),
+        (r"[A-Z][A-Z_]*=\S+ \S.*", Lookup._call_with_variable),
         (r"[A-Z][A-Z_0-9]*", Lookup._capitals),
         (r"m\.\w+\(.*\)", Lookup._call),
         (r"\S+…", Lookup._prefix),
@@ -357,6 +380,19 @@ def command_fault(command: Sequence[str]) -> str | None:
     return None
 
 
+def without_open_option(command: list[str]) -> list[str]:
+    """A command line, but for an option at its end that wants a value: a sentence may name it."""
+    found = _found(command)
+    if found is None or not found[2]:
+        return command
+    inner, context, rest = found
+    wants_value = any(
+        isinstance(one, click.Option) and not one.is_flag and rest[-1] in one.opts
+        for one in inner.get_params(context)
+    )
+    return command[:-1] if wants_value else command
+
+
 def help_of(literal: Literal) -> list[str]:
     """The command whose help text a literal stands in, on the page that prints the help."""
     for command in all_commands():
@@ -383,13 +419,6 @@ def is_placeholder(text: str) -> bool:
     """Whether what a command shows may have this in it."""
     found = expected.parts(text)
     return len(found) == 1 and bool(found[0].name)
-
-
-@cache
-def tox_environments() -> tuple[str, ...]:
-    settings = configparser.ConfigParser(interpolation=None)
-    settings.read(ROOT / "tox.ini", encoding="utf-8")
-    return tuple(name.partition(":")[2] for name in settings.sections() if ":" in name)
 
 
 @cache
@@ -436,7 +465,7 @@ def directives() -> frozenset[str]:
 
 def is_file_here(text: str) -> bool:
     """A file of the repository, or one that the tests of the pages make."""
-    made = (BUILD / VERIFICATION, BUILD / "html")
+    made = (BUILD / VERIFICATION, BUILD / "html", recording.PATH)
     return "/" in text and ((ROOT / text).exists() or ROOT / text in made)
 
 

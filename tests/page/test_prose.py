@@ -6,6 +6,7 @@ the page *The command runbook* has.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import subprocess
 import sys
@@ -25,6 +26,21 @@ from tests.page.lookup import Lookup, command_fault, words
 from tests.page.pages import Page
 from tests.support.box import PROGRAMS, Box
 
+#: For withlist.
+HOLDS = """
+import email
+from Mailman import Message
+def holds(m):
+    m.Lock()
+    try:
+        text = "From: someone@example.com\\nSubject: held\\n\\nbody\\n"
+        m.HoldMessage(email.message_from_string(text, Message.Message), "page", {})
+        m.pend_new("S", "what")
+        m.Save()
+    finally:
+        m.Unlock()
+"""
+
 
 @pytest.fixture(scope="session")
 def every_literal(built: Path) -> list[Literal]:
@@ -40,6 +56,37 @@ def faults(lookup: Lookup, found: list[Literal]) -> str:
 def test_a_literal_of_the_command_or_of_the_repository_names_something(every_literal):
     found = faults(Lookup(), every_literal)
     assert not found, found
+
+
+WALK = "RUNBOOK_WALK_ONLY=list-names tox -e page -- -k every_command"
+
+#: A literal of the pages, and a false one.
+MISSPELT = (
+    ("--record", "--recrod"),
+    ("--layout", "--lay-out"),
+    ("-k", "-K"),
+    (WALK, WALK.replace("ONLY", "ONYL")),
+    (WALK, WALK.replace("names", "nmaes")),
+    (WALK, WALK.replace("page", "pages")),
+    (WALK, WALK.replace("page", "docs")),
+    (WALK, WALK.replace("-k", "-K")),
+    (WALK, WALK.replace("every", "evry")),
+    ("runbook clear-lock --gone", "runbook clear-lock --gnoe"),
+    ("runbook clear-lock --gone", "runbook clear-lok --gone"),
+    ("runbook clear-lock --gone", "runbook ban --gone"),
+    ("runbook clear-lock --gone", "runbook clear-lock --stael --gone"),
+    ("{OWNERS:admin@example.com}", "{OWNER:admin@example.com}"),
+    ("{LIST openstack:openstack-announce}", "{LIST_OF openstack:openstack-announce}"),
+)
+
+
+# With the texts as their names, `-k evry_command` would choose one of these.
+@pytest.mark.parametrize(("true", "false"), MISSPELT, ids=range(len(MISSPELT)))
+def test_a_misspelt_literal_in_the_place_of_a_true_one_is_refused(every_literal, true, false):
+    """Of those about which no list server is asked."""
+    place = next(one for one in every_literal if one.text == true)
+    assert Lookup().fault(place) is None
+    assert Lookup().fault(dataclasses.replace(place, text=false))
 
 
 def test_each_command_line_of_runbook_in_a_block_is_one(built):
@@ -71,6 +118,7 @@ def test_a_literal_names_something_on_the_list_server(box, every_literal, tmp_pa
                 shell.paste(paste(step))
         there |= files_of(box)
     have_an_error_logged(box, "openstack", "openstack-discuss")
+    hold_a_message(box, "openstack", "openstack-discuss")
     there |= after_a_command(box, "openstack")
     lookup = Lookup(Server(box, "openstack", "openstack-discuss", there))
     found = faults(lookup, every_literal)
@@ -102,6 +150,17 @@ FALSE = (
     "ImportError: No module called owners",
     "$listpasword",
     "Z",
+    "kill -KLIL",
+    "kill -CNOT",
+    "pgrep -az bin/qrunner",
+    "pgrep -af bin/qrunenr",
+    "fgg",
+    "NotLockdError",
+    "AsertionError",
+    "retruned 1",
+    "Eror",
+    "requests.pck",
+    "doc/record.json",
 )
 
 
@@ -128,6 +187,18 @@ def have_an_error_logged(box: Box, site: str, name: str) -> None:
     world.configure(box, site, name, {"ban_list": ["^[bad"]})
     add = ["add_members", "-w", "n", "-a", "n", "-r", "-", name]
     world.mailman(box, site, add, stdin="someone@example.com\n")
+
+
+def hold_a_message(box: Box, site: str, name: str) -> None:
+    """A list holds a message, and waits for a confirmation; both have files of their own."""
+    box.put("/tmp/page_holds.py", HOLDS)
+    done = box.run(
+        [f"{PROGRAMS}/withlist", "-q", "-r", "page_holds.holds", name],
+        user="list",
+        env={**box.environment(site), "PYTHONPATH": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.rc == 0, done.stdout + done.stderr
+    assert box.run(["rm", "/tmp/page_holds.py"]).rc == 0
 
 
 def after_a_command(box: Box, site: str) -> set[str]:
