@@ -296,9 +296,9 @@ def test_a_second_interrupt_waits_for_nothing_and_the_program_still_ends(host, p
 
     began = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        host.run(program(LONG, after=2), PYTHON, hear)
-    assert time.monotonic() - began < 2
-    deadline = time.monotonic() + 10
+        host.run(program(LONG, after=6), PYTHON, hear)
+    assert time.monotonic() - began < 6
+    deadline = time.monotonic() + 20
     while Path(f"/proc/{pids[0]}").exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
