@@ -37,9 +37,11 @@ def judged(box: Box, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     box.put(path, JUDGE.read_text(encoding="utf-8"))
     asked = "\n".join(json.dumps(case) for case in cases) + "\n"
     answer = box.run(["ruby", "-W0", path], stdin=asked, timeout=280)
-    assert answer.rc == 0, answer.stderr
+    assert (answer.rc, answer.timed_out) == (0, False), answer.stderr
     # Not splitlines(): JSON text may hold other line separators.
-    answers = [json.loads(line) for line in answer.stdout.split("\n") if line]
+    lines = [line for line in answer.stdout.split("\n") if line]
+    assert not [line for line in lines if not line.startswith("{")], answer.stderr[-500:]
+    answers = [json.loads(line) for line in lines]
     assert len(answers) == len(cases)
     return answers
 
