@@ -1,25 +1,22 @@
 # What Puppet itself makes of many manifests, in one process (a start of Puppet takes seconds).
 #
-# Standard input: one JSON object a line, {"code": text, "classes": [names to include]}.
+# Standard input: one JSON object a line, {"code": text, "classes": [names to include]}, and
+# "lint": true where puppet-lint is to be asked too.
 # Standard output: one JSON object a line, in the same order:
 #   "tokens": [[token, byte offset, value], ...] of Puppet's lexer; a string with interpolations
 #             is one token without a value, and so is a heredoc; or "lex_error"
 #   "syntax": null, or what `puppet parser validate` says
 #   "lists":  [[type, title, {parameter: value}], ...] of the compiled catalog; or "compile_error"
-#   "lint":   the kinds of warnings of puppet-lint, if it is installed
+#   "lint":   the kinds of warnings of puppet-lint, if it was asked
 
 require 'json'
 require 'puppet'
 
-begin
-  require 'puppet-lint'
-  LINT = true
-rescue LoadError
-  LINT = false
-end
-
 $stdin.set_encoding('UTF-8')
 $stdout.set_encoding('UTF-8')
+# Only answers go to standard output: puppet-lint prints there when one of its checks fails.
+ANSWERS = $stdout.dup
+$stdout.reopen($stderr)
 Puppet.initialize_settings(['--vardir', '/tmp/puppet-judge', '--confdir', '/tmp/puppet-judge'])
 Puppet::Util::Log.level = :crit
 
@@ -96,12 +93,13 @@ def compiled(code, classes)
 end
 
 def lint(code)
+  require 'puppet-lint'
   checks = PuppetLint.new
   checks.code = code
   checks.run
   checks.problems.map { |problem| problem[:check].to_s }.uniq.sort
-rescue StandardError
-  ['unreadable'] # puppet-lint has a lexer of its own, which knows less than Puppet's
+rescue StandardError, SystemExit => error
+  ["unreadable: #{error.message}"] # puppet-lint has a lexer of its own
 end
 
 $stdin.each_line do |line|
@@ -124,6 +122,6 @@ $stdin.each_line do |line|
   rescue StandardError => error
     answer['compile_error'] = error.message
   end
-  answer['lint'] = lint(code) if LINT && !answer['syntax']
-  puts JSON.generate(answer)
+  answer['lint'] = lint(code) if asked['lint']
+  ANSWERS.puts JSON.generate(answer)
 end
