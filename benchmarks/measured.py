@@ -9,7 +9,8 @@ import json
 import sys
 from pathlib import Path
 
-from runbooks import cli, host
+from runbooks import cli
+from runbooks.host import host
 
 hosts: list[host.Host] = []
 _begin = host.Host.__post_init__

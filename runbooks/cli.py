@@ -22,26 +22,32 @@ from runbooks.errors import RunbookError
 #: Subcommand: its module and attribute, and its help in one line.
 SUBCOMMANDS = {
     "add-list": (
-        "runbooks.commands.add_list:add_list",
+        "runbooks.add_list.command:add_list",
         "Add a list to a Puppet manifest; see that it came out as asked.",
     ),
-    "ban": ("runbooks.commands.ban:ban", "Ban an address from every list."),
-    "unban": ("runbooks.commands.ban:unban", "Lift a ban from every list that has it."),
-    "banned": ("runbooks.commands.ban:banned", "Show which lists refuse an address, and why."),
-    "withlist": ("runbooks.commands.withlist:withlist", "Run a script of yours on every list."),
-    "history": ("runbooks.commands.history:history", "Show what was changed, when and by whom."),
-    "undo": ("runbooks.commands.history:undo", "Take back what a run changed."),
-    "locks": ("runbooks.commands.locks:locks", "Show who has which list locked, and since when."),
+    "ban": ("runbooks.ban.command:ban", "Ban an address from every list."),
+    "unban": ("runbooks.ban.command:unban", "Lift a ban from every list that has it."),
+    "banned": ("runbooks.ban.command:banned", "Show which lists refuse an address, and why."),
+    "withlist": (
+        "runbooks.scripted_change.command:withlist",
+        "Run a script of yours on every list.",
+    ),
+    "history": ("runbooks.history.command:history", "Show what was changed, when and by whom."),
+    "undo": ("runbooks.history.command:undo", "Take back what a run changed."),
+    "locks": (
+        "runbooks.clear_lock.command:locks",
+        "Show who has which list locked, and since when.",
+    ),
     "clear-lock": (
-        "runbooks.commands.locks:clear_lock",
+        "runbooks.clear_lock.command:clear_lock",
         "Remove the lock of a list, if the process that took it is gone.",
     ),
     "practice": (
-        "runbooks.commands.practice:practice",
+        "runbooks.practice.command:practice",
         "Practise on a site of your own: no root, no container.",
     ),
     "sites": (
-        "runbooks.commands.sites:sites",
+        "runbooks.sites.command:sites",
         "Show the Mailman 2 on a host, and what is wrong with it.",
     ),
 }

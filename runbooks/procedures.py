@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from runbooks import add_list, ban, clear_lock, scripted_change
-from runbooks.procedure import Procedure
+from runbooks.add_list import page as add_list
+from runbooks.ban import page as ban
+from runbooks.book.procedure import Procedure
+from runbooks.clear_lock import page as clear_lock
+from runbooks.scripted_change import page as scripted_change
 
 PROCEDURES: tuple[Procedure, ...] = (
     add_list.PROCEDURE,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runbooks.expected import MORE
-from runbooks.mailman import Installation, as_mailman
-from runbooks.procedure import Procedure, Step, Trouble, every_list
+from runbooks.book.expected import MORE
+from runbooks.book.procedure import Procedure, Step, Trouble, every_list
+from runbooks.mailman.installation import Installation, as_mailman
 
 
 def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:

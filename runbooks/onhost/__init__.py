@@ -68,8 +68,11 @@ def source(name: str) -> str:
 
 
 def _path(name: str) -> str:
+    """The file of a program. On the host they are all in one place, those that are pasted too."""
     # importlib.resources would take longer to load than all of these together.
-    return os.path.join(os.path.dirname(__file__), f"{name}.py")
+    folder = os.path.dirname(__file__)
+    pasted = os.path.join(folder, "pasted", f"{name}.py")
+    return pasted if os.path.exists(pasted) else os.path.join(folder, f"{name}.py")
 
 
 @cache

@@ -248,8 +248,9 @@ def orphans():
 
     They go on when it is killed. One that is started beside them starts a second set.
     """
-    masters = set(known["pid"] for known in mailmanctls())
     found = [(known, fields(known["pid"])) for known in running(b"qrunner")]
+    # Looked for last: whoever started one of those is there by now, or has ended.
+    masters = set(known["pid"] for known in mailmanctls())
     return [known for known, now in found if now and now.parent not in masters]
 
 

@@ -16,8 +16,8 @@ from pygments.util import ClassNotFound
 from sphinx.directives.code import LiteralIncludeReader
 
 import runbooks
-from runbooks import expected
-from runbooks.procedure import Step, paste
+from runbooks.book import expected
+from runbooks.book.procedure import Step, paste
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -33,7 +33,7 @@ class CommandHelp(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         from runbooks.cli import cli
 
-        for path in [PACKAGE / "cli.py", *sorted((PACKAGE / "commands").glob("*.py"))]:
+        for path in [PACKAGE / "cli.py", *sorted(PACKAGE.glob("*/command.py"))]:
             self.env.note_dependency(str(path))
         context = click.Context(cli, info_name="runbook", **cli.context_settings)
         found = [

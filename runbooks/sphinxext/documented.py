@@ -6,8 +6,8 @@ page runs there as it is printed; a test compares the two.
 
 from __future__ import annotations
 
-from runbooks.host import Host
-from runbooks.mailman import Installation, Site
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, Site
 
 #: Where the readers of the pages log in.
 SERVER = "lists.openstack.org"

@@ -17,7 +17,7 @@ from datetime import date, timedelta
 from enum import Enum
 from pathlib import Path
 
-from runbooks.procedure import Step, paste
+from runbooks.book.procedure import Step, paste
 
 RECORDS = "records.json"
 

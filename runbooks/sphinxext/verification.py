@@ -21,18 +21,17 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import runbooks
+from runbooks.procedures import find
 from runbooks.sphinxext import records as real
+from runbooks.sphinxext.printed import STATE, anchor, by_command, steps_of
 from runbooks.sphinxext.records import OnMailman, RealRun, Standing
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
     from sphinx.environment import BuildEnvironment
 
-#: Beside the steps by hand: the command, and that both ways end in the same state.
-COMMAND = "command"
-STATE = "state"
-
 PASSED = "passed"
+
 FAILED = "failed"
 
 VERIFICATION = "verification.json"
@@ -98,9 +97,6 @@ def read(path: Path) -> list[Record]:
         raise ValueError(f"{path} holds no records of a run ({problem}): remove it") from None
 
 
-# -- which build it is ----------------------------------------------------------------------
-
-
 def source_hash() -> str:
     """Changes with every file of the package."""
     package = Path(runbooks.__file__).parent
@@ -121,9 +117,6 @@ def build_of(doctree: nodes.document, source: str) -> str:
     for text in doctree.findall(nodes.Text):
         digest.update(text.astext().encode() + b"\0")
     return digest.hexdigest()[:16]
-
-
-# -- what the records say -------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -204,9 +197,6 @@ def _day(when: str) -> str:
 def _date(when: str) -> str:
     moment = datetime.fromisoformat(when)
     return f"{moment.day} {moment:%B %Y}"
-
-
-# -- on the pages ---------------------------------------------------------------------------
 
 
 class status_node(nodes.General, nodes.Element):
@@ -313,7 +303,6 @@ def _tables(app: Sphinx, verification: Verification, docname: str) -> list[nodes
 def _table(
     app: Sphinx, verification: Verification, docname: str, page: str, procedure: str
 ) -> nodes.section:
-    from runbooks.procedures import find
 
     title = find(procedure).title
     section = nodes.section("", nodes.title(title, title), ids=[f"verified-{procedure}"])
@@ -351,8 +340,6 @@ def _time(when: str) -> str:
 def _step_title(
     app: Sphinx, docname: str, page: str, procedure: str, step: str
 ) -> nodes.Node | str:
-    from runbooks.procedures import find
-    from runbooks.sphinxext.directives import anchor, by_command, steps_of
 
     if step == STATE:
         return "By hand and by command end in the same state"
@@ -368,9 +355,6 @@ def _row(*cells: nodes.Node | str) -> nodes.row:
         content = nodes.Text(cell) if isinstance(cell, str) else cell
         row += nodes.entry("", nodes.paragraph("", "", content))
     return row
-
-
-# -- Sphinx's events --------------------------------------------------------------------------
 
 
 def _begin(app: Sphinx) -> None:

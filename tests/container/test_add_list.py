@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from runbooks import add_list
-from runbooks.expected import as_shown
-from runbooks.host import Host
-from runbooks.mailman import Installation, discover
-from runbooks.procedure import Step, paste
+from runbooks.add_list import page as add_list
+from runbooks.book.expected import as_shown
+from runbooks.book.procedure import Step, paste
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, discover
 from tests.support import checkout
 from tests.support.box import PROGRAMS, Box, Result, shell_of
 from tests.support.steps import faults

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from runbooks import ban
-from runbooks.host import Host
-from runbooks.mailman import Installation, discover
-from runbooks.procedure import paste
+from runbooks.ban import page as ban_page
+from runbooks.book.procedure import paste
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, discover
 from tests.support.box import PROGRAMS, Box, shell_of
 from tests.support.lockers import Actor, names, new_list, objects, play, runbook
 from tests.support.steps import faults
@@ -107,10 +107,10 @@ def test_by_hand_and_by_command_end_in_the_same_state(box: Box, installation: In
     }
 
     arguments = {"address": ADDRESS, "list": installation.sites[0].first_list}
-    by_hand(box, ban.steps(installation, arguments))
+    by_hand(box, ban_page.steps(installation, arguments))
     assert state(box) == by_command
 
-    by_hand(box, ban.steps(installation, arguments | {"action": "unban"}))
+    by_hand(box, ban_page.steps(installation, arguments | {"action": "unban"}))
     assert all(state(box)[name]["ban_list"] == ["^earlier@"] for _, name in all_lists(box))
 
 
@@ -248,7 +248,7 @@ def test_by_hand_too_the_lists_after_a_damaged_one_are_visited(
     folder = f"{box.prefix(site)}/lists"
     first = box.run(["ls", "-U", folder]).stdout.split()[0]
     box.sh(f"for f in {folder}/{first}/config.pck*; do echo nonsense > $f; done")
-    steps = ban.steps(installation, {"address": ADDRESS, "list": ""})
+    steps = ban_page.steps(installation, {"address": ADDRESS, "list": ""})
     assert box.sh(paste(steps[0])).rc == 0
     done = box.sh(paste(steps[1]))
     others = sorted(set(lists_of(site)) - {first})

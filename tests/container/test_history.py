@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.console import many
+from runbooks.terminal.console import many
 from tests.support.box import Box, Result
 from tests.support.lockers import ROOT, Actor, new_list, objects, play, runbook, until
 

@@ -7,7 +7,8 @@ import pytest
 from tests.support.box import PROGRAMS, Box
 from tests.support.lockers import names, new_list, runbook, until
 
-KILL = "pkill -9 -f '[m]ailmanctl'; pkill -9 -f '[b]in.qrunner'; sleep 0.3"
+#: Until none is left: one that is just being started has another name in between.
+KILL = "while pkill -9 -f '[m]ailmanctl|[b]in.qrunner'; do sleep 0.3; done"
 
 
 def start(box: Box, site: str, *options: str) -> str:

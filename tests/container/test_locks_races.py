@@ -9,12 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from runbooks import clear_lock
-from runbooks.clear_lock import Found, Report
-from runbooks.host import Host
-from runbooks.locks import Verdict
-from runbooks.mailman import Installation, discover
-from runbooks.procedure import Outcome, paste
+from runbooks.book.procedure import Outcome, paste
+from runbooks.clear_lock import page as clear_lock_page
+from runbooks.clear_lock import run as clear_lock
+from runbooks.clear_lock.run import Found, Report
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, discover
+from runbooks.mailman.locks import Verdict
 from tests.support.box import PROGRAMS, Box
 from tests.support.lockers import Actor, names, new_list, play, runbook, until
 
@@ -276,7 +277,7 @@ def test_a_process_that_has_the_id_by_reuse(box: Box) -> None:
 
     steps = {
         step.name: step
-        for step in clear_lock.steps(installation(box), {"list": "beta", "site": site})
+        for step in clear_lock_page.steps(installation(box), {"list": "beta", "site": site})
     }
     seen = box.sh(paste(steps["find-holder"])).stdout
     assert seen.splitlines()[1].endswith("sleep 600")
@@ -298,7 +299,7 @@ def test_by_hand_a_process_that_is_hardly_younger_is_let_be(box: Box) -> None:
     )
     steps = {
         step.name: step
-        for step in clear_lock.steps(installation(box), {"list": "alpha", "site": site})
+        for step in clear_lock_page.steps(installation(box), {"list": "alpha", "site": site})
     }
     assert "may have it" in box.sh(paste(steps["remove-lock"])).stdout
     assert len(names(box, site)) == 2
@@ -334,7 +335,7 @@ def test_by_hand_what_is_no_lock_of_this_host_is_let_be(box: Box, spoil: str) ->
     before = box.sh(f"cd {box.prefix(site)}/locks; stat -c '%n %i %y' *").stdout
     steps = {
         step.name: step
-        for step in clear_lock.steps(installation(box), {"list": "alpha", "site": site})
+        for step in clear_lock_page.steps(installation(box), {"list": "alpha", "site": site})
     }
     shown = box.sh(paste(steps["remove-lock"]))
     assert "removed" not in shown.stdout
@@ -350,7 +351,7 @@ def test_by_hand_the_expiry_is_pushed_before_the_removal(box: Box) -> None:
     box.run(["touch", "-d", "-9 seconds", lock_of(box, site)])
     steps = {
         step.name: step
-        for step in clear_lock.steps(installation(box), {"list": "alpha", "site": site})
+        for step in clear_lock_page.steps(installation(box), {"list": "alpha", "site": site})
     }
     watched = 'rm() { echo $(($(stat -c %Y "$1") - $(date +%s))); command rm "$@"; }\n'
     shown = box.sh(watched + paste(steps["remove-lock"])).stdout.split()
@@ -366,7 +367,7 @@ def test_by_hand_a_lock_that_is_another_after_the_push_is_let_be(box: Box) -> No
     play(box, site, [Actor("alpha", fate="killed")])
     steps = {
         step.name: step
-        for step in clear_lock.steps(installation(box), {"list": "alpha", "site": site})
+        for step in clear_lock_page.steps(installation(box), {"list": "alpha", "site": site})
     }
     # Mailman breaks it and another process takes it, while we push.
     another = 'printf %s "$PWD/alpha.lock.lists.4711.0" > alpha.lock.lists.4711.0'

@@ -6,10 +6,10 @@ import time
 
 import pytest
 
-from runbooks import clear_lock
-from runbooks.host import Host
-from runbooks.mailman import Installation, discover
-from runbooks.procedure import Step, paste
+from runbooks.book.procedure import Step, paste
+from runbooks.clear_lock import page as clear_lock
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, discover
 from tests.support.box import Box, shell_of
 from tests.support.lockers import Actor, names, new_list, objects, play, runbook, until
 from tests.support.steps import faults

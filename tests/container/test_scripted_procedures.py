@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from runbooks import expected
-from runbooks.host import Host
-from runbooks.mailman import discover
-from runbooks.procedure import Procedure, Step, paste
-from runbooks.scripted_change import CLOSE, FIND, OPEN, PROCEDURE
-from runbooks.truth import Witness
+from runbooks.book import expected
+from runbooks.book.procedure import Procedure, Step, paste
+from runbooks.host.host import Host
+from runbooks.mailman.installation import discover
+from runbooks.mailman.truth import Witness
+from runbooks.scripted_change.page import CLOSE, FIND, OPEN, PROCEDURE
 from tests.support.box import PROGRAMS, Box, shell_of
 from tests.support.lockers import new_list, runbook
 from tests.support.steps import faults

@@ -150,14 +150,18 @@ def lock_files(box: Box) -> list[str]:
 
 
 def journal(box: Box) -> str:
-    """Where the journal of the box is."""
-    first = next(iter(box.sites))
-    return f"{box.prefix(first)}/runbook/journal.jsonl"
+    """Where the journal of the box is, unless its first site did not answer."""
+    return journals(box)[0]
+
+
+def journals(box: Box) -> list[str]:
+    """Where a journal may be: with the first site that answered."""
+    return [f"{box.prefix(site)}/runbook/journal.jsonl" for site in box.sites]
 
 
 def left_over(box: Box, lists: list[Name]) -> list[str]:
     """What is in the container beyond the lists' state, Mailman's logs and the journal."""
-    expected: set[str] = {journal(box), os.path.dirname(journal(box))}
+    expected = {place for path in journals(box) for place in (path, os.path.dirname(path))}
     folders: list[str] = []
     for site in box.sites:
         prefix = box.prefix(site)

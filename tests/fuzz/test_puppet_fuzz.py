@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
+from runbooks.add_list.manifest.insertion import ListInManifest, Manifest, NotUnderstood, read
+from runbooks.add_list.manifest.language import quote, scan
 from runbooks.errors import BadInputError
-from runbooks.puppet import ListInManifest, Manifest, NotUnderstood, read
-from runbooks.puppetlang import quote, scan
 from tests.fuzz.manifests import DESCRIPTIONS, WISHES, Made, Wish, manifests
 
 FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

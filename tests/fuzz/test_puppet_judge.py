@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
-from runbooks.puppet import NotUnderstood, read
-from runbooks.puppetlang import Kind, scan
+from runbooks.add_list.manifest.insertion import NotUnderstood, read
+from runbooks.add_list.manifest.language import Kind, scan
 from tests.fuzz.manifests import LISTDOMAIN, LISTPASSWORD, WISHES, Made, Wish, manifests
 from tests.support.box import Box
 

@@ -21,12 +21,12 @@ from docutils import nodes
 from testinfra.backend import BACKENDS
 from testinfra.backend.base import BaseBackend
 
-from runbooks import expected
+from runbooks.add_list.rules import SUFFIXES
+from runbooks.book import expected
+from runbooks.book.procedure import Outcome
 from runbooks.cli import cli
 from runbooks.errors import RunbookError
-from runbooks.host import Host
-from runbooks.new_list import SUFFIXES
-from runbooks.procedure import Outcome
+from runbooks.host.host import Host
 from runbooks.sphinxext.roles import EXAMPLE, MARKS
 from runbooks.sphinxext.verification import VERIFICATION
 from tests.page import recording, toxcalls

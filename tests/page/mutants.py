@@ -21,15 +21,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-BAN, LOCK, PAGE = "runbooks/ban.py", "runbooks/clear_lock.py", "doc/source/lists.rst"
-SCRIPTED, HELP = "runbooks/scripted_change.py", "runbooks/commands/add_list.py"
+BAN, LOCK, PAGE = "runbooks/ban/page.py", "runbooks/clear_lock/page.py", "doc/source/lists.rst"
+SCRIPTED, HELP = "runbooks/scripted_change/page.py", "runbooks/add_list/command.py"
 
 #: What notices: arguments of pytest. One Mailman is enough, where there are two.
 COMMANDS = ("tests/page/test_commands.py", "-k", "not python3")
 BUILDING = ("tests/page/test_build.py", "-k", "not man_page")
 SENTENCES = ("tests/page/test_prose.py", "-m", "not container")
 SERVER = ("tests/page/test_prose.py", "-k", "server and not python3")
-ONHOST, SUBCOMMANDS = "runbooks/onhost", "runbooks/commands"
+PASTED = "runbooks/onhost/pasted"
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ MUTANTS = (
     ),
     Mutant(
         "MAILMAN_SITE_DIR left out",
-        "runbooks/mailman.py",
+        "runbooks/mailman/installation.py",
         "if site.site_dir is not None else []",
         "if site.site_dir is not None and 0 else []",
     ),
@@ -257,21 +257,21 @@ MUTANTS = (
     ),
     Mutant(
         "the moderators for the owners",
-        f"{ONHOST}/owners.py",
+        f"{PASTED}/owners.py",
         '", ".join(sorted(m.owner)) or "nobody"',
         '", ".join(sorted(m.moderator)) or "nobody"',
         walks=("scripted-change",),
     ),
     Mutant(
         "no list banned, and said to be",
-        f"{SUBCOMMANDS}/ban.py",
+        "runbooks/ban/command.py",
         "many(changed, 'list')",
         "many(0, 'list')",
         walks=("ban",),
     ),
     Mutant(
         "the number of sites for the number of lists",
-        "runbooks/mailman.py",
+        "runbooks/mailman/installation.py",
         "number = sum(site.lists for site in self.sites)",
         "number = len(self.sites)",
         walks=("ban",),
@@ -292,49 +292,49 @@ MUTANTS = (
     ),
     Mutant(
         "a process that waits left out",
-        "runbooks/locks.py",
+        "runbooks/mailman/locks.py",
         "for waiter in self.waiters\n        )\n        return tuple(lines)",
         "for waiter in self.waiters[1:]\n        )\n        return tuple(lines)",
         walks=("clear-lock",),
     ),
     Mutant(
         "a list left out",
-        f"{ONHOST}/ban.py",
+        f"{PASTED}/ban.py",
         "for name in sorted(names()):",
         "for name in sorted(names())[1:]:",
         walks=("ban",),
     ),
     Mutant(
         "a ban that is not saved",
-        f"{ONHOST}/ban.py",
+        f"{PASTED}/ban.py",
         "            m.Save()\n",
         "            pass\n",
         walks=("ban",),
     ),
     Mutant(
         "more lifted than was asked for",
-        f"{ONHOST}/ban.py",
+        f"{PASTED}/ban.py",
         "    m.ban_list = kept\n",
         "    m.ban_list = []\n",
         walks=("unban",),
     ),
     Mutant(
         "the policy from before the closing forgotten",
-        f"{ONHOST}/closing.py",
+        f"{PASTED}/closing.py",
         "setattr(m, KEPT, m.subscribe_policy)",
         "setattr(m, KEPT, 1)",
         walks=("close-lists",),
     ),
     Mutant(
         "moderators not found",
-        f"{ONHOST}/whereis.py",
+        f"{PASTED}/whereis.py",
         '(("owner", "owner"), ("moderator", "moderator"))',
         '(("owner", "owner"),)',
         walks=("find-address",),
     ),
     Mutant(
         "what one other list bans, banned from a new one",
-        f"{ONHOST}/catch_up.py",
+        f"{PASTED}/catch_up.py",
         "if (all(refuses(",
         "if (any(refuses(",
         walks=("add-list",),

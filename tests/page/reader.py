@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pyte
 
-from runbooks import expected
+from runbooks.book import expected
 from tests.support.box import Box
 
 #: Seconds for one command.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from runbooks.procedures import PROCEDURES, find
 from runbooks.sphinxext import records
-from runbooks.sphinxext.directives import by_command, steps_of, text_of
+from runbooks.sphinxext.printed import STATE, by_command, steps_of, text_of
 from runbooks.sphinxext.records import RealRun
-from runbooks.sphinxext.verification import PASSED, STATE, Record
+from runbooks.sphinxext.verification import PASSED, Record
 from tests.page.pages import Page
 from tests.page.walk import Walk
 

@@ -9,10 +9,10 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from runbooks.procedure import paste
+from runbooks.book.procedure import paste
 from runbooks.procedures import PROCEDURES
 from runbooks.sphinxext.blocks import creates_source
-from runbooks.sphinxext.directives import anchor, command_of, steps_of
+from runbooks.sphinxext.printed import anchor, command_of, steps_of
 from tests.page import pages
 from tests.page.conftest import ROOT, SOURCE, build_in, sphinx
 from tests.page.pages import Page
@@ -163,8 +163,8 @@ def test_a_changed_file_of_the_package_rebuilds_the_pages_that_print_it(checkout
     page = checkout / "build" / "html" / "lists.html"
     assert "never seen before" not in page.read_text(encoding="utf-8")
     for changed, old in (
-        ("runbooks/ban.py", "Somebody abuses"),
-        ("runbooks/onhost/ban.py", "Ban an address from a list"),
+        ("runbooks/ban/page.py", "Somebody abuses"),
+        ("runbooks/onhost/pasted/ban.py", "Ban an address from a list"),
     ):
         path = checkout / changed
         text = path.read_text(encoding="utf-8")

@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from runbooks.host import Host
-from runbooks.mailman import discover
+from runbooks.host.host import Host
+from runbooks.mailman.installation import discover
 from runbooks.procedures import PROCEDURES
 from runbooks.sphinxext.documented import INSTALLATION
 from tests.page import world

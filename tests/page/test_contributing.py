@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from runbooks.procedures import PROCEDURES
-from runbooks.sphinxext.directives import anchor, by_command, steps_of
+from runbooks.sphinxext.printed import anchor, by_command, steps_of
 from tests.page import world
 from tests.page.conftest import ROOT, build_in
 from tests.page.pages import Page

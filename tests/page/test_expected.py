@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from runbooks.expected import (
+from runbooks.book.expected import (
     FACTS,
     FORMS,
     SUBJECTS,

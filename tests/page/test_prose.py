@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from runbooks.procedure import paste
+from runbooks.book.procedure import paste
 from runbooks.procedures import PROCEDURES
 from runbooks.sphinxext.blocks import PACKAGE
-from runbooks.sphinxext.directives import steps_of
+from runbooks.sphinxext.printed import steps_of
 from runbooks.sphinxext.roles import EXAMPLE
 from tests.page import pages, reader, world
 from tests.page.asked import Server, files_of
@@ -205,7 +205,13 @@ def after_a_command(box: Box, site: str) -> set[str]:
     """The files that Mailman and ``runbook`` leave where they have been at work."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "runbooks", "withlist", str(PACKAGE / "onhost" / "closing.py")),
+            *(
+                sys.executable,
+                "-m",
+                "runbooks",
+                "withlist",
+                str(PACKAGE / "onhost" / "pasted" / "closing.py"),
+            ),
             *("--function", "close", "--yes", "--host", box.spec),
         ],
         capture_output=True,

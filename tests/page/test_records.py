@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from images import Image
 
-from runbooks.procedure import File, Step
+from runbooks.book.procedure import File, Step
 from runbooks.procedures import PROCEDURES
 from runbooks.sphinxext import records
-from runbooks.sphinxext.directives import by_command, steps_of
+from runbooks.sphinxext.printed import STATE, by_command, steps_of
 from runbooks.sphinxext.records import RealRun, Standing, text_hash
-from runbooks.sphinxext.verification import FAILED, PASSED, STATE, Record
+from runbooks.sphinxext.verification import FAILED, PASSED, Record
 from tests.page import recording
 from tests.page.conftest import ROOT
 from tests.support import selection

@@ -10,9 +10,9 @@ import pytest
 
 from runbooks.procedures import PROCEDURES
 from runbooks.sphinxext import records as real
-from runbooks.sphinxext.directives import by_command, steps_of, text_of
+from runbooks.sphinxext.printed import STATE, by_command, steps_of, text_of
 from runbooks.sphinxext.records import RealRun
-from runbooks.sphinxext.verification import FAILED, PASSED, STATE, Record, read, write
+from runbooks.sphinxext.verification import FAILED, PASSED, Record, read, write
 from tests.page import recording
 from tests.page.conftest import SOURCE, sphinx
 from tests.page.pages import Page

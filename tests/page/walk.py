@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from pathlib import Path
 
-from runbooks import expected
-from runbooks.host import Host
-from runbooks.mailman import Installation, discover
-from runbooks.procedure import Procedure, Step, paste
+from runbooks.book import expected
+from runbooks.book.procedure import Procedure, Step, paste
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, discover
+from runbooks.mailman.truth import Truth, Witness
 from runbooks.sphinxext import verification
-from runbooks.sphinxext.directives import anchor, by_command, steps_of
-from runbooks.sphinxext.verification import COMMAND, FAILED, PASSED, STATE, Record
-from runbooks.truth import Truth, Witness
+from runbooks.sphinxext.printed import COMMAND, STATE, anchor, by_command, steps_of
+from runbooks.sphinxext.verification import FAILED, PASSED, Record
 from tests.page import reader, state, world
 from tests.page.pages import Block, Page
 from tests.page.reader import Printed

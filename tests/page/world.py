@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runbooks.add_list import CHECKOUT
-from runbooks.procedure import Procedure, paste
+from runbooks.add_list.page import CHECKOUT
+from runbooks.book.procedure import Procedure, paste
 from runbooks.procedures import find
-from runbooks.sphinxext.directives import steps_of
 from runbooks.sphinxext.documented import LISTS
+from runbooks.sphinxext.printed import steps_of
 from tests.support.box import PROGRAMS, Box
 
 ADMIN = "admin@example.com"

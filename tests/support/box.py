@@ -86,7 +86,12 @@ class Servant:
         return result
 
     def alive(self) -> bool:
-        return not self.process.ended()
+        """Whether it answers. That its line is open says less: one just killed is still shown."""
+        try:
+            self.ask(ANSWER_SECONDS, "ping")
+        except (BoxError, ConnectionError):
+            return False
+        return True
 
     def close(self) -> None:
         self.process.close()
@@ -363,7 +368,7 @@ def encode(text: str | bytes) -> str:
 
 
 def shell_of(box: Box) -> Callable[[str], str]:
-    """A shell of root in a container, as `runbooks.truth` wants one to ask what is true there."""
+    """A shell of root in a container, with which `runbooks.mailman.truth` asks what is true."""
 
     def run(command: str) -> str:
         done = box.sh(command)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runbooks.add_list import CHECKOUT, MANIFEST
+from runbooks.add_list.page import CHECKOUT, MANIFEST
 from tests.support.box import Box, Result
 
 _WORDS = (

@@ -5,14 +5,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable, Sequence
 
-from runbooks import expected
-from runbooks.mailman import Installation
-from runbooks.procedure import Step
-from runbooks.truth import Shell, Witness
+from runbooks.book import expected
+from runbooks.book.procedure import Step
+from runbooks.mailman.installation import Installation
+from runbooks.mailman.truth import Shell, Witness
 
 
 def here(command: str) -> str:
-    """A shell of this machine, for `runbooks.truth` to ask what is true of a practice site."""
+    """A shell of this machine, with which a practice site is asked what is true."""
     return subprocess.run(
         ["/bin/sh", "-c", command], capture_output=True, text=True, check=True
     ).stdout

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from runbooks.host import Host
-from runbooks.mailman import Installation, discover
-from runbooks.practice import PracticeSite, create
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, discover
+from runbooks.practice.site import PracticeSite, create
 from tests.support.pythons import PYTHONS
 
 

@@ -13,10 +13,15 @@ from typing import Any
 
 import pytest
 
-from runbooks import add_list, cli, manifest_file, puppet
-from runbooks.add_list import GOOD, MISSING, UNKNOWN, Seen, Wanted
-from runbooks.practice import PracticeSite, create
-from runbooks.puppet import Value
+from runbooks import cli
+from runbooks.add_list import check as add_list_check
+from runbooks.add_list import edit as add_list_edit
+from runbooks.add_list import run as add_list
+from runbooks.add_list.check import GOOD, MISSING, UNKNOWN, Seen, Wanted
+from runbooks.add_list.manifest import file as manifest_file
+from runbooks.add_list.manifest import insertion as puppet
+from runbooks.add_list.manifest.insertion import Value
+from runbooks.practice.site import PracticeSite, create
 
 TEXT = """\
 class lists($listpassword) {
@@ -480,7 +485,7 @@ def test_a_list_that_the_manifest_does_not_have(
 def test_declared(tmp_path: Path) -> None:
     path = tmp_path / "lists.pp"
     path.write_text(TEXT)
-    wanted, site = add_list.declared(manifest_file.load(str(path)), "openstack-es", "any")
+    wanted, site = add_list_edit.declared(manifest_file.load(str(path)), "openstack-es", "any")
     assert site is None
     assert (wanted.admin, wanted.description) == ("es@example.com", "Lista")
     assert wanted.mail_host == Value("$listdomain", None)
@@ -488,10 +493,10 @@ def test_declared(tmp_path: Path) -> None:
     path.write_text(SITES)
     file = manifest_file.load(str(path))
     with pytest.raises(add_list.BadInputError, match=r"several lists a \(openstack, zuul\)"):
-        add_list.declared(file, "a", None)
+        add_list_edit.declared(file, "a", None)
     with pytest.raises(add_list.BadInputError, match="for another site"):
-        add_list.declared(file, "a", "airship")
-    wanted, site = add_list.declared(file, "a", "zuul")
+        add_list_edit.declared(file, "a", "airship")
+    wanted, site = add_list_edit.declared(file, "a", "zuul")
     assert (site, wanted.mail_host, wanted.by_maillist) == ("zuul", None, False)
 
 
@@ -499,8 +504,8 @@ def seen(
     practice: PracticeSite, wanted: Wanted, version: str = "", **said: Any
 ) -> dict[str, tuple[str, str]]:
     """The check of a list that is as `said`: point: (state, detail)."""
-    from runbooks.host import Host
-    from runbooks.mailman import discover
+    from runbooks.host.host import Host
+    from runbooks.mailman.installation import discover
 
     site = discover(Host(practice.spec)).sites[0]
     list_ = {
@@ -574,7 +579,7 @@ def test_the_aliases(practice: PracticeSite) -> None:
         wanted = Wanted("x", by_maillist=by_maillist)
         return seen(practice, wanted, version, aliases=[file])["aliases"]
 
-    every = list(add_list.aliases_of("x"))
+    every = list(add_list_check.aliases_of("x"))
     assert len(every) == 10
     assert alias() == (GOOD, "all 10 are in /etc/aliases")
     assert alias(missing=["x-join"])[0] == MISSING

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from runbooks import addresses
+from runbooks.ban import entries as addresses
 from runbooks.errors import BadInputError
 
 RECORDINGS = Path(__file__).resolve().parents[1] / "conformance" / "recordings"

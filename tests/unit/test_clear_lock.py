@@ -19,12 +19,13 @@ from typing import Any
 
 import pytest
 
-from runbooks import clear_lock, cli
+from runbooks import cli
+from runbooks.book.procedure import Step, paste
+from runbooks.clear_lock import page as clear_lock
 from runbooks.errors import LostError
-from runbooks.host import Host
-from runbooks.mailman import Installation, discover
-from runbooks.practice import STALE_LIST, PracticeSite, create
-from runbooks.procedure import Step, paste
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, discover
+from runbooks.practice.site import STALE_LIST, PracticeSite, create
 from runbooks.procedures import PROCEDURES
 from tests.support.steps import faults, here
 
@@ -429,7 +430,7 @@ def test_an_interrupted_report_does_not_say_that_nothing_was_changed(
     def interrupt(*anything: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runbooks.commands.locks._show_report", interrupt)
+    monkeypatch.setattr("runbooks.clear_lock.command._show_report", interrupt)
     status = cli.run(["clear-lock", STALE_LIST, "--yes", "--host", practice.spec])
     assert (status, practice.names()) == (1, [])
     assert f"runbook history --host {practice.spec}" in capsys.readouterr().err

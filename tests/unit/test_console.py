@@ -7,7 +7,7 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks.console import Screen, clean, many
+from runbooks.terminal.console import Screen, clean, many
 
 
 @given(st.text())

@@ -12,8 +12,8 @@ import time
 
 import pytest
 
-from runbooks.host import Host
-from runbooks.target import invocation
+from runbooks.host.host import Host
+from runbooks.mailman.target import invocation
 
 HOST = socket.gethostname()
 #: No process has this id: Linux gives none so high.

@@ -18,7 +18,7 @@ import pytest
 
 from runbooks import onhost
 from runbooks.errors import BadInputError, HostError, LostError
-from runbooks.host import Host
+from runbooks.host.host import Host
 from runbooks.onhost import Program
 from tests.support.pythons import PYTHONS
 
@@ -307,7 +307,7 @@ def test_a_second_interrupt_waits_for_nothing_and_the_program_still_ends(host, p
 def test_the_program_ends_when_the_command_is_gone(program, tmp_path):
     """Killed, it cannot ask the program to stop: the end of its input has to do."""
     code = (
-        "import sys; from runbooks import onhost; from runbooks.host import Host\n"
+        "import sys; from runbooks import onhost; from runbooks.host.host import Host\n"
         f"onhost.source = lambda n, real=onhost.source: {LONG!r} if n == 'probe' else real(n)\n"
         "def hear(event): print(event['pid'], flush=True)\n"
         f"Host('local://').run(onhost.Program('probe', {{'after': 0}}), {PYTHON!r}, hear)\n"

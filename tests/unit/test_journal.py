@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from runbooks import journal
 from runbooks.errors import BadInputError
-from runbooks.journal import JournalError, heard, stopped_why, without_passwords
+from runbooks.mailman import journal
+from runbooks.mailman.journal import JournalError, heard, stopped_why, without_passwords
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.practice import STALE_LIST
+from runbooks.practice.site import STALE_LIST
 from tests.unit.conftest import Sites
 
 #: The record of several lists has more or fewer lines, as the time allows.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks.locks import (
+from runbooks.mailman.locks import (
     FILE_SERVER_NS,
     MASTER,
     NS,

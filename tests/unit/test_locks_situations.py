@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runbooks.locks import MASTER, Observation, Verdict, describe, examine, removable
+from runbooks.mailman.locks import MASTER, Observation, Verdict, describe, examine, removable
 
 NS = 10**9
 S = st.integers

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from runbooks import onhost
 from runbooks.errors import BadInputError, HostError
-from runbooks.host import Host
-from runbooks.mailman import LIST_NAME, as_mailman, discover, list_name, unknown_list
+from runbooks.host.host import Host
+from runbooks.mailman.installation import LIST_NAME, as_mailman, discover, list_name, unknown_list
 
 #: One that any user can run.
 SYSTEM_PYTHON = "/usr/bin/python3"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runbooks import new_list
+from runbooks.add_list import rules as new_list
 from runbooks.errors import BadInputError
 
 RECORDINGS = Path(__file__).parents[1] / "conformance" / "recordings"

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from runbooks import ban, walkthrough
-from runbooks.console import Screen
+from runbooks.ban import page as ban
+from runbooks.book.procedure import File
 from runbooks.errors import BadInputError
-from runbooks.practice import SITES, STALE_LIST, TARGET, create
-from runbooks.procedure import File
+from runbooks.practice import walk as walkthrough
+from runbooks.practice.site import SITES, STALE_LIST, TARGET, create
 from runbooks.procedures import PROCEDURES
+from runbooks.terminal.console import Screen
 
 
 def test_a_practice_site_has_what_there_is_to_practise_on(any_sites):

@@ -7,7 +7,7 @@ import subprocess
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runbooks.procedure import File, Step, paste
+from runbooks.book.procedure import File, Step, paste
 
 
 def step(**members: object) -> Step:

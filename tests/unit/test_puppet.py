@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from runbooks.add_list.manifest.insertion import ListInManifest, NotUnderstood, read
 from runbooks.errors import BadInputError
-from runbooks.puppet import ListInManifest, NotUnderstood, read
 
 PAGE = """\
 # == Class: lists
@@ -428,7 +428,9 @@ def test_empty_lines_around_the_new_list() -> None:
 
 
 def test_the_result_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("runbooks.puppet.quote", lambda value, mark="'": f"{mark}{value}{mark}")
+    monkeypatch.setattr(
+        "runbooks.add_list.manifest.insertion.quote", lambda value, mark="'": f"{mark}{value}{mark}"
+    )
     add(PAGE)
     with pytest.raises(NotUnderstood, match=r"line 17: .* does not read as it should"):
         add(PAGE, description="a', description2 => 'b")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from runbooks.add_list.manifest.language import Kind, NotUnderstood, quote, scan
 from runbooks.errors import BadInputError
-from runbooks.puppetlang import Kind, NotUnderstood, quote, scan
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from runbooks import withlist
 from runbooks.errors import BadInputError
 from runbooks.onhost import source
-from runbooks.withlist import OWN_SCRIPTS, read
+from runbooks.scripted_change import run as withlist
+from runbooks.scripted_change.run import OWN_SCRIPTS, read
 
 
 def test_the_function_is_called_like_the_script(tmp_path: Path) -> None:

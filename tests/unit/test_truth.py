@@ -12,13 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from runbooks import ban, clear_lock, expected, scripted_change
-from runbooks.expected import FACTS, SUBJECTS, Part, Untrue
-from runbooks.host import Host
-from runbooks.mailman import Installation, discover
-from runbooks.practice import STALE_LIST, PracticeSite, create
-from runbooks.procedure import Procedure, paste
-from runbooks.truth import Witness
+from runbooks.ban import page as ban_page
+from runbooks.book import expected
+from runbooks.book.expected import FACTS, SUBJECTS, Part, Untrue
+from runbooks.book.procedure import Procedure, paste
+from runbooks.clear_lock import page as clear_lock
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, discover
+from runbooks.mailman.truth import Witness
+from runbooks.practice.site import STALE_LIST, PracticeSite, create
+from runbooks.scripted_change import page as scripted_change
 from tests.support.steps import here
 
 OWNERS = "{LIST zuul:x}: {OWNERS:y}\n{MORE}"
@@ -125,14 +128,14 @@ def test_an_owners_script_that_is_wrong(
 )
 def test_a_ban_that_is_none(site: PracticeSite, old: str, new: str) -> None:
     unlock(site)
-    red = procedure_faults(site, ban.PROCEDURE, old, new)
+    red = procedure_faults(site, ban_page.PROCEDURE, old, new)
     assert {"ban-openstack", "ban-zuul"} <= set(red)
 
 
 def test_a_list_that_is_banned_already_says_so(site: PracticeSite) -> None:
     unlock(site)
     configure(site, "zuul-jobs", "ban_list = ['TARGET@example.com']")
-    assert "ban-zuul" not in procedure_faults(site, ban.PROCEDURE, "import", "import")
+    assert "ban-zuul" not in procedure_faults(site, ban_page.PROCEDURE, "import", "import")
 
 
 def test_how_many_lists_there_are_to_ban(site: PracticeSite) -> None:

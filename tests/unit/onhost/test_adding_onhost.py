@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.add_list import aliases_of
+from runbooks.add_list.check import aliases_of
 from runbooks.onhost import Program, source
 
 #: catch_up wants a Mailman, and is imported only where there is one.

@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from runbooks import addresses, ban
+from runbooks.ban import entries as addresses
+from runbooks.ban import page as ban_page
+from runbooks.ban import run as ban
+from runbooks.book.procedure import Outcome, paste
 from runbooks.errors import BadInputError
-from runbooks.procedure import Outcome, paste
-from runbooks.target import Target
-from runbooks.walkthrough import state
+from runbooks.mailman.target import Target
+from runbooks.practice.walk import state
 from tests.support.steps import faults, here
 
 EVIL = addresses.entry("evil@example.com")
@@ -74,7 +76,7 @@ def withlist(sites, site: str, *arguments: str) -> subprocess.CompletedProcess[s
 
 
 def put_ban_py(sites) -> None:
-    step = ban.steps(sites.installation(), ban.PROCEDURE.example)[0]
+    step = ban_page.steps(sites.installation(), ban_page.PROCEDURE.example)[0]
     subprocess.run(["/bin/sh", "-c", paste(step)], check=True)
 
 
@@ -103,7 +105,7 @@ def test_by_hand_and_by_command_end_in_the_same_state(every_sites):
     by_command = state(sites.site)
     assert change(sites, action="unban").is_done
     installation = sites.installation()
-    steps = ban.steps(installation, {**ban.PROCEDURE.example, "address": EVIL.text})
+    steps = ban_page.steps(installation, {**ban_page.PROCEDURE.example, "address": EVIL.text})
 
     def run(step):
         done = subprocess.run(

@@ -18,8 +18,8 @@ from typing import Any
 
 import pytest
 
-from runbooks import locks
-from runbooks.locks import Lock, Observation, Verdict, examine, refusal, removable
+from runbooks.mailman import locks
+from runbooks.mailman.locks import Lock, Observation, Verdict, examine, refusal, removable
 from runbooks.onhost import locks as onhost
 
 HOST = socket.gethostname()

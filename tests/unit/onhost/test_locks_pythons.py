@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.locks import Observation, Verdict, examine, removable
+from runbooks.mailman.locks import Observation, Verdict, examine, removable
 from runbooks.onhost import source
 
 HOST = socket.gethostname()

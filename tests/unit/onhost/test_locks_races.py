@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.locks import Observation, Verdict, examine, removable
+from runbooks.mailman.locks import Observation, Verdict, examine, removable
 from runbooks.onhost import locks as onhost
 
 HOST = socket.gethostname()
@@ -133,7 +133,7 @@ for line in sys.stdin:
 #: Looks and removes what may be removed, all the time.
 CLEARER = r"""
 import json, sys
-from runbooks.locks import Observation, examine, removable
+from runbooks.mailman.locks import Observation, examine, removable
 from runbooks.onhost import locks
 while True:
     seen = Observation.from_json(locks.observe(sys.argv[1], 18000))

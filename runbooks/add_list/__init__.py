@@ -1,0 +1,1 @@
+"""Adding a list: what the page prints, and the same by command."""

@@ -1,0 +1,533 @@
+"""``runbook add-list``."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+from runbooks.errors import BadInputError
+from runbooks.terminal import options
+
+if TYPE_CHECKING:
+    from runbooks.add_list.check import Seen, Wanted
+    from runbooks.add_list.edit import Edit
+    from runbooks.add_list.run import Report
+    from runbooks.mailman.installation import Installation, Site
+    from runbooks.terminal.console import Screen
+
+
+def _refuse_password(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
+    if value is not None:
+        raise BadInputError(
+            "a password is not taken from the command line, where every user of this machine"
+            " sees it (and the shell keeps it): a manifest has $listpassword, and --direct asks"
+            " for it, or takes --password-file or RUNBOOK_LIST_PASSWORD; that one is known now"
+        )
+
+
+@dataclass(frozen=True)
+class _Given:
+    """The arguments, examined."""
+
+    name: str
+    admin: str | None
+    description: str | None
+    mail_host: str | None
+    web_host: str | None
+    manifest: str | None
+    class_name: str | None
+    site: str | None
+    host_spec: str
+    #: the host was named, by an option or by RUNBOOK_HOST
+    host_named: bool
+    timeout: float
+    dry_run: bool
+    yes: bool
+    explain: bool
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        return (self.site,) if self.site is not None else ()
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  runbook add-list openstack-foo --admin admin@example.com \\
+      --description 'Discussion of OpenStack Foo' \\
+      --manifest modules/openstack_project/manifests/lists.pp
+  runbook add-list openstack-foo --manifest modules/openstack_project/manifests/lists.pp --check
+  runbook add-list openstack-foo --manifest modules/openstack_project/manifests/lists.pp --fix
+  runbook add-list openstack-foo --admin admin@example.com \\
+      --description 'Discussion of OpenStack Foo' --direct
+"""
+)
+@click.argument("name")
+@click.option("--admin", metavar="ADDRESS", help="The administrator: one full address.")
+@click.option("--description", metavar="TEXT", help="What the list is for, in one line.")
+@click.option("--manifest", metavar="FILE", help="The Puppet manifest, a file on this machine.")
+@click.option("--class", "class_name", metavar="CLASS", help="Its class, where several have lists.")
+@click.option("--site", metavar="SITE", help="The site, where there are several.")
+@click.option("--check", is_flag=True, help="Look whether the list on the host is as it should be.")
+@click.option(
+    "--fix",
+    is_flag=True,
+    help="Look, and set what Puppet does not set: description, and the bans of all other lists.",
+)
+@click.option(
+    "--direct", is_flag=True, help="Create the list on the host with 'newlist', then look."
+)
+@click.option("--mail-host", metavar="HOST", help="Of the list's addresses, with --direct.")
+@click.option("--web-host", metavar="HOST", help="Of the list's pages, with --direct.")
+@click.option(
+    "--password-file",
+    metavar="FILE",
+    help="Where the list's password is, with --direct; - is standard input."
+    "  [otherwise: RUNBOOK_LIST_PASSWORD, or it is asked for]",
+)
+@click.option(
+    "--password", hidden=True, is_eager=True, expose_value=False, callback=_refuse_password
+)
+@options.host
+@options.timeout
+@options.dry_run
+@options.yes
+@options.explain
+@options.json
+@click.pass_context
+def add_list(
+    ctx: click.Context,
+    name: str,
+    admin: str | None,
+    description: str | None,
+    manifest: str | None,
+    class_name: str | None,
+    site: str | None,
+    check: bool,
+    fix: bool,
+    direct: bool,
+    mail_host: str | None,
+    web_host: str | None,
+    password_file: str | None,
+    host_spec: str,
+    timeout: float,
+    dry_run: bool,
+    yes: bool,
+    explain: bool,
+    as_json: bool,
+) -> int:
+    """Add the list NAME to a Puppet manifest; see whether it came out as asked.
+
+    With --manifest: writes the list into the manifest, a file on this machine, for you to
+    commit and have reviewed. The host is asked whether it has the list already if it is named
+    with --host or RUNBOOK_HOST. The password stays what the manifest has: $listpassword.
+
+    After Puppet has run: --check looks, --fix also sets what Puppet does not set.
+
+    On a host without Puppet: --direct.
+    """
+    from runbooks.add_list import rules
+    from runbooks.terminal.console import Screen
+
+    source = ctx.get_parameter_source("host_spec")
+    given = _Given(
+        name=rules.name(name),
+        admin=None if admin is None else rules.admin(admin),
+        description=None if description is None else rules.description(description),
+        mail_host=None if mail_host is None else rules.host_name(mail_host, "--mail-host"),
+        web_host=None if web_host is None else rules.host_name(web_host, "--web-host"),
+        manifest=manifest,
+        class_name=class_name,
+        site=site,
+        host_spec=host_spec,
+        host_named=source is not click.core.ParameterSource.DEFAULT,
+        timeout=timeout,
+        dry_run=dry_run,
+        yes=yes,
+        explain=explain,
+    )
+    _check_together(given, check or fix, direct, password_file)
+    screen = Screen(as_json)
+    if direct:
+        return _direct(screen, given, password_file)
+    if check or fix:
+        return _check(screen, given, fix)
+    return _edit(screen, given)
+
+
+def _check_together(given: _Given, check: bool, direct: bool, password_file: str | None) -> None:
+    """Raise BadInputError for options that mean nothing together."""
+    if direct and check:
+        raise BadInputError("--direct looks and corrects by itself: leave out --check and --fix")
+    if direct and given.manifest is not None:
+        raise BadInputError(
+            "--direct is for hosts without Puppet: with --manifest, Puppet makes the list"
+        )
+    if not direct and password_file is not None:
+        raise BadInputError("--password-file is for --direct: a manifest has $listpassword")
+    if not (direct or check) and (given.mail_host or given.web_host):
+        raise BadInputError(
+            "--mail-host and --web-host are for --direct: a manifest has them as its other lists do"
+        )
+    if given.class_name is not None and (direct or check):
+        raise BadInputError("--class is for writing into a manifest")
+    if check:
+        if given.manifest is not None and (given.admin or given.description):
+            raise BadInputError(
+                "the manifest says how the list should be: leave out --admin and --description"
+            )
+        return
+    if not direct and given.manifest is None:
+        raise BadInputError(
+            "name the manifest that the list goes into (--manifest"
+            " modules/openstack_project/manifests/lists.pp), or add --direct on a host without"
+            " Puppet"
+        )
+    if given.admin is None:
+        raise BadInputError("name the list's administrator: --admin admin@example.com")
+    if given.description is None:
+        raise BadInputError("say what the list is for: --description 'Discussion of OpenStack Foo'")
+
+
+def _wanted(given: _Given) -> Wanted:
+    from runbooks.add_list.check import Wanted
+
+    return Wanted(given.name, given.admin, given.description, given.mail_host, given.web_host)
+
+
+# -- into the manifest --------------------------------------------------------------------
+
+
+def _edit(screen: Screen, given: _Given) -> int:
+    from runbooks.add_list import edit
+    from runbooks.add_list.manifest import file as manifest_file
+
+    assert given.manifest is not None
+    file = manifest_file.load(given.manifest)
+    planned = edit.edit(file, _wanted(given), given.site, given.class_name)
+    if given.explain:
+        return _explain(screen, options.installation(given.host_spec, screen), given, planned)
+    file.check_writable()
+    if given.host_named:
+        _ask_host(screen, given)
+    else:
+        screen.say(
+            "the list server was not asked whether it has the list: add --host to have it asked"
+        )
+    for note in file.manifest.notes:
+        screen.warn(f"{file.path}, line {note.line}: {note.text}")
+    _show_diff(screen, file.diff(planned.text))
+    first, last = planned.lines
+    if given.dry_run:
+        screen.object(manifest=file.path, list=given.name, outcome="planned", lines=[first, last])
+        screen.say("dry run: nothing was changed")
+        return 0
+    options.permission(screen, f"Write {file.path}?", given.yes)
+    with screen.busy("writing, and having Puppet read it"):
+        judged = edit.apply(planned)
+        try:
+            linted = manifest_file.lint(file.target, first, last)
+        except KeyboardInterrupt:  # the file stays as it is now: say so
+            linted = manifest_file.Judgement(False)
+    screen.say(f"wrote {file.path}, lines {first} to {last}", style="green")
+    _show_judgements(screen, judged, linted)
+    _show_next(screen, given, file.path)
+    screen.object(
+        manifest=file.path,
+        list=given.name,
+        outcome="written",
+        lines=[first, last],
+        validated=judged.asked,
+        linted=linted.asked,
+        lint=list(linted.problems),
+    )
+    return 0
+
+
+def _ask_host(screen: Screen, given: _Given) -> None:
+    """Raise BadInputError when the host has the list already."""
+    from runbooks.add_list import check, rules
+
+    found = options.installation(given.host_spec, screen)
+    found.check_user()
+    # A manifest without sites does not say where Puppet will make the list.
+    sites = found.choose_sites(given.sites)
+    for site, names in check.names(found, sites).items():
+        of_several = f" (site {site})" if len(found.sites) > 1 else ""
+        rules.check_free(given.name, names, f"{found.hostname}{of_several}")
+    screen.say(f"{found.hostname} does not have the list yet")
+
+
+def _show_diff(screen: Screen, diff: str) -> None:
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    for line in diff.split("\n"):
+        screen.say(line, style=styles.get(line[:1], ""))
+
+
+def _show_judgements(screen: Screen, judged: object, linted: object) -> None:
+    from runbooks.add_list.manifest.file import Judgement
+
+    assert isinstance(judged, Judgement)
+    assert isinstance(linted, Judgement)
+    if judged.asked:
+        screen.say("puppet parser validate has nothing to say against it")
+    else:
+        screen.say("puppet is not installed here, so that it did not read the file")
+    for problem in linted.problems:
+        screen.warn(f"puppet-lint: {problem}")
+    if linted.asked and not linted.problems:
+        screen.say("puppet-lint has nothing to say about the new lines")
+
+
+def _show_next(screen: Screen, given: _Given, path: str) -> None:
+    host = f" --host {shlex.quote(given.host_spec)}" if given.host_named else ""
+    site = f" --site {shlex.quote(given.site)}" if given.site is not None else ""
+    screen.say("Next: commit it, and have it reviewed. Once Puppet has run on the list server:")
+    screen.say(
+        f"  runbook add-list {given.name} --manifest {shlex.quote(path)}{site} --fix{host}",
+        style="cyan",
+    )
+
+
+# -- on the host --------------------------------------------------------------------------
+
+
+def _check(screen: Screen, given: _Given, fix: bool) -> int:
+    from runbooks.add_list import check, edit, run
+    from runbooks.add_list.manifest import file as manifest_file
+
+    wanted, site_name = _wanted(given), given.site
+    if given.manifest is not None:
+        file = manifest_file.load(given.manifest)
+        wanted, in_manifest = edit.declared(file, given.name, given.site)
+        site_name = site_name or in_manifest
+    found = options.installation(given.host_spec, screen)
+    found.check_user()
+    sites = found.choose_sites((site_name,) if site_name is not None else ())
+    lists = check.names(found, sites)
+    site = check.site_of(found, given.name, sites, lists)
+    if site is None:
+        where = ", ".join(one.name for one in sites)
+        screen.say(found.title, style="bold")
+        screen.say(f"  missing  list  {given.name} is on none of the sites {where}", style="red")
+        screen.object(
+            host=found.host.spec,
+            site=None,
+            list=given.name,
+            check="list",
+            state="missing",
+            detail=f"it is on none of the sites {where}",
+        )
+        return 1
+    with screen.busy("looking at the lists"):
+        seen = check.look(found, site, wanted)
+    if given.explain:
+        if not seen.exists:
+            raise BadInputError(f"{given.name} is not on {site.name}: there is nothing to set")
+        return _explain(screen, found, given, None, seen)
+    screen.say(found.title, style="bold")
+    _show_findings(screen, found, seen, with_help=not fix)
+    if not fix or not (seen.description or seen.lacking):
+        if fix:
+            screen.say("nothing to set")
+        return 0 if seen.is_good else 1
+    what = _to_set(seen)
+    if given.dry_run:
+        screen.object(
+            host=found.host.spec,
+            site=site.name,
+            list=given.name,
+            outcome="planned",
+            description=seen.description,
+            banned=seen.lacking,
+        )
+        screen.say(f"dry run: would {what} on {given.name}; nothing was changed")
+        return 0
+    options.permission(screen, f"{what[0].upper()}{what[1:]} on {given.name}?", given.yes)
+    with options.changing():
+        with screen.busy("setting it"):
+            report = run.carry_out(
+                found, site, wanted, timeout=given.timeout, arguments=options.typed()
+            )
+        _show_report(screen, found, site, report, given)
+    return 0 if report.is_done else 1
+
+
+def _to_set(seen: Seen) -> str:
+    """``set the description and ban 2 entries``"""
+    parts = []
+    if seen.description is not None:
+        parts.append("set the description")
+    if seen.lacking:
+        number = len(seen.lacking)
+        parts.append(f"ban {number:,} {'entry' if number == 1 else 'entries'}")
+    return " and ".join(parts)
+
+
+def _direct(screen: Screen, given: _Given, password_file: str | None) -> int:
+    from runbooks.add_list import check, rules, run
+
+    found = options.installation(given.host_spec, screen)
+    found.check_user()
+    sites = found.choose_sites(given.sites)
+    if len(sites) > 1:
+        raise BadInputError(
+            f"{found.hostname} has the sites {', '.join(site.name for site in sites)}:"
+            " name the list's with --site"
+        )
+    site = sites[0]
+    if given.explain:
+        return _explain(screen, found, given, None)
+    rules.check_free(given.name, check.names(found, sites)[site.name], found.hostname)
+    wanted = _wanted(given)
+    screen.say(found.title, style="bold")
+    screen.table(
+        [
+            ("list", f"{given.name}@{given.mail_host or site.mail_domain}"),
+            ("site", site.name),
+            ("administrator", str(given.admin)),
+            ("description", str(given.description)),
+        ]
+    )
+    if given.dry_run:
+        screen.object(host=found.host.spec, site=site.name, list=given.name, outcome="planned")
+        screen.say("dry run: nothing was changed")
+        return 0
+    password = _password(screen, given.name, password_file)
+    options.permission(screen, f"Create the list {given.name}?", given.yes)
+    with options.changing():
+        with screen.busy("creating it"):
+            report = run.carry_out(
+                found,
+                site,
+                wanted,
+                password=password,
+                timeout=given.timeout,
+                arguments=options.typed(),
+            )
+        _show_report(screen, found, site, report, given)
+    return 0 if report.is_done else 1
+
+
+def _password(screen: Screen, name: str, path: str | None) -> bytes:
+    """The new list's password: from a file, the environment, or whoever sits at the terminal."""
+    from runbooks.add_list import rules
+
+    if path == "-":
+        line = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
+        return rules.password(line, "standard input")
+    if path is not None:
+        password, warning = rules.password_from_file(path)
+        if warning:
+            screen.warn(warning)
+        return password
+    if rules.PASSWORD_VARIABLE in os.environ:
+        variable = rules.PASSWORD_VARIABLE
+        return rules.password(os.environ[variable], variable)
+    if not sys.stdin.isatty():
+        raise BadInputError(
+            "standard input is no terminal, so nobody can be asked for the list's password: add"
+            f" --password-file, or set {rules.PASSWORD_VARIABLE}"
+        )
+    typed = click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
+    return rules.password(typed, "the terminal")
+
+
+def _show_findings(
+    screen: Screen, found: Installation, seen: Seen, *, with_help: bool = True
+) -> None:
+    rows = []
+    for finding in seen.findings:
+        text = finding.detail
+        if finding.help and with_help:
+            text += f"\n→ {_help(found, seen.site, finding.help)}"
+        rows.append((finding.state, finding.what, text))
+        screen.object(
+            host=found.host.spec,
+            site=seen.site.name,
+            list=seen.wanted.name,
+            check=finding.what,
+            state=finding.state,
+            detail=finding.detail,
+        )
+    screen.table(rows)
+
+
+def _help(found: Installation, site: Site, words: tuple[str, ...]) -> str:
+    """A command line that helps, for this host and site."""
+    line = shlex.join(("runbook", *words))
+    if words[0] == "add-list":
+        manifest = click.get_current_context().params.get("manifest")
+        description = click.get_current_context().params.get("description")
+        if manifest is not None:
+            line += f" --manifest {shlex.quote(manifest)}"
+        elif description is not None:
+            line += f" --description {shlex.quote(description)}"
+    if words[0] in ("add-list", "clear-lock") and len(found.sites) > 1:
+        line += f" --site {shlex.quote(site.name)}"
+    return line + found.host.option
+
+
+def _show_report(
+    screen: Screen, found: Installation, site: Site, report: Report, given: _Given
+) -> None:
+    name = given.name
+    if report.detail:
+        help = f" → {_help(found, site, report.help)}" if report.help else ""
+        screen.say(f"{name}: {report.outcome}: {report.detail}{help}", style="yellow")
+    elif report.outcome not in ("created", "changed", "already"):
+        screen.say(f"{name}: {report.outcome}", style="red")
+    if report.description_was:
+        screen.say(f"the description was {report.description_was!r}")
+    if report.unrecorded:
+        screen.say(report.unrecorded, style="red")
+    if report.is_done:
+        done = "is created" if report.outcome == "created" else "is as asked"
+        screen.say(f"{name} {done}: read back", style="green")
+    elif report.seen is not None:
+        became = {"created": "is created", "changed": "was changed", "already": "stays as it was"}
+        if report.outcome in became:
+            text = f"{name} {became[report.outcome]}, but not all is as it should be:"
+            screen.say(text, style="yellow")
+        _show_findings(screen, found, report.seen)
+    options.recorded(screen, found, report.recorded)
+    screen.object(
+        host=found.host.spec,
+        site=site.name,
+        list=name,
+        outcome=report.outcome,
+        detail=report.detail,
+        banned=report.added,
+    )
+
+
+def _explain(
+    screen: Screen,
+    found: Installation,
+    given: _Given,
+    planned: Edit | None,
+    seen: Seen | None = None,
+) -> int:
+    from runbooks.add_list import page
+
+    wanted = seen.wanted if seen is not None else _wanted(given)
+    steps = page.steps(
+        found,
+        {
+            "name": given.name,
+            "admin": wanted.admin,
+            "description": wanted.description if isinstance(wanted.description, str) else "…",
+            "site": seen.site.name if seen is not None else given.site,
+            "direct": planned is None,
+            "exists": seen is not None,
+            "edit": planned,
+        },
+    )
+    screen.say(f"# {found.title}")
+    options.show_steps(screen, steps)
+    return 0

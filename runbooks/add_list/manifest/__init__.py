@@ -1,0 +1,1 @@
+"""Puppet manifests that declare mailing lists."""

@@ -1,0 +1,1 @@
+"""Banning addresses: what the page prints, and the same by command."""

@@ -1,0 +1,320 @@
+"""*Banning an Address from All Lists*, as the page prints it: the steps by hand."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from runbooks.ban.run import DONE_ALREADY
+from runbooks.book.expected import MORE, placeholder
+from runbooks.book.procedure import File, Procedure, Step, Trouble, every_list
+from runbooks.mailman.installation import Installation, Site
+from runbooks.mailman.installation import as_mailman as as_mailman
+from runbooks.mailman.target import TIMEOUT
+from runbooks.mailman.target import Target as Target
+from runbooks.onhost import source
+
+
+def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
+    """The procedure by hand.
+
+    `arguments`: ``address``; ``list``, one of the first site, for the single-list form
+    (left out when it is ""); and where they are there ``action``, ``ban`` or ``unban``;
+    ``sites``, all of them; ``lists``, by the name of the site, where not all lists are meant;
+    ``timeout``, in seconds.
+    """
+    hand = _ByHand(
+        installation,
+        arguments.get("action", "ban"),
+        arguments["address"],
+        arguments.get("timeout", TIMEOUT),
+    )
+    sites: Sequence[Site] = arguments.get("sites") or installation.sites
+    narrowed: Mapping[str, Sequence[str]] | None = arguments.get("lists")
+    if narrowed is not None:
+        chosen = [(site, name) for site in sites for name in narrowed[site.name]]
+        return (
+            hand.create(),
+            *(hand.one(site, name) for site, name in chosen),
+            *(hand.check_one(site, name) for site, name in chosen),
+        )
+    again = (hand.again(sites[0], arguments["list"]),) if arguments["list"] else ()
+    return (
+        hand.create(),
+        *(hand.everywhere(site) for site in sites),
+        *again,
+        *(hand.check(site) for site in sites),
+    )
+
+
+@dataclass(frozen=True)
+class _ByHand:
+    """The steps by hand, for one address."""
+
+    installation: Installation
+    action: str
+    address: str
+    timeout: float = TIMEOUT
+
+    @property
+    def change(self) -> tuple[str, ...]:
+        """The arguments of the function: the address, and seconds where they are not the usual."""
+        return (self.address,) if self.timeout == TIMEOUT else (self.address, f"{self.timeout:g}")
+
+    @property
+    def past(self) -> str:
+        return {"ban": "banned", "unban": "unbanned"}[self.action]
+
+    @property
+    def verb(self) -> str:
+        return {"ban": "refuses", "unban": "accepts"}[self.action]
+
+    @property
+    def outcome(self) -> str:
+        """What becomes of a list that has not been done."""
+        return placeholder("OUTCOME", self.action, self.address, shown=self.past)
+
+    @property
+    def asked(self) -> str:
+        """What ``ban.banned`` says of a list, behind its name."""
+        return (
+            _refuses(self.address, self.address) if self.action == "ban" else _accepts(self.address)
+        )
+
+    def create(self) -> Step:
+        path = f"{self.installation.bin}/ban.py"
+        return Step(
+            "create-ban-py",
+            "Create ban.py beside Mailman's programs",
+            f"``withlist`` looks for it there. It needs root: ``{self.installation.bin}`` is not"
+            " Mailman's to write.",
+            f"tee {shlex.quote(path)} > /dev/null",
+            creates=File(path, source("ban")),
+        )
+
+    def everywhere(self, site: Site) -> Step:
+        title = {"ban": "Ban the address from", "unban": "Lift the ban from"}[self.action]
+        return Step(
+            f"{self.action}-{site.name}",
+            f"{title} every list of the site {site.name}",
+            "The script locks each list itself: do not use ``withlist -l``. It says what"
+            " became of each list; the exit status says nothing.",
+            self.with_all(site, _FUNCTIONS[self.action], *self.change),
+            f"{every_list(site)}: {self.outcome}\n{MORE}",
+        )
+
+    def again(self, site: Site, name: str) -> Step:
+        """The single-list form, on a list that has been done."""
+        return Step(
+            f"{self.action}-one",
+            "The same for a single list",
+            "For a list that was locked the first time, or one that was created since.",
+            self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
+            f"{name}: {DONE_ALREADY[self.action].value}",
+        )
+
+    def one(self, site: Site, name: str) -> Step:
+        title = {"ban": "Ban the address from", "unban": "Lift the ban from"}[self.action]
+        return Step(
+            f"{self.action}-{site.name}-{name}",
+            f"{title} the list {name} of the site {site.name}",
+            "The script locks the list itself: do not use ``withlist -l``.",
+            self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
+            f"{name}: {self.past}",
+        )
+
+    def check(self, site: Site) -> Step:
+        return Step(
+            f"check-{site.name}",
+            f"See that every list of the site {site.name} {self.verb} the address",
+            "Each list is loaded again and asked, with Mailman's own matching.",
+            self.ask(site, self.address),
+            f"{every_list(site)}: {self.asked}\n{MORE}",
+        )
+
+    def check_one(self, site: Site, name: str) -> Step:
+        return Step(
+            f"check-{site.name}-{name}",
+            f"See that the list {name} of the site {site.name} {self.verb} the address",
+            "It is loaded again and asked, with Mailman's own matching.",
+            self.with_one(site, "ban.banned", name, self.address),
+            f"{name}: {self.asked}",
+        )
+
+    def ask(self, site: Site, address: str) -> str:
+        return self.with_all(site, "ban.banned", address)
+
+    def with_all(self, site: Site, function: str, *arguments: str) -> str:
+        # withlist would take what starts with - for one of its options.
+        end = ("--",) if arguments[0].startswith("-") else ()
+        words = ("-q", "-a", "-r", function, *end, *arguments)
+        return as_mailman(self.installation, site, "withlist", *words)
+
+    def with_one(self, site: Site, function: str, name: str, *arguments: str) -> str:
+        end = ("--",) if name.startswith("-") else ()
+        words = ("-q", "-r", function, *end, name, *arguments)
+        return as_mailman(self.installation, site, "withlist", *words)
+
+
+def _refuses(address: str, entry: str) -> str:
+    return f"refuses {address} (matched {placeholder('MATCH', address, shown=entry)})"
+
+
+def _accepts(address: str) -> str:
+    return f"accepts {placeholder('ACCEPTED', address, shown=address)}"
+
+
+_FUNCTIONS = {"ban": "ban", "unban": "ban.unban"}
+
+
+def _shows(action: str, entry: str) -> str:
+    """What a terminal shows of ``runbook ban`` and ``runbook unban`` on the documented host."""
+    past = {"ban": "banned", "unban": "unbanned"}[action]
+
+    def number(name: str, shown: int, *site: str) -> str:
+        return placeholder(name, entry, *site, shown=str(shown))
+
+    to_do, done = f"TO_{action.upper()}", past.upper()
+    return (
+        "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists\n"
+        f"  openstack  {{LISTS openstack:4}} lists  {number(to_do, 4, 'openstack')} to {action}\n"
+        f"  zuul       {{LISTS zuul:3}} lists  {number(to_do, 3, 'zuul')} to {action}\n"
+        f"{action.capitalize()} {entry} from {number(to_do, 7)} lists? [y/N] {{ANSWER:y}}\n"
+        "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
+        f"{number(done, 7)} lists {past} and read back\n"
+        "recorded as {RUN:20261122-052801-4f9a1c}"
+        " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
+    )
+
+
+PROCEDURE = Procedure(
+    name="ban",
+    title="Banning an Address from All Lists",
+    when=(
+        "Somebody abuses the subscription form to have many lists write to an address that"
+        " is not theirs. The ban makes every list refuse that address, on the form and by"
+        " mail. It does not unsubscribe a member, and a list that is created later does not"
+        " have it."
+    ),
+    steps=steps,
+    command=lambda arguments: ("ban", arguments["address"]),
+    shows=_shows("ban", "target@example.com"),
+    troubles=(
+        Trouble(
+            "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
+            "The host has several sites and the variable did not reach Mailman: give it on"
+            " sudo's own command line, as above. The exit status is 0 all the same, and"
+            " nobody was banned.",
+        ),
+        Trouble(
+            "A list is ``locked``",
+            "Another process holds it, or one that died while it did. The other lists are"
+            " done. See who it is (``runbook locks``) and repeat the ban for this list.",
+        ),
+        Trouble(
+            "A list is ``corrupt``",
+            "Neither ``config.pck`` nor ``config.pck.last`` loads. The list does not work at"
+            " all until one of them is restored from a backup; the other lists are done.",
+        ),
+        Trouble(
+            "The address is still subscribed",
+            "A ban keeps an address out; it does not put it out. ``remove_members`` does.",
+        ),
+        Trouble(
+            "A list was created after the ban",
+            "It does not have it. Repeat the ban: lists that refuse the address already are"
+            " left alone. Mailman 2.1.21 and later also read ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``:"
+            " what is in it, every list refuses, later ones too.",
+        ),
+    ),
+    example={"address": "target@example.com", "list": "openstack-discuss"},
+)
+
+UNBAN = Procedure(
+    name="unban",
+    title="Lifting a Ban",
+    when="The abuse is over, or the ban was a mistake.",
+    steps=steps,
+    command=lambda arguments: ("unban", arguments["address"]),
+    shows=_shows("unban", "target@example.com"),
+    troubles=(
+        Trouble(
+            "A list still refuses the address",
+            "By another entry of its ban list, which is named: a pattern, most likely. Lift"
+            " that one, as it is spelled there, if it is not needed any more. An entry that no"
+            " list has is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
+        ),
+    ),
+    after="ban",
+    example={**PROCEDURE.example, "action": "unban"},
+)
+
+
+def pattern_steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
+    """A pattern, by hand.
+
+    `arguments`: ``address``, the pattern; ``matched``, an address that it is meant for;
+    ``stranger``, one that a careless form of it would ban as well.
+    """
+    pattern, matched = arguments["address"], arguments["matched"]
+    first = installation.sites[0]
+    hand = _ByHand(installation, "ban", pattern)
+    return (
+        hand.create(),
+        *(hand.everywhere(site) for site in installation.sites),
+        Step(
+            "check-matched",
+            f"See that it bans {matched}",
+            "A pattern that Mailman cannot compile is skipped without a word, and bans nobody.",
+            hand.ask(first, matched),
+            f"{every_list(first)}: {_refuses(matched, pattern)}\n{MORE}",
+        ),
+        Step(
+            "check-stranger",
+            "See that it bans nobody else",
+            "An entry that starts with :example:`^` is a regular expression, searched without"
+            " regard to case. A dot that is not escaped matches any character, and without the"
+            " :example:`$` the address may go on: :example:`^target.*@example.com` bans strangers"
+            " at :example:`examplexcom` and at :example:`example.com.evil.org`.",
+            hand.ask(first, arguments["stranger"]),
+            f"{every_list(first)}: {_accepts(arguments['stranger'])}\n{MORE}",
+        ),
+    )
+
+
+_PATTERN = r"^target(\+.*)?@example\.com$"
+
+PATTERN = Procedure(
+    name="ban-pattern",
+    title="Banning an Address with All Its Suffixes",
+    when=(
+        "The address comes back as :example:`target+1@example.com`,"
+        " :example:`target+2@example.com`: mail"
+        " to all of them reaches the same person. One pattern bans the address and every"
+        " suffix of it."
+    ),
+    steps=pattern_steps,
+    command=lambda arguments: ("ban", arguments["address"]),
+    shows=_shows("ban", _PATTERN),
+    troubles=(
+        Trouble(
+            "Nobody is banned",
+            "The entry has no :example:`^` at its start, or a blank before it: then it is compared"
+            " as a whole address, which nobody has. :example:`.*@example.com`,"
+            " :example:`*@example.com` and :example:`@example.com` ban nobody;"
+            " :example:`^.*@example\\.com$` bans the domain.",
+        ),
+        Trouble(
+            "Everybody is banned",
+            ":example:`^` and :example:`^.*` match every address. Lift that entry at once"
+            " (:ref:`unban`), spelled as it is in the ban list.",
+        ),
+    ),
+    example={
+        "address": _PATTERN,
+        "matched": "target+1@example.com",
+        "stranger": "target@examplexcom",
+    },
+)

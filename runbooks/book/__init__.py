@@ -1,0 +1,1 @@
+"""What a documented procedure is."""

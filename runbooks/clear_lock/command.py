@@ -1,0 +1,524 @@
+"""``runbook locks`` and ``runbook clear-lock``."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+from runbooks.errors import BadInputError
+from runbooks.terminal import options
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runbooks.clear_lock.run import Found, Look, Plan, Report, Result, Save
+    from runbooks.mailman.installation import Installation, Site
+    from runbooks.mailman.locks import Lock
+    from runbooks.terminal.console import Screen
+
+#: Seconds between two looks, with --watch.
+INTERVAL = 2.0
+
+
+# -- runbook locks ------------------------------------------------------------------------
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  runbook locks
+  runbook locks --watch --host ssh://root@lists.example.org
+  runbook locks --json --site openstack
+"""
+)
+@options.sites
+@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@options.together(options.host, options.json)
+def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) -> int:
+    """Show every lock of every site: who has it, since when, who waits.
+
+    \b
+    held       its process runs, or is stopped, and started before the lock was taken
+    stale      its process is gone: runbook clear-lock removes it
+    expired    its process runs, and its time is over: Mailman breaks it
+    foreign    its process is on another host
+    malformed  it is not as Mailman makes locks
+    waiting    nobody has it just now, and a process wants it
+
+    What dead processes left of locks that they waited for is counted; it holds nobody up.
+    Exit status 1 when a list is blocked until somebody sees to it (its lock is stale, foreign
+    or malformed, or the process that has it is stopped), or when a folder could not be read.
+    """
+    from runbooks.clear_lock import run as clear_lock
+    from runbooks.terminal.console import Screen
+
+    screen = Screen(as_json)
+    installation = options.installation(host_spec, screen)
+    installation.check_user()
+    chosen = installation.choose_sites(sites)
+
+    def look() -> Look:
+        return clear_lock.look(installation, chosen)
+
+    with screen.busy("looking at the locks"):
+        seen = look()
+    if watch:
+        return _watch(screen, installation, seen, look)
+    _show_locks(screen, installation, seen)
+    return _status(seen)
+
+
+def _status(seen: Look) -> int:
+    return 1 if seen.failed or any(found.lock.blocks for found in seen.all()) else 0
+
+
+def _watch(screen: Screen, installation: Installation, seen: Look, look: object) -> int:
+    """Look again and again. Ctrl-C ends it with the status of the last look."""
+    import sys
+    import time
+    from contextlib import suppress
+
+    assert callable(look)
+    if screen.as_json or not sys.stdout.isatty():
+        with suppress(KeyboardInterrupt):
+            while True:
+                _show_locks(screen, installation, seen)
+                time.sleep(INTERVAL)
+                seen = look()
+        return _status(seen)
+    from rich.live import Live
+    from rich.text import Text
+
+    def picture() -> Text:
+        with screen.console.capture() as shown:
+            _show_locks(screen, installation, seen)
+            screen.say(f"  every {INTERVAL:g} s; Ctrl-C ends it", style="dim")
+        return Text.from_ansi(shown.get(), overflow="fold")
+
+    with (
+        suppress(KeyboardInterrupt),
+        # On a console of its own: each line of the one that it is on comes with all of it.
+        Live(picture(), console=type(screen)().console, auto_refresh=False, transient=True) as live,
+    ):
+        while True:
+            time.sleep(INTERVAL)
+            seen = look()
+            live.update(picture(), refresh=True)
+    # What was seen last, with lines that are not cut: they may be copied.
+    _show_locks(screen, installation, seen)
+    return _status(seen)
+
+
+def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
+    from runbooks.mailman.locks import Verdict, refusal
+    from runbooks.terminal.console import many
+
+    screen.say(installation.title, style="bold")
+    everything = seen.all()
+    rows = []
+    for found in everything:
+        if screen.is_read and found.lock.verdict is not Verdict.DEBRIS:
+            rows.append((*_name(found.lock, found.site, installation), *_columns(found.lock)))
+    if rows:
+        head = ("LIST", "SITE") if len(installation.sites) > 1 else ("LIST",)
+        titles = (*head, "VERDICT", "HOLDER", "SINCE", "EXPIRES", "WAITING")
+        screen.table([titles, *rows])
+    elif not seen.failed:
+        screen.say("nothing is locked")
+    for found in seen.of(Verdict.MALFORMED):
+        screen.say(f"{found.label} ({found.site.name}): {found.lock.reason}", style="yellow")
+    for found in everything:
+        if found.lock.stopped:
+            label = _label(installation, found.site, found.label)
+            screen.say(f"{label}: {refusal(found.lock)}", style="yellow")
+    for site, why in seen.failed.items():
+        screen.say(f"the locks of {site} cannot be seen: {why}", style="red")
+    debris = seen.of(Verdict.DEBRIS)
+    if debris:
+        screen.say(f"{many(len(debris), 'file')} left behind by processes that no longer run")
+    for line in _advice(installation, seen):
+        screen.say(f"  → {line}", style="cyan")
+    for found in everything:
+        screen.object(host=installation.host.spec, site=found.site.name, **found.lock.as_json())
+    for site, why in seen.failed.items():
+        screen.object(host=installation.host.spec, site=site, error=why)
+    counts: dict[str, int] = {}
+    for found in everything:
+        counts[found.lock.verdict.value] = counts.get(found.lock.verdict.value, 0) + 1
+    screen.object(summary=counts)
+
+
+def _name(lock: Lock, site: Site, installation: Installation) -> tuple[str, ...]:
+    name = lock.list or lock.name
+    return (name, site.name) if len(installation.sites) > 1 else (name,)
+
+
+def _columns(lock: Lock) -> tuple[str, ...]:
+    time = lock.observation.time
+    claim = lock.claim
+    holder = f"process {claim.pid} on {claim.host}" if claim else "?"
+    if lock.process and lock.process.command and lock.verdict.value in ("held", "expired"):
+        holder += " (stopped)" if lock.stopped else ""
+        holder += f": {_cut(_short_command(lock.process.command), 40)}"
+    first = lock.waiters[0] if lock.waiters else None
+    waiting = ""
+    if first:
+        waiting = f"process {first.claim.pid} since {time(first.since_ns)}"
+        if len(lock.waiters) > 1:
+            waiting = f"{len(lock.waiters):,} processes, the first since {time(first.since_ns)}"
+    elif lock.verdict.value == "waiting":
+        waiting, holder = f"{holder} since {time(lock.taken_ns)}", ""
+    if lock.verdict.value == "waiting":
+        return lock.verdict.value, holder, "", "", waiting
+    return lock.verdict.value, holder, time(lock.taken_ns), time(lock.expires_ns), waiting
+
+
+def _short_command(command: str) -> str:
+    """A command line without the interpreter and the folder of the program."""
+    words = command.split(" ")
+    if len(words) > 1 and words[0].rpartition("/")[2].startswith("python"):
+        words = [word for word in words[1:] if not word.startswith("-")] or words
+    return " ".join([words[0].rpartition("/")[2], *words[1:]])
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def _advice(installation: Installation, seen: Look) -> list[str]:
+    """Commands that help, ready to paste."""
+    from runbooks.mailman.installation import is_list_name
+    from runbooks.mailman.locks import MASTER, Verdict, printable, removable
+    from runbooks.mailman.target import invocation
+
+    narrowed = len(seen.sites) < len(installation.sites)
+    only = [word for site in seen.sites for word in ("--site", site.name) if narrowed]
+
+    def clear(label: str, site: Site) -> str:
+        # Another site may have a list of that name, locked or not.
+        one = ("--site", site.name) if len(installation.sites) > 1 else ()
+        return installation.host.command(invocation("clear-lock", label, options=one))
+
+    left = [found for found in seen.all() if found.lock.is_left]
+    gone = {found.lock.claim.host for found in seen.of(Verdict.FOREIGN) if found.lock.claim}
+    lines = [
+        f"{installation.host.command(('clear-lock', '--gone', host, *only))}"
+        f"   where no host {printable(host)} exists any more"
+        for host in sorted(gone)
+    ]
+    locked = [found for found in left if found.is_lock and removable(found.lock)]
+    all_named = all(is_list_name(found.label) for found in locked)
+    if len(locked) > 3 or not all_named or any(not found.is_lock for found in left):
+        return [installation.host.command(("clear-lock", "--stale", *only)), *lines]
+    return [
+        *(clear(found.label, found.site) for found in locked),
+        *(
+            f"{clear(MASTER, found.site)}   says what comes before mailmanctl is started again"
+            for found in left
+            if found.lock.name == MASTER and found not in locked
+        ),
+        *lines,
+    ]
+
+
+# -- runbook clear-lock -------------------------------------------------------------------
+
+
+def _host_name(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
+    from runbooks.mailman.installation import short
+
+    if name is not None and not (name.isprintable() and re.fullmatch(r"[^\s/]{1,255}", name)):
+        raise click.BadParameter(f"{short(name)} cannot be the name of a host.")
+    return name
+
+
+@click.command(
+    "clear-lock",
+    epilog="""\b
+Examples:
+  runbook clear-lock openstack-foo
+  runbook clear-lock openstack-foo --dry-run --host ssh://root@lists.example.org
+  runbook clear-lock --stale                 every stale lock, and what dead processes left
+  runbook clear-lock --gone oldlists         what a host left that no longer exists
+""",
+)
+@click.argument("lists", metavar="[LIST]...", nargs=-1)
+@click.option(
+    "--stale",
+    is_flag=True,
+    help="Every stale lock, and every file that a dead process left behind.",
+)
+@click.option(
+    "--gone",
+    metavar="HOST",
+    callback=_host_name,
+    help="Every lock of HOST, which no longer exists or has another name by now.",
+)
+@options.together(
+    options.sites,
+    options.host,
+    options.dry_run,
+    options.yes,
+    options.explain,
+    options.json,
+)
+def clear_lock(
+    lists: tuple[str, ...],
+    stale: bool,
+    gone: str | None,
+    sites: tuple[str, ...],
+    host_spec: str,
+    dry_run: bool,
+    yes: bool,
+    explain: bool,
+    as_json: bool,
+) -> int:
+    """Remove the lock of each LIST, if the process that took it is gone.
+
+    Shows what that rests on, asks, removes the lock and its claim, reads back, and shows
+    who has the list next. A lock that a process has is never removed. The lock master-qrunner is
+    that of mailmanctl: it is removed when neither mailmanctl nor any of its runners is left.
+
+    A lock of another host names a process that cannot be looked up here. --gone HOST is for you to
+    say that no such host exists any more: it was renamed, or was a container that was made anew.
+    What a process of this host may have is left alone even then.
+    """
+    from runbooks.clear_lock import run as procedure
+    from runbooks.mailman.installation import list_name
+    from runbooks.terminal.console import Screen
+
+    if bool(lists) + stale + (gone is not None) != 1:
+        raise click.UsageError(
+            "name the lists, or say --stale for all that is left behind, or --gone for a host"
+        )
+    if explain and not lists:
+        raise click.UsageError("--explain is for one list: name it")
+    names = tuple(dict.fromkeys(list_name(name) for name in lists))
+    screen = Screen(as_json)
+    installation = options.installation(host_spec, screen)
+    installation.check_user()
+    chosen = installation.choose_sites(sites)
+    if gone == installation.hostname:
+        raise BadInputError(f"{gone} is this host: --stale is for what its dead processes left")
+    with screen.busy("looking at the locks"):
+        seen = procedure.look(
+            installation,
+            chosen,
+            with_lists=bool(lists),
+            saves_of=gone or (installation.hostname if stale else None),
+            gone=gone,
+        )
+    if explain:
+        return _explain(screen, installation, seen, names)
+    if gone:
+        plan = procedure.plan_gone(seen, gone)
+    else:
+        plan = procedure.plan_stale(seen) if stale else procedure.plan(seen, names)
+    screen.say(installation.title, style="bold")
+    _show_plan(screen, installation, plan)
+    if not (lists or plan.remove or plan.saves or plan.refused or plan.failed):
+        _show_nothing(screen, seen, gone)
+    if dry_run or not (plan.remove or plan.saves):
+        _objects(screen, installation, plan, planned=dry_run)
+        if dry_run:
+            screen.say("dry run: nothing was changed")
+        return 1 if plan.refused or plan.failed else 0
+    question = f"Remove {_what([*plan.remove, *plan.saves])}?"
+    if gone:
+        question = f"Is there no host {gone} any more? {question}"
+    options.permission(screen, question, yes)
+    with options.changing():
+        with screen.busy("removing, and seeing who is next"):
+            report = procedure.clear(installation, plan, options.typed(), gone)
+        _show_report(screen, installation, report)
+        _objects(screen, installation, plan, report)
+    return 0 if report.is_done and not plan.refused and not plan.failed else 1
+
+
+def _explain(screen: Screen, installation: Installation, seen: Look, names: tuple[str, ...]) -> int:
+    from runbooks.clear_lock import page
+    from runbooks.clear_lock import run as procedure
+    from runbooks.mailman.locks import MASTER, START_MAILMANCTL
+
+    screen.say(f"# {installation.title}")
+    for name in names:
+        site = procedure.site_of(seen, name)
+        if name == MASTER:
+            raise BadInputError(
+                f"{MASTER} is the lock of mailmanctl, and {START_MAILMANCTL} removes it:"
+                f" runbook clear-lock {MASTER} --dry-run says whether a runner is left"
+            )
+        steps = page.steps(installation, {"list": name, "site": site.name})
+        options.show_steps(screen, steps)
+    return 0
+
+
+def _label(installation: Installation, site: Site, label: str) -> str:
+    return f"{label} ({site.name})" if len(installation.sites) > 1 else label
+
+
+def _what(to_remove: Sequence[Found | Save]) -> str:
+    """``2 stale locks and 3 files left behind``"""
+    from runbooks.clear_lock.run import Save
+    from runbooks.mailman.locks import Verdict, printable
+    from runbooks.terminal.console import many
+
+    counts: dict[tuple[str, str], int] = {}
+    for found in sorted(to_remove, key=lambda found: not found.is_lock):
+        if isinstance(found, Save) or not found.is_lock:
+            kind = ("file", " left behind")
+        elif found.lock.verdict is Verdict.FOREIGN and found.lock.claim:
+            kind = ("lock", f" of {printable(found.lock.claim.host)}")
+        else:
+            kind = (f"{found.lock.verdict.value} lock", "")
+        counts[kind] = counts.get(kind, 0) + 1
+    return " and ".join(many(number, noun) + rest for (noun, rest), number in counts.items())
+
+
+def _show_nothing(screen: Screen, seen: Look, gone: str | None) -> None:
+    """That there is nothing to remove. A host that is mistyped is seen by those that there are."""
+    if gone is None:
+        screen.say("nothing is stale, and nothing was left behind", style="green")
+        return
+    there = f"; those there are name {', '.join(seen.hosts)}" if seen.hosts else ""
+    screen.say(f"no lock and no claim names the host {gone}{there}", style="green")
+
+
+#: Of what was left behind so many files are shown one by one.
+_MOST_DEBRIS = 20
+
+
+def _show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
+    from runbooks.mailman import locks
+    from runbooks.terminal.console import many
+
+    debris = [
+        (
+            _label(installation, found.site, found.lock.list or found.lock.name),
+            f"{locks.describe(found.lock)}: {found.label}",
+        )
+        for found in plan.remove
+        if not found.is_lock
+    ] + [
+        (_label(installation, save.site, save.list), f"{save.outline}: {save.label}")
+        for save in plan.saves
+    ]
+    for found in plan.remove:
+        if found.is_lock:
+            label = _label(installation, found.site, found.label)
+            screen.say(f"  {label}  {locks.describe(found.lock)}")
+            for line in found.lock.evidence:
+                screen.say(f"    {line}", style="dim")
+    screen.table(debris[:_MOST_DEBRIS])
+    if len(debris) > _MOST_DEBRIS:
+        screen.say(f"  … and {many(len(debris) - _MOST_DEBRIS, 'more file')} left behind")
+    for site, name, left in plan.free:
+        note = ""
+        if left:
+            note = (
+                f"; dead processes left {many(left, 'file')} of its lock, which hold nobody up"
+                f" (runbook clear-lock --stale{installation.host.option})"
+            )
+        screen.say(f"{_label(installation, site, name)} is not locked{note}", style="green")
+    if plan.refused:
+        screen.say(f"{many(len(plan.refused), 'lock')} not to be removed:", style="yellow")
+    screen.table(
+        [
+            (
+                _label(installation, found.site, found.label),
+                f"{locks.describe(found.lock)}\n{_capital(locks.refusal(found.lock) or '')}",
+            )
+            for found in plan.refused
+        ]
+    )
+    for name, why in plan.failed.items():
+        screen.say(f"the locks of {name} cannot be seen: {why}", style="red")
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _show_report(screen: Screen, installation: Installation, report: Report) -> None:
+    from runbooks.book.procedure import Outcome
+
+    cleared = [r.found for r in report.results if r.outcome is Outcome.CLEARED]
+    gone = sum(r.outcome is Outcome.GONE for r in report.results)
+    not_done = [r for r in report.results if not r.outcome.is_done]
+    parts = [f"{_what(cleared)} removed and read back"] if cleared else []
+    if gone:
+        parts.append(f"{gone:,} removed by somebody else")
+    if not_done:
+        parts.append(f"{len(not_done):,} not removed")
+    rows = [
+        (_label(installation, result.found.site, result.found.label), _became(result))
+        for result in report.results
+        if result.found.is_lock or not result.outcome.is_done
+    ]
+    if parts:
+        end = ":" if rows else ""
+        screen.say(", ".join(parts) + end, style="yellow" if not_done else "green")
+    screen.table(rows)
+    if report.ended_early:
+        others = "locks not named here were not touched; the same command completes it"
+        if report.lost:
+            run = (report.recorded.run,) if report.recorded else ()
+            history = installation.host.command(("history", *run))
+            others = f"'{history}' shows what became of locks not named here"
+        screen.say(f"{report.ended_early}: {others}", style="red")
+    options.recorded(screen, installation, report.recorded)
+
+
+def _became(result: Result) -> str:
+    """What became of a lock, and who has it next."""
+    from runbooks.clear_lock.run import Save
+    from runbooks.mailman import locks
+
+    if isinstance(result.found, Save) or not result.found.is_lock:
+        return result.detail
+    if result.next is not None:
+        now = f"now {locks.describe(result.next)}"
+    elif result.waiting:
+        still = "1 process still waits" if result.waiting == 1 else f"{result.waiting:,} still wait"
+        now = f"nobody has it now, though {still} for it"
+    else:
+        before = bool(result.found.lock.waiters)
+        now = f"nobody has it now, and nobody waits for it{' any more' if before else ''}"
+    return "; ".join(part for part in (result.detail, now) if part)
+
+
+def _objects(
+    screen: Screen,
+    installation: Installation,
+    plan: Plan,
+    report: Report | None = None,
+    *,
+    planned: bool = False,
+) -> None:
+    from runbooks.mailman import locks
+
+    host = installation.host.spec
+    counts: dict[str, int] = {}
+
+    def tell(site: str, outcome: str, detail: str, **more: object) -> None:
+        counts[outcome] = counts.get(outcome, 0) + 1
+        screen.object(host=host, site=site, outcome=outcome, detail=detail, **more)
+
+    for site, name, left in plan.free:
+        tell(site.name, "free", "it is not locked", list=name, left_behind=left)
+    for found in plan.refused:
+        detail = locks.refusal(found.lock) or ""
+        tell(found.site.name, "refused", detail, **found.lock.as_json())
+    for found in plan.remove if planned else ():
+        tell(found.site.name, "planned", locks.describe(found.lock), **found.as_json())
+    for save in plan.saves if planned else ():
+        tell(save.site.name, "planned", save.outline, **save.as_json())
+    for result in report.results if report else ():
+        after = result.next.as_json() if result.next else None
+        what = result.found.as_json()
+        tell(result.found.site.name, result.outcome.value, result.detail, **what, next=after)
+    for name, why in plan.failed.items():
+        tell(name, "error", why)
+    screen.object(summary=counts)

@@ -1,0 +1,203 @@
+"""Takes back what a run did to ban lists and descriptions, on the lists that it changed alone."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from runbooks.errors import BadInputError
+from runbooks.mailman import journal
+from runbooks.mailman.installation import Installation, as_mailman
+from runbooks.mailman.journal import ListRecord, Run
+from runbooks.mailman.target import Target
+from runbooks.mailman.work import Answer, Work, over_lists
+
+#: Commands whose runs change ban lists or descriptions.
+COMMANDS = ("ban", "unban", "undo", "add-list")
+
+#: By site and list: what the run did there, as the on-host program wants it.
+Entries = dict[str, dict[str, Mapping[str, object]]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What there is left to take back."""
+
+    entries: Entries
+    seen: Work
+    #: lists that were begun, and no more is on record: nobody knows whether the run changed them
+    unknown: frozenset[tuple[str, str]]
+    #: sites that the run changed and that the host does not have any more
+    sites_gone: tuple[str, ...]
+
+    @property
+    def to_do(self) -> list[Answer]:
+        """The lists on which something is to be done, as they were seen."""
+        return [
+            answer
+            for answer in self.seen.answers
+            if _left(answer) and (answer.site, answer.list) not in self.unknown
+        ]
+
+    @property
+    def doubtful(self) -> list[Answer]:
+        """Lists that the run may have changed, and that show it."""
+        return [
+            answer
+            for answer in self.seen.answers
+            if _left(answer) and (answer.site, answer.list) in self.unknown
+        ]
+
+    @property
+    def described_since(self) -> list[Answer]:
+        """Lists whose description the run set, and somebody else since."""
+        return [a for a in self.seen.answers if a.said.get("described_since") is not None]
+
+    @property
+    def troubled(self) -> list[Answer]:
+        return [a for a in self.seen.answers if a.outcome in ("corrupt", "locked", "error")]
+
+
+def _left(answer: Answer) -> bool:
+    said = answer.said
+    return bool(said.get("take_out") or said.get("put_back") or said.get("describe") is not None)
+
+
+def check(run: Run, installation: Installation) -> None:
+    """Raise BadInputError for a run that cannot be taken back this way, with what helps instead."""
+    if run.command == "clear-lock":
+        why = "a lock whose process is gone has nobody to give it back to"
+    elif run.command not in COMMANDS:
+        why = f"{run.command!r} is none of: {', '.join(COMMANDS)}, withlist"
+    elif run.state == "running":
+        raise BadInputError(f"run {run.id} is still at work: wait for it")
+    else:
+        why = _of_no_use(run, installation)
+    if why:
+        raise BadInputError(f"run {run.id} cannot be taken back: {why}")
+
+
+def _of_no_use(run: Run, installation: Installation) -> str:
+    """Why the record of a run of one of `COMMANDS` does not say how to take it back, or ""."""
+    host = installation.host.option
+    for one in run.lists:
+        if "take_back" in one.more:
+            remove = ["rmlist", "-a", one.list]
+            site = next((site for site in installation.sites if site.name == one.site), None)
+            line = as_mailman(installation, site, *remove) if site else shlex.join(remove)
+            return (
+                f"it created the list {one.list}, which may have members and archives by now;"
+                f" to remove it with all of them: {line}"
+            )
+        if one.outcome == "begun" and run.command in ("add-list", "undo"):
+            helps = {
+                "add-list": f"see how it stands with: runbook add-list {one.list} --check{host}",
+                "undo": f"complete it first: runbook undo {run.undoes}{host}",
+            }[run.command]
+            return (
+                f"it was killed with {one.list} in hand, and what it did there is not on record;"
+                f" {helps}"
+            )
+    return ""
+
+
+def changed(run: Run) -> list[ListRecord]:
+    """The lists that the run changed, or may have changed, in a way that can be taken back."""
+    return [
+        one
+        for one in run.lists
+        if one.added or one.removed or "description_set" in one.more or one.outcome == "begun"
+    ]
+
+
+def look(target: Target, run: Run) -> Plan:
+    """See what there is to take back. One command; changes nothing on the host.
+
+    Raises BadInputError for a run that cannot be taken back.
+    """
+    check(run, target.installation)
+    known = {site.name for site in target.installation.sites}
+    entries: Entries = {}
+    for one in changed(run):
+        if one.site in known:
+            supposed = _supposed(run, one) if one.outcome == "begun" else one
+            entries.setdefault(one.site, {})[one.list] = _entry(supposed)
+    seen = over_lists(
+        target.installation, "undoing", _parameters(target, entries) | {"action": "look"}
+    )
+    return Plan(
+        entries=entries,
+        seen=seen,
+        unknown=frozenset((one.site, one.list) for one in run.lists if one.outcome == "begun"),
+        sites_gone=tuple(sorted({one.site for one in changed(run)} - known)),
+    )
+
+
+def _supposed(run: Run, one: ListRecord) -> ListRecord:
+    """What a run that was killed would have done to a list that it had in hand."""
+    address = str(run.more.get("address", ""))
+    entries = (address,) if address else ()
+    if run.command == "ban":
+        return ListRecord(one.site, one.list, one.outcome, added=entries)
+    return ListRecord(one.site, one.list, one.outcome, removed=entries)
+
+
+def _entry(one: ListRecord) -> Mapping[str, object]:
+    return {
+        "added": list(one.added),
+        "removed": list(one.removed),
+        "description_was": one.more.get("description_was"),
+        "description_set": one.more.get("description_set"),
+    }
+
+
+def _parameters(target: Target, entries: Entries) -> dict[str, object]:
+    target = Target(
+        target.installation,
+        tuple(site for site in target.installation.sites if site.name in entries),
+        jobs=target.jobs,
+        timeout=target.timeout,
+    )
+    return target.parameters({site: sorted(lists) for site, lists in entries.items()}) | {
+        "entries": entries
+    }
+
+
+def undo(
+    target: Target,
+    run: Run,
+    plan: Plan,
+    arguments: Sequence[str] = (),
+    on_answer: Callable[[Answer], None] = lambda answer: None,
+    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
+) -> Work:
+    """Take it back, and read it back. One command, which leaves a record of its own.
+
+    Ctrl-C lets the lists in hand be finished. Raises JournalError when the record cannot be
+    written; then nothing was changed.
+    """
+    entries: Entries = {}
+    for answer in plan.to_do:
+        entry = plan.entries[answer.site][answer.list]
+        if answer in plan.described_since:  # it stays, and the plan names it
+            entry = {**entry, "description_set": None}
+        entries.setdefault(answer.site, {})[answer.list] = entry
+    parameters = _parameters(target, entries) | {
+        "action": "undo",
+        "journal": journal.parameters(
+            target.installation,
+            "undo",
+            arguments or ("undo", run.id),
+            sites=[site for site in target.installation.sites if site.name in entries],
+            undoes=run.id,
+        ),
+    }
+    return over_lists(
+        target.installation,
+        "undoing",
+        parameters,
+        on_answer,
+        on_waiting,
+        again=lambda options: ("undo", run.id),
+    )

@@ -1,0 +1,296 @@
+"""A host as testinfra reaches it: run an on-host program there and hear its events.
+
+testinfra knows how to run a command on a machine of any kind; here that command is
+always the same few lines that read programs from standard input. No address, list
+name or path becomes part of a command line.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+from runbooks.errors import BadInputError, HostError, short
+from runbooks.host.session import Event as Event
+from runbooks.host.session import Heard, Listener, Session, Traffic
+from runbooks.onhost import LAUNCHER, LAUNCHER_WITHOUT_INPUT, OPTIONS, Program, server
+
+#: Notices within a minute that the other end has gone.
+_SSH_ARGUMENTS = "-o ServerAliveInterval=15 -o ServerAliveCountMax=3"
+
+#: What no name of a machine has, and a shell on the way there would make something of.
+_NOT_IN_A_NAME = re.compile(r"""[\x00-\x20\x7f'"`$;|&<>(){}\\!#*?]""")
+
+#: Linux takes no argument longer than this, in bytes (MAX_ARG_STRLEN is 128 KiB).
+_LONGEST_ARGUMENT = 120_000
+
+
+@dataclass
+class Host:
+    """A list server, named as testinfra names it.
+
+    `spec`: ``local://``, ``ssh://root@lists.example.org``, ``docker://ID``,
+    ``ansible://lists?ansible_inventory=…`` or ``practice:DIR``. A ``mailman=DIR``
+    in the query (``ssh://lists?mailman=/opt/mailman/bin``) says where Mailman's
+    programs are when they are in none of the usual places.
+
+    Raises BadInputError for what names no host, HostError for a practice site that is
+    not there. Nothing is connected to before the first `run`.
+    """
+
+    spec: str
+    #: what was sent there so far
+    traffic: Traffic = field(default_factory=Traffic)
+
+    def __post_init__(self) -> None:
+        self._session: Session | None = None
+        self.practice_dir: str | None = None
+        if not self.spec or any(ord(c) < 32 or ord(c) == 127 for c in self.spec):
+            # urlsplit() would leave some of them out without a word.
+            raise BadInputError(
+                f"the host {short(self.spec)} is not a name: try ssh://root@lists.example.org"
+            )
+        if self.spec.startswith("practice:"):
+            folder = os.path.expanduser(self.spec.removeprefix("practice:"))
+            self._use_practice_site(os.path.abspath(folder))
+            return
+        if "://" not in self.spec:
+            hint = (
+                f"try ssh://{self.spec}, docker://ID" if self.spec.isalnum() else "try ssh://NAME"
+            )
+            raise BadInputError(
+                f"the host {short(self.spec)} does not say how to reach it: {hint}, local://"
+                " or practice:DIR"
+            )
+        try:
+            parts = urlsplit(self.spec)
+        except ValueError as e:
+            raise BadInputError(f"the host {short(self.spec)} is not well formed: {e}") from None
+        name = _safe_name(self.spec, parts.netloc)
+        if parts.scheme != "local" and not name:
+            raise BadInputError(
+                f"the host {short(self.spec)} names no machine: try {parts.scheme}://NAME"
+            )
+        self.name = name or "local"
+        self.mailman_dirs: tuple[str, ...] = tuple(parse_qs(parts.query).get("mailman", ()))
+
+    def _use_practice_site(self, folder: str) -> None:
+        if not os.path.isfile(os.path.join(folder, "bin", "withlist")):
+            raise HostError(
+                f"{short(folder)} is no practice site; to make one:"
+                f" runbook practice new {shlex.quote(folder)}"
+            )
+        self.practice_dir = folder
+        self.name = "practice"
+        self.mailman_dirs = (os.path.join(folder, "bin"),)
+
+    @property
+    def option(self) -> str:
+        """What to write after ``runbook`` to mean this host: nothing where that is the default."""
+        is_default = self.spec == "local://" and not os.environ.get("RUNBOOK_HOST")
+        return "" if is_default else f" --host {shlex.quote(self.spec)}"
+
+    def command(self, words: Sequence[str]) -> str:
+        """``runbook`` with the arguments `words`, for this host: a line to be pasted."""
+        # What follows -- is no option any more.
+        end = words.index("--") if "--" in words else len(words)
+        rest = f" {shlex.join(words[end:])}" if words[end:] else ""
+        return f"runbook {shlex.join(words[:end])}{self.option}{rest}"
+
+    @property
+    def uses_terminal(self) -> bool:
+        """Whether connecting may ask something on the terminal: a passphrase, a host key."""
+        return self.spec.startswith(("ssh://", "ansible://"))
+
+    def run(
+        self,
+        program: Program,
+        interpreter: str,
+        on_event: Listener | None = None,
+        secret: bytes = b"",
+    ) -> list[Event]:
+        """Run `program` under `interpreter` (a shell word or script that ends in exec).
+
+        Returns the program's events when `on_event` is None; otherwise each goes there
+        as it comes, and the list is empty. Ctrl-C asks the program to stop after what it
+        has in hand and raises KeyboardInterrupt when it has. `secret` follows the program
+        on standard input and appears in no argument.
+
+        The connection stays for the next program, which runs under the same interpreter.
+        Raises HostError when nothing answered, LostError when the program began and was
+        not heard to end.
+        """
+        events: list[Event] = []
+        listener = on_event or events.append
+        self.connect(interpreter)
+        if self._session is not None:
+            self._session.run(program, listener, secret)
+        elif secret:
+            raise HostError(
+                f"{self.spec}: this kind of connection cannot pass a password on; use ssh://"
+            )
+        else:
+            self._run_at_once(program, interpreter, listener)
+        return events
+
+    def connect(self, interpreter: str) -> None:
+        """Begin to connect, unless that was done. Does not wait for the host.
+
+        Whatever is done before the first `run` costs no time.
+        """
+        if self._session is None or not self._session.alive:
+            self._session = self._connect(interpreter)
+
+    def close(self) -> None:
+        """End the connection, if there is one."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _connect(self, interpreter: str) -> Session | None:
+        """A command that takes programs on standard input; None for connections without one."""
+        backend = self._backend()
+        kind = backend.get_connection_type()
+        if kind not in _WAYS:
+            return None
+        launch = f"{interpreter} {OPTIONS} -c {shlex.quote(LAUNCHER)} {len(server())}"
+        words = [*_WAYS[kind](backend), backend.get_command(launch)]
+        session = Session(self.spec, words, self.traffic, terminal=kind == "ssh")
+        weakref.finalize(self, session.close)
+        return session
+
+    def _backend(self) -> Any:
+        try:
+            import testinfra
+
+            if self.practice_dir or self.spec == "local://":
+                return testinfra.get_host("local://").backend
+            if self.spec.startswith("ssh://"):
+                return testinfra.get_host(self.spec, ssh_extra_args=_SSH_ARGUMENTS).backend
+            backend = testinfra.get_host(self.spec).backend
+            if backend.get_connection_type() == "ansible" and not backend.force_ansible:
+                inner = backend.ansible_runner.get_host(
+                    backend.host,
+                    ssh_config=backend.ssh_config,
+                    ssh_identity_file=backend.ssh_identity_file,
+                )
+                if inner is not None:
+                    inner.backend.sudo = inner.backend.sudo or backend.sudo
+                    inner.backend.sudo_user = inner.backend.sudo_user or backend.sudo_user
+                    return inner.backend
+        # testinfra imports the library of a kind of connection, and raises what that raises.
+        except Exception as e:
+            raise HostError(f"{self.spec}: {_one_line(e)}") from e
+        return backend
+
+    def _run_at_once(self, program: Program, interpreter: str, listener: Listener) -> None:
+        """Where there is no standard input: the program is an argument, and cannot be stopped."""
+        argument = program.argument()
+        if len(argument) > _LONGEST_ARGUMENT:
+            raise HostError(f"{self.spec}: too much to say for this kind of connection; use ssh://")
+        launcher = shlex.quote(LAUNCHER_WITHOUT_INPUT)
+        command = f"{interpreter} {OPTIONS} -c {launcher} {argument}"
+        self.traffic.commands += 1
+        self.traffic.sent += len(command)
+        try:
+            result = self._backend().run(command)
+        # As above.
+        except Exception as e:
+            raise HostError(f"{self.spec}: {_one_line(e)}") from e
+        self.traffic.received += len(result.stdout_bytes)
+        heard = Heard(listener)
+        for line in result.stdout_bytes.split(b"\n"):
+            heard(line)
+        heard.check(self.spec, lambda: (result.stderr.strip().splitlines() or [""])[-1])
+
+
+def _safe_name(spec: str, machine: str) -> str:
+    """The name of the machine. Raises BadInputError when ssh or a shell would misread it.
+
+    testinfra decodes ``%2d``, splits at an ``@`` and takes off a ``[``; whatever then starts
+    with ``-`` would be an option of ssh or docker.
+    """
+    decoded = unquote(machine)
+    if any(part.lstrip("[").startswith("-") for part in decoded.split("@")):
+        raise BadInputError(
+            f"the host {short(spec)} has a name that starts with '-', which is an option"
+        )
+    if _NOT_IN_A_NAME.search(decoded) or not decoded.isascii():
+        raise BadInputError(f"the host {short(spec)} has a character in it that no name has")
+    return decoded.rpartition("@")[2]
+
+
+def _container(program: str) -> Callable[[Any], list[str]]:
+    def words(backend: Any) -> list[str]:
+        return [program, "exec", "-i", *_option("-u", backend.user), backend.name, *_SHELL]
+
+    return words
+
+
+def _pod(program: str) -> Callable[[Any], list[str]]:
+    def words(backend: Any) -> list[str]:
+        return [
+            program,
+            *_option("--kubeconfig", backend.kubeconfig),
+            *_option("--context", getattr(backend, "context", None)),
+            *_option("-n", backend.namespace),
+            *_option("-c", backend.container),
+            *("exec", "-i", backend.name, "--", *_SHELL),
+        ]
+
+    return words
+
+
+def _ssh(backend: Any) -> list[str]:
+    extra = backend.ssh_extra_args or ""
+    said = extra.lower()
+    words = ["sshpass", "-p", backend.host.password] if backend.host.password else []
+    words += ["ssh", *shlex.split(extra)]
+    words += [*_option("-F", backend.ssh_config), *_option("-i", backend.ssh_identity_file)]
+    settings = {"User": backend.host.user, "Port": backend.host.port}
+    if "connecttimeout" not in said:
+        settings["ConnectTimeout"] = backend.timeout
+    shared = "controlmaster" in said
+    if backend.controlpersist and not shared:
+        settings |= {"ControlMaster": "auto", "ControlPersist": f"{backend.controlpersist}s"}
+        shared = True
+    if shared and "controlpath" not in said:
+        settings["ControlPath"] = backend.controlpath
+    for name, value in settings.items():
+        words += _option("-o", value and f"{name}={value}")
+    return [*words, backend.host.name]
+
+
+def _option(name: str, value: str | None) -> list[str]:
+    return [name, value] if value else []
+
+
+_SHELL = ("/bin/sh", "-c")
+
+#: The connections whose commands have a standard input, by testinfra's names for them: what runs
+#: a command there, which follows as one more argument.
+_WAYS: dict[str, Callable[[Any], list[str]]] = {
+    "local": lambda backend: [*_SHELL],
+    "ssh": _ssh,
+    "chroot": lambda backend: ["chroot", backend.name, *_SHELL],
+    "lxc": lambda backend: ["lxc", "exec", backend.name, "--mode=non-interactive", "--", *_SHELL],
+    "docker": _container("docker"),
+    "podman": _container("podman"),
+    "kubectl": _pod("kubectl"),
+    "openshift": _pod("oc"),
+}
+
+
+def _one_line(error: BaseException) -> str:
+    text = str(error)
+    # What testinfra says of a program of this machine that failed is its whole result.
+    said = re.search(r"CommandResult\(.*_stderr=b(['\"])(.*?)(?:\\n)*\1\)", text, re.DOTALL)
+    if said and said[2]:
+        text = said[2].rpartition("\\n")[2]
+    return " ".join(text.split()) or type(error).__name__

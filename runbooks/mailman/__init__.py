@@ -1,0 +1,1 @@
+"""What is known of Mailman: installation, lists, locks, journal."""

@@ -1,0 +1,55 @@
+"""``runbook practice``: a site that nobody depends on, and a walk through the procedures on it."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.group(
+    invoke_without_command=True,
+    epilog="""\b
+Examples:
+  runbook practice                       walk through the procedures, in a temporary folder
+  runbook practice new ~/practice        make a site to try things on
+  runbook ban target@example.com --host practice:~/practice
+""",
+)
+@click.pass_context
+def practice(ctx: click.Context) -> int | None:
+    """Practise on a site of your own: no root, no container.
+
+    Without a subcommand: makes a site in a temporary folder, walks through the procedures
+    on it, by hand and by command, shows what changed, and removes it. Its Mailman is the
+    stand-in, a small re-implementation; it is not GNU Mailman.
+    """
+    if ctx.invoked_subcommand is not None:
+        return None
+    from runbooks.practice.walk import walk
+    from runbooks.terminal.console import Screen
+
+    return walk(Screen())
+
+
+@practice.command(epilog="\b\nExample:\n  runbook practice new ~/practice")
+@click.argument("folder")
+def new(folder: str) -> int:
+    """Make a practice site in FOLDER, which is created or empty.
+
+    Two sites, a dozen lists with members, an address that a script has subscribed
+    everywhere, and a stale lock. Remove the folder when you are done.
+    """
+    import shlex
+    from pathlib import Path
+
+    from runbooks.practice.site import TARGET, create
+    from runbooks.terminal.console import Screen
+
+    screen = Screen()
+    with screen.busy("making a practice site"):
+        site = create(Path(folder).expanduser())
+    spec = shlex.quote(site.spec)
+    screen.say(f"A practice site is in {site.folder}. Try:")
+    screen.say(f"  runbook sites --host {spec}", style="cyan")
+    screen.say(f"  runbook ban {TARGET} --host {spec}", style="cyan")
+    screen.say(f"or once for all: export RUNBOOK_HOST={spec}")
+    return 0

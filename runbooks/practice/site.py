@@ -1,0 +1,172 @@
+"""Builds a practice site: two sites of the stand-in in a folder, with something wrong on them.
+
+No root, no container. The lists, their members and the stale lock are made by the
+stand-in's own programs, as on a server.
+"""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from runbooks.errors import BadInputError, short
+from runbooks.mailman.installation import SITES_FILE
+from runbooks.standin.install import install, make_site
+
+SITES = {
+    "openstack": (
+        "openstack-announce",
+        "openstack-discuss",
+        "openstack-foo",
+        "openstack-i18n",
+        "openstack-operators",
+        "openstack-security",
+        "release-team",
+    ),
+    "zuul": ("zuul-announce", "zuul-discuss", "zuul-jobs", "zuul-security"),
+}
+
+#: Whom a script has subscribed to every list.
+TARGET = "target@example.com"
+
+#: The list that a process locked and died.
+STALE_LIST = "openstack-foo"
+
+_MM_CFG = """\
+# Several sites, one tree each: MAILMAN_SITE_DIR says which.
+from __future__ import print_function
+import os
+import sys
+from Mailman.Defaults import *
+
+if 'MAILMAN_SITE_DIR' not in os.environ:
+    print('Please set MAILMAN_SITE_DIR')
+    sys.exit(0)
+
+VAR_PREFIX = os.environ['MAILMAN_SITE_DIR']
+LIST_DATA_DIR = os.path.join(VAR_PREFIX, 'lists')
+LOCK_DIR = os.path.join(VAR_PREFIX, 'locks')
+LOG_DIR = os.path.join(VAR_PREFIX, 'logs')
+DATA_DIR = os.path.join(VAR_PREFIX, 'data')
+QUEUE_DIR = os.path.join(VAR_PREFIX, 'qfiles')
+PUBLIC_ARCHIVE_FILE_DIR = os.path.join(VAR_PREFIX, 'archives', 'public')
+PRIVATE_ARCHIVE_FILE_DIR = os.path.join(VAR_PREFIX, 'archives', 'private')
+MAILMAN_USER = {user!r}
+MAILMAN_GROUP = {group!r}
+DEFAULT_EMAIL_HOST = 'lists.example.org'
+DEFAULT_URL_HOST = 'lists.example.org'
+MTA = None
+"""
+
+#: A function for withlist that takes the lock and says so; its process is killed then.
+_HOLD = """\
+import sys, time
+def hold(m):
+    m.Lock()
+    sys.stdout.write('held')
+    sys.stdout.flush()
+    time.sleep(600)
+"""
+
+
+@dataclass(frozen=True)
+class PracticeSite:
+    """A practice site in a folder."""
+
+    folder: Path
+
+    @property
+    def spec(self) -> str:
+        return f"practice:{self.folder}"
+
+    def site_dir(self, site: str) -> Path:
+        return self.folder / "srv" / "mailman" / site
+
+    def run(self, site: str, *argv: str, stdin: str = "") -> str:
+        """Run one of the stand-in's programs on a site; its output. Raises CalledProcessError."""
+        return subprocess.run(
+            [str(self.folder / "bin" / argv[0]), *argv[1:]],
+            env={**os.environ, "MAILMAN_SITE_DIR": str(self.site_dir(site))},
+            input=stdin,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+
+def create(folder: Path, python: str = sys.executable) -> PracticeSite:
+    """Make a practice site in `folder`, which is created or empty, for the interpreter `python`.
+
+    Raises BadInputError when the folder is in use, or cannot be one.
+    """
+    folder = folder.absolute()
+    if not str(folder).isprintable() or "#" in str(folder):
+        # Neither can be written into the file of the sites.
+        raise BadInputError(f"{short(str(folder))} has a character in it that will not do")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise BadInputError(f"{folder} is not empty: name a folder that does not exist yet")
+    except OSError as e:
+        raise BadInputError(f"{folder} cannot be made: {e.strerror}") from e
+    try:
+        user = pwd.getpwuid(os.geteuid()).pw_name
+        group = grp.getgrgid(os.getegid()).gr_name
+    except KeyError:
+        raise BadInputError(
+            "you have no user name or group name here, and Mailman's user must have both"
+        ) from None
+    # Not the link in a virtual environment, whose path may have blanks in it.
+    interpreter = os.path.realpath(python)
+    install(str(folder), python=interpreter, mm_cfg=_MM_CFG.format(user=user, group=group))
+    site = PracticeSite(folder)
+    sites_file = Path(f"{folder}{SITES_FILE}")
+    sites_file.parent.mkdir(parents=True)
+    sites_file.write_text(
+        "".join(f"lists.{name}.example: {site.site_dir(name)}\n" for name in SITES)
+    )
+    for name, lists in SITES.items():
+        make_site(str(site.site_dir(name)))
+        for number, one in enumerate(lists):
+            site.run(name, "newlist", "-q", one, "admin@example.com", "practice")
+            members = [f"member{n}@example.org" for n in range(number * 5, number * 5 + 12)]
+            site.run(
+                name,
+                *("add_members", "-r", "-", "-w", "n", "-a", "n", one),
+                stdin="\n".join([*members, TARGET, ""]),
+            )
+    _die_holding(site, "openstack", STALE_LIST)
+    return site
+
+
+def _die_holding(site: PracticeSite, name: str, list_name: str) -> None:
+    """Leave a lock whose holder is gone, by having one and killing it."""
+    scripts = site.folder / "tmp"
+    scripts.mkdir()
+    script = scripts / "hold.py"
+    script.write_text(_HOLD)
+    holder = subprocess.Popen(
+        [str(site.folder / "bin" / "withlist"), "-q", "-r", "hold", list_name],
+        env={
+            **os.environ,
+            "MAILMAN_SITE_DIR": str(site.site_dir(name)),
+            "PYTHONPATH": str(scripts),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        },
+        stdout=subprocess.PIPE,
+    )
+    assert holder.stdout is not None
+    held = holder.stdout.read(4)
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    script.unlink()
+    scripts.rmdir()
+    if held != b"held":
+        raise RuntimeError("the lock for practising could not be taken")

@@ -1,0 +1,304 @@
+"""``runbook practice``: each procedure on a practice site, both ways, and what changed.
+
+The walk is also a check: it ends with exit status 1 when a step does not print what the page shows,
+as it is true of the practice site, or when the two ways end in different states.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import pty
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from runbooks.add_list.rules import PASSWORD_VARIABLE
+from runbooks.book import expected
+from runbooks.book.procedure import Procedure, paste
+from runbooks.clear_lock import page as clear_lock
+from runbooks.host.host import Host
+from runbooks.mailman.installation import Installation, discover
+from runbooks.mailman.truth import Witness
+from runbooks.practice.site import PracticeSite, create
+from runbooks.procedures import PROCEDURES, find
+from runbooks.terminal.console import Screen, many
+
+#: (site, list) or (site, "locks"): what is there
+State = dict[tuple[str, str], dict[str, Any]]
+
+
+class _Shortened(Screen):
+    """A screen on which DIR stands for the folder of the practice site."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = str(folder)
+
+    def say(self, text: str = "", style: str = "") -> None:
+        super().say(text.replace(self.folder, "DIR"), style)
+
+
+def walk(screen: Screen) -> int:
+    """Walk through all procedures; the exit status."""
+    with tempfile.TemporaryDirectory(prefix="runbook-practice-") as parent:
+        folder, locked, free = (Path(parent) / name for name in ("site", "locked", "free"))
+        with screen.busy("making a practice site"):
+            site = create(folder)
+            _copy(folder, locked)
+            for lock in folder.glob("srv/mailman/*/locks/*"):
+                lock.unlink()
+            _copy(folder, free)
+        host = Host(site.spec)
+        installation = discover(host)
+        host.close()
+        _introduce(screen, installation, folder)
+        screen = _Shortened(folder)
+        different = 0
+        for number, procedure in enumerate(PROCEDURES, 1):
+            # Each other one would wait for the stale lock, for ten seconds each time.
+            start = locked if procedure is clear_lock.PROCEDURE else free
+            _put_back(start, site)
+            if procedure.after:
+                _prepare(find(procedure.after), site)
+                start = Path(parent) / f"start{number}"
+                _copy(site.folder, start)
+            screen.say()
+            screen.say(f"{number}. {procedure.title}", style="bold underline")
+            different += not _walk_through(screen, procedure, installation, site, start)
+        screen.say()
+        if different:
+            screen.say(
+                f"{many(different, 'procedure')} did not do what the page says both ways",
+                style="red",
+            )
+            return 1
+        screen.say("By hand and by command, each procedure ended in the same state.", style="green")
+        screen.say("A site to try things on yourself: runbook practice new FOLDER")
+        return 0
+
+
+def _introduce(screen: Screen, installation: Installation, folder: Path) -> None:
+    screen.say(installation.title, style="bold")
+    screen.say(
+        "This is a practice site, on which nobody depends. Its Mailman is a stand-in, not GNU"
+        f"\nMailman. DIR stands for {folder}; it is removed at the end."
+    )
+    screen.say(
+        "\nEach procedure of the page follows, by hand, as the page prints it, and by command,"
+        "\nwith what changed on the lists:"
+    )
+    for number, procedure in enumerate(PROCEDURES, 1):
+        screen.say(f"  {number}. {procedure.title}")
+
+
+def _walk_through(
+    screen: Screen,
+    procedure: Procedure,
+    installation: Installation,
+    site: PracticeSite,
+    start: Path,
+) -> bool:
+    """One procedure both ways from `start`, a copy; whether all was as the page says."""
+    screen.say(textwrap.fill(_plain(procedure.when), 88, break_on_hyphens=False))
+    before = state(site)
+
+    arguments = _arguments(procedure)
+    if "note" in arguments:
+        screen.say(arguments["note"])
+    screen.say("\nby hand", style="bold")
+    steps = procedure.steps(installation, arguments)
+    witness = Witness(installation, _answer_of, [step.shows for step in steps])
+    is_true = True
+    for number, step in enumerate(steps, 1):
+        screen.say(f"\n  {number}. {step.title}")
+        shown = step.command
+        if step.creates:
+            shown += f"   < the text of {Path(step.creates.path).name}, as on the page"
+        screen.say("  $ " + shown.replace("\n", "\n    "), style="cyan")
+        witness.sees(step.shows)
+        if step.asks:
+            printed = _run_answering(screen, paste(step), step.asks, arguments[step.asks])
+        else:
+            _, printed = _run(screen, paste(step))
+        if fault := expected.fault(step.shows, printed, witness.truth()):
+            screen.say(f"    That is not what the page shows: {fault}", style="red")
+            is_true = False
+    by_hand = state(site)
+    _show_changes(screen, before, by_hand)
+
+    _put_back(start, site)
+    screen.say("\nby command, on the site as it was", style="bold")
+    command = ("runbook", *procedure.command(arguments), "--yes")
+    screen.say(f"  $ {shlex.join(command)} --host {shlex.quote(site.spec)}", style="cyan")
+    if "password" in arguments:
+        screen.say(f"    (with the password in the variable {PASSWORD_VARIABLE})")
+    status, _ = _run(screen, _command_line(procedure, site))
+    if status:
+        screen.say(f"    (exit status {status})")
+    by_command = state(site)
+    _show_changes(screen, before, by_command)
+
+    if by_hand != by_command:
+        screen.say("  The two ways ended in different states:", style="red")
+        _show_changes(screen, by_hand, by_command)
+    return is_true and by_hand == by_command
+
+
+def _prepare(procedure: Procedure, site: PracticeSite) -> None:
+    """Do what the next procedure begins with. Raises RuntimeError when nothing came of it."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", _command_line(procedure, site)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # Lists that could not be done end in exit status 1; the next procedure names them.
+    if done.returncode > 1 or "Traceback" in done.stderr:
+        raise RuntimeError(f"{procedure.title}: {done.stderr.strip()}")
+
+
+def _arguments(procedure: Procedure) -> Mapping[str, Any]:
+    return procedure.example if procedure.practice is None else procedure.practice
+
+
+def _command_line(procedure: Procedure, site: PracticeSite) -> str:
+    arguments = _arguments(procedure)
+    words = [sys.executable, "-m", "runbooks", *procedure.command(arguments), "--yes"]
+    line = shlex.join([*words, "--host", site.spec])
+    if "password" in arguments:
+        line = f"{PASSWORD_VARIABLE}={shlex.quote(arguments['password'])} {line}"
+    return line
+
+
+def _answer_of(command: str) -> str:
+    """What a shell command prints that asks what is true of the site."""
+    return subprocess.run(
+        ["/bin/sh", "-c", command], capture_output=True, text=True, check=True
+    ).stdout
+
+
+def _run_answering(screen: Screen, command: str, prompt: str, answer: str) -> str:
+    """Run a shell command on a terminal of its own, and type what it asks for; what it printed.
+
+    `prompt`: a word of the question. A password is read from the terminal, and from nothing
+    that comes before the question.
+    """
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execv("/bin/sh", ["/bin/sh", "-c", command])
+    shown, asked = b"", False
+    while True:
+        try:
+            more = os.read(terminal, 65536)
+        except OSError:  # Linux: the other side is closed
+            break
+        if not more:
+            break
+        shown += more
+        last = shown.rpartition(b"\n")[2]
+        if not asked and prompt.encode() in last and last.endswith(b": "):
+            asked = True
+            os.write(terminal, answer.encode() + b"\n")
+    os.close(terminal)
+    os.waitpid(child, 0)
+    text = shown.decode("utf-8", "replace")
+    for line in text.splitlines():
+        screen.say(f"    {line.rstrip()}")
+    return text
+
+
+def _run(screen: Screen, command: str) -> tuple[int, str]:
+    """Run a shell command and show what it prints, as it prints it; its status, and all of that."""
+    child = subprocess.Popen(
+        ["/bin/sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert child.stdout is not None
+    printed = ""
+    for line in child.stdout:
+        printed += line
+        screen.say(f"    {line.rstrip()}")
+    return child.wait(), printed
+
+
+def state(site: PracticeSite) -> State:
+    """What Mailman keeps of each list, and the names in the lock folders."""
+    found: State = {}
+    for lists in sorted(site.folder.glob("srv/mailman/*/lists")):
+        name = lists.parent.name
+        for pickled in sorted(lists.glob("*/config.pck")):
+            kept = pickle.loads(pickled.read_bytes(), encoding="latin1")
+            # When a list was made is no difference between two ways to make it.
+            kept.pop("created_at", None)
+            found[name, pickled.parent.name] = kept
+        found[name, "locks"] = {
+            re.sub(r"\d+", "N", entry): None for entry in os.listdir(lists.parent / "locks")
+        }
+    return found
+
+
+def changes(before: State, after: State) -> list[str]:
+    """What differs, a line each; lists that changed alike share a line."""
+    alike: dict[str, list[str]] = defaultdict(list)
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key), after.get(key)
+        if old is None or new is None:
+            alike["is new" if old is None else "is gone"].append(key[1])
+            continue
+        for attribute in sorted(old.keys() | new.keys()):
+            was, now = old.get(attribute, _MISSING), new.get(attribute, _MISSING)
+            if was != now:
+                alike[_change(attribute, was, now)].append(key[1])
+    return [f"{_lists(names)}: {change}" for change, names in alike.items()]
+
+
+_MISSING = object()
+
+
+def _change(attribute: str, was: Any, now: Any) -> str:
+    if was is _MISSING or now is _MISSING:
+        return f"{attribute} {'appeared' if was is _MISSING else 'is gone'}"
+    if isinstance(was, list) and isinstance(now, list):
+        parts = [f"+ {item}" for item in now if item not in was]
+        parts += [f"- {item}" for item in was if item not in now]
+        return f"{attribute} {', '.join(parts)}"
+    return f"{attribute} {was!r} → {now!r}"
+
+
+def _lists(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else many(len(names), "list")
+
+
+def _show_changes(screen: Screen, before: State, after: State) -> None:
+    found = changes(before, after)
+    screen.say("  changed:" if found else "  nothing changed")
+    for line in found:
+        screen.say(f"    {line}")
+
+
+def _put_back(start: Path, site: PracticeSite) -> None:
+    shutil.rmtree(site.folder)
+    _copy(start, site.folder)
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a tree with its hard links, which are what a lock is made of, and its times."""
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
+
+
+def _plain(text: str) -> str:
+    """reStructuredText as a terminal shows it."""
+    return re.sub(r"``|:\w+:(?=`)|`", "", text)

@@ -1,0 +1,1 @@
+"""Running a script on every list: what the page prints, and the same by command."""

@@ -1,0 +1,1 @@
+"""What Mailman a host has."""

@@ -1,0 +1,49 @@
+"""What the pages print of a procedure, and the anchors that it has there."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from runbooks.book.procedure import Procedure, Step
+from runbooks.sphinxext import records
+from runbooks.sphinxext.documented import INSTALLATION
+
+#: Beside the steps by hand: the command, and that both ways end in the same state.
+COMMAND = "command"
+STATE = "state"
+
+
+def anchor(procedure: Procedure, part: str = "") -> str:
+    """The anchor of a procedure on its page, or of a step or part of it. Stable."""
+    prefix = f"{procedure.name}-"
+    return procedure.name if not part else prefix + part.removeprefix(prefix)
+
+
+def steps_of(procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+    """The steps by hand, as the pages print them.
+
+    Of another `version` of Mailman they may show something else; no page does.
+    """
+    return procedure.steps(replace(INSTALLATION, version=version), procedure.example)
+
+
+def command_of(procedure: Procedure, arguments: Mapping[str, Any] | None = None) -> str:
+    """The way by command; with the arguments of the pages, unless others are given."""
+    return shlex.join(["runbook", *procedure.command(arguments or procedure.example)])
+
+
+def by_command(procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+    """The way by command as steps: the command, and what follows where more is to be done."""
+    first = Step(COMMAND, "By command", "", command_of(procedure), procedure.shows)
+    if procedure.then is None:
+        return (first,)
+    then = procedure.then(replace(INSTALLATION, version=version), procedure.example)
+    return (first, *(replace(step, name=f"{COMMAND}-{step.name}") for step in then))
+
+
+def text_of(procedure: Procedure) -> str:
+    """The hash of what the pages have a reader run, both ways, and of what they show of it."""
+    return records.text_hash(by_command(procedure), steps_of(procedure))

@@ -1,0 +1,176 @@
+"""Options that several subcommands have, and what they mean."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, TypeVar
+
+import click
+
+from runbooks.errors import BadInputError, LostError
+
+if TYPE_CHECKING:
+    from runbooks.book.procedure import Step
+    from runbooks.host.host import Host
+    from runbooks.mailman.installation import Installation
+    from runbooks.mailman.journal import Recorded
+    from runbooks.mailman.target import Target
+    from runbooks.terminal.console import Screen
+
+F = TypeVar("F", bound=Callable[..., object])
+
+host = click.option(
+    "--host",
+    "host_spec",
+    metavar="SPEC",
+    envvar="RUNBOOK_HOST",
+    default="local://",
+    show_default=True,
+    show_envvar=True,
+    help="The list server: ssh://root@lists.example.org, docker://ID, local:// or practice:DIR.",
+)
+json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+explain = click.option(
+    "--explain", is_flag=True, help="Print the steps by hand, for this host, ready to paste."
+)
+sites = click.option(
+    "--site", "sites", metavar="SITE", multiple=True, help="Only this site. May be repeated."
+)
+lists = click.option(
+    "--list", "lists", metavar="NAME", multiple=True, help="Only this list. May be repeated."
+)
+
+
+def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which is in every range, as it is neither below nor above
+        raise click.BadParameter("nan is not a number of seconds.")
+    return value
+
+
+timeout = click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, 3600),
+    callback=_number,
+    default=10.0,
+    show_default=True,
+    help="How long to wait for lists that are locked, all together.",
+)
+jobs = click.option(
+    "--jobs",
+    metavar="N",
+    type=click.IntRange(1, 64),
+    help="Lists worked on at a time.  [default: twice the host's processors, at most 4]",
+)
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def reach(host_spec: str) -> Host:
+    """The host that was named. Begins to connect; what is imported meanwhile costs no time."""
+    from runbooks.host.host import Host
+    from runbooks.mailman.installation import connect
+
+    host = Host(host_spec)
+    click.get_current_context().call_on_close(host.close)
+    connect(host)
+    return host
+
+
+def installation(host: str | Host, screen: Screen) -> Installation:
+    """The Mailman 2 on a host, named or reached already."""
+    from runbooks.mailman.installation import discover
+
+    asked = reach(host) if isinstance(host, str) else host
+    # A spinner would overwrite what ssh asks.
+    with nullcontext() if asked.uses_terminal else screen.busy(f"asking {asked.name}"):
+        return discover(asked)
+
+
+def target(
+    found: Installation,
+    sites: tuple[str, ...],
+    lists: tuple[str, ...],
+    timeout: float,
+    jobs: int | None,
+) -> Target:
+    """The lists that a command is about."""
+    from runbooks.mailman.installation import list_name
+    from runbooks.mailman.target import MOST_JOBS, Target
+
+    found.check_user()
+    return Target(
+        installation=found,
+        sites=found.choose_sites(sites),
+        names=tuple(dict.fromkeys(list_name(name) for name in lists)),
+        # While one waits for the disk, which each save does, another can work.
+        jobs=jobs or min(2 * found.processors, MOST_JOBS),
+        timeout=timeout,
+    )
+
+
+def typed() -> tuple[str, ...]:
+    """The command line, without ``runbook``, for the journal."""
+    return tuple(click.get_current_context().find_root().obj or ())
+
+
+def recorded(screen: Screen, installation: Installation, where: Recorded | None) -> None:
+    """Say where the run is recorded."""
+    if where:
+        from runbooks.mailman import journal
+
+        screen.say(journal.describe(where, installation))
+        screen.object(recorded={"run": where.run, "path": where.path})
+
+
+def show_steps(screen: Screen, steps: Iterable[Step]) -> None:
+    """The steps by hand, ready to paste."""
+    from runbooks.book.procedure import paste
+
+    for number, step in enumerate(steps, 1):
+        screen.say(f"\n# {number}. {step.title}")
+        screen.say(paste(step))
+        screen.object(step=step.name, title=step.title, command=paste(step))
+
+
+def permission(screen: Screen, question: str, yes: bool) -> None:
+    """Ask on a terminal; raise BadInputError when the answer is no, or when nobody can answer."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BadInputError("standard input is no terminal, so nobody can be asked: add --yes")
+    try:
+        confirmed = screen.ask(question)
+    except EOFError:
+        confirmed = False
+    if not confirmed:
+        raise BadInputError("not confirmed; nothing was changed")
+
+
+@contextmanager
+def changing() -> Iterator[None]:
+    """Around what changes the host, and the report of it: Ctrl-C is not 'nothing was changed'."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        from runbooks.host.host import Host
+
+        history = Host(click.get_current_context().params["host_spec"]).command(("history",))
+        raise LostError(
+            f"interrupted; '{history}' shows what was done, and the same command run"
+            " again completes it"
+        ) from None
