@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import click
 
+from runbooks.ban import entries, run
+from runbooks.ban.entries import Entry
+from runbooks.ban.run import Plan
 from runbooks.errors import BadInputError
+from runbooks.mailman.installation import short
+from runbooks.mailman.target import Target
+from runbooks.mailman.work import Work
 from runbooks.terminal import options
-
-if TYPE_CHECKING:
-    from runbooks.ban.entries import Entry
-    from runbooks.ban.run import Look, Plan, Report, Result
-    from runbooks.mailman.target import Target
-    from runbooks.terminal.console import Screen
+from runbooks.terminal.console import Screen, many
+from runbooks.terminal.report import Report
 
 #: Names that are shown of many.
 SHOWN = 5
@@ -70,12 +70,8 @@ def ban(
     without regard to case). A ban refuses new subscriptions; it does not unsubscribe
     anybody, and lists that are created later do not have it.
     """
-    from runbooks.ban import entries as addresses
-
-    entry = addresses.entry(address, force=force)
+    entry = entries.entry(address, force=force)
     host = options.reach(host_spec)
-    from runbooks.ban import run as procedure
-    from runbooks.terminal.console import Screen
 
     screen = Screen(as_json)
     target = options.target(options.installation(host, screen), sites, lists, timeout, jobs)
@@ -86,7 +82,7 @@ def ban(
     if entry.probably:
         screen.warn(f"probably meant: {shlex.quote(entry.probably)}")
     with screen.busy("looking at the lists"):
-        plan = procedure.look(target, entry)
+        plan = run.look(target, entry, options=("--force",) if force else ())
     if plan.people and not force:
         who = [
             f"{one} (of {', '.join(sorted(set(of))[:3])})"
@@ -96,9 +92,7 @@ def ban(
             f"{entry.text} would ban who runs a list: {'; '.join(who[:3])};"
             " nothing was changed (--force to ban it all the same)"
         )
-    _show_plan(screen, target, plan, _BAN)
-    _show_members(screen, entry, plan)
-    return _go(screen, target, entry, plan, _BAN, dry_run, yes, ("--force",) if force else ())
+    return _go(screen, plan, dry_run, yes)
 
 
 @click.command(
@@ -131,17 +125,14 @@ def unban(
     """
     entry = _any_entry(address)
     host = options.reach(host_spec)
-    from runbooks.ban import run as procedure
-    from runbooks.terminal.console import Screen
 
     screen = Screen(as_json)
     target = options.target(options.installation(host, screen), sites, lists, timeout, jobs)
     if explain:
         return _explain(screen, target, entry, "unban")
     with screen.busy("looking at the lists"):
-        plan = procedure.look(target, entry, people=False)
-    _show_plan(screen, target, plan, _UNBAN)
-    return _go(screen, target, entry, plan, _UNBAN, dry_run, yes)
+        plan = run.look(target, entry, run.UNBAN, people=False)
+    return _go(screen, plan, dry_run, yes)
 
 
 @click.command(
@@ -169,48 +160,37 @@ def banned(
     """
     entry = _any_entry(address)
     host = options.reach(host_spec)
-    from runbooks.ban import run as procedure
-    from runbooks.terminal.console import Screen, many
 
     screen = Screen(as_json)
     target = options.target(options.installation(host, screen), sites, lists, 0, jobs)
     with screen.busy("asking the lists"):
-        plan = procedure.look(target, entry, people=False)
-    failed = [look for look in plan.looks if look.trouble]
-    refusing = [look for look in plan.looks if look.refused_by is not None]
-    accepting = len(plan.looks) - len(refusing) - len(failed)
-    screen.say(target.installation.title, style="bold")
-    screen.table([(look.list, look.site, f"by {look.refused_by}") for look in refusing])
+        plan = run.look(target, entry, people=False)
+    refusing = [look for look in plan.looks if plan.action.is_done(look)]
+    accepting = len(plan.looks) - len(refusing)
+    left = plan.seen.left
+    report = Report(screen, target.installation)
+    report.plan([(str(one.list), one.site, f"by {one.said['refused_by']}") for one in refusing])
     refuse = "refuses" if len(refusing) == 1 else "refuse"
     accept = "accepts" if accepting == 1 else "accept"
     screen.say(f"{many(len(refusing), 'list')} {refuse} {entry.text}, {accepting:,} {accept} it")
-    if failed or plan.sites_failed:
-        screen.say(f"{len(failed) + len(plan.sites_failed):,} could not be asked:", style="red")
-        screen.table(
-            [(look.list, look.site, look.detail) for look in failed]
-            + [("all lists", name, why) for name, why in plan.sites_failed.items()]
-        )
-    for look in plan.looks:
-        outcome = "accepts" if look.refused_by is None else "refuses"
-        _object(
-            screen,
-            target,
-            look.site,
-            look.list,
-            look.trouble.value if look.trouble else outcome,
-            look.detail or look.refused_by or "",
-        )
+    if left:
+        screen.say(f"{len(left):,} could not be asked:", style="red")
+        report.left(left)
+    for look in plan.seen.answers:
+        if look.outcome != "looked":
+            report.object(look)
+        elif look in refusing:
+            report.object(look, "refuses", detail=look.detail or str(look.said["refused_by"]))
+        else:
+            report.object(look, "accepts")
     counts = Counter({"refuses": len(refusing), "accepts": accepting})
-    counts.update(look.trouble.value for look in failed if look.trouble)
-    _finish(screen, target, plan.sites_failed, counts)
-    return 1 if failed or plan.sites_failed else 0
+    counts.update(look.outcome for look in plan.seen.answers if look.outcome != "looked")
+    report.summary(counts, plan.seen)
+    return 1 if left else 0
 
 
 def _any_entry(text: str) -> Entry:
     """What may stand in a ban list already, however wrong it is."""
-    from runbooks.ban.entries import Entry
-    from runbooks.mailman.installation import short
-
     if not text.strip() or any(ord(c) < 32 or ord(c) == 127 for c in text):
         raise BadInputError(f"{short(text)} is no entry of a ban list: try target@example.com")
     if len(text) > 10_000:
@@ -219,54 +199,32 @@ def _any_entry(text: str) -> Entry:
 
 
 @dataclass(frozen=True)
-class _Action:
+class _Words:
     """What differs between ban and unban in what a person reads."""
 
-    name: str
     #: as in "126 to ban"
-    infinitive: str
-    past: str
+    to_do: str
     #: of lists that are as was asked: one, several, and several before this run
     done: tuple[str, str, str]
-    #: whether there is nothing to do for a list that was looked at
-    is_done: Callable[[Look], bool]
-
-    def to_do(self, plan: Plan) -> list[Look]:
-        return [look for look in plan.looks if not look.trouble and not self.is_done(look)]
 
 
-_BAN = _Action(
-    name="ban",
-    infinitive="to ban",
-    past="banned",
-    done=("refuses it already", "refuse it already", "refused it already"),
-    is_done=lambda look: look.refused_by is not None,
-)
-_UNBAN = _Action(
-    name="unban",
-    infinitive="to unban",
-    past="unbanned",
-    done=("does not have it", "do not have it", "did not have it"),
-    is_done=lambda look: not look.entries,
-)
+_WORDS = {
+    "ban": _Words("to ban", ("refuses it already", "refuse it already", "refused it already")),
+    "unban": _Words("to unban", ("does not have it", "do not have it", "did not have it")),
+}
 
 
 def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
     """The steps by hand, for these arguments."""
     from runbooks.ban import page
-    from runbooks.ban import run as procedure
 
-    lists: dict[str, list[str]] | None = None
-    if target.names:
-        plan = procedure.look(target, entry, people=False)
-        lists = {site.name: [look.list for look in plan.of(site)] for site in target.sites}
     steps = page.steps(
         target.installation,
         {
             "address": entry.text,
             "list": target.sites[0].first_list,
             "sites": target.sites,
-            "lists": lists,
+            "lists": target.lists,
             "action": action,
             "timeout": target.timeout,
         },
@@ -276,200 +234,99 @@ def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
     return 0
 
 
-def _show_plan(screen: Screen, target: Target, plan: Plan, action: _Action) -> None:
-    from runbooks.terminal.console import many
+def _show_plan(report: Report, plan: Plan) -> None:
 
-    screen.say(target.installation.title, style="bold")
+    screen, seen, words = report.screen, plan.seen, _WORDS[plan.action.name]
+    to_do = plan.to_do
     rows = []
-    for site in target.sites:
-        looks = plan.of(site)
-        if site.name in plan.sites_failed:
-            rows.append((site.name, "? lists", f"not readable: {plan.sites_failed[site.name]}"))
+    for site in plan.target.site_names:
+        answers = seen.of(site)
+        if site in seen.sites_failed:
+            rows.append((site, "? lists", f"not readable: {seen.sites_failed[site]}"))
             continue
-        well = [look for look in looks if not look.trouble]
-        finished = sum(action.is_done(look) for look in well)
-        parts = [f"{len(well) - finished:,} {action.infinitive}"]
+        begin = sum(look.site == site for look in to_do)
+        finished = sum(look.site == site for look in plan.looks) - begin
+        parts = [f"{begin:,} {words.to_do}"]
         if finished:
-            parts.append(f"{finished:,} {action.done[finished > 1]}")
-        if len(looks) > len(well):
-            parts.append(f"{len(looks) - len(well):,} cannot be read")
-        rows.append((site.name, many(len(looks), "list"), ", ".join(parts)))
-    screen.table(rows)
-    locked = [look for look in action.to_do(plan) if look.locked]
+            parts.append(f"{finished:,} {words.done[finished > 1]}")
+        if len(answers) > begin + finished:
+            parts.append(f"{len(answers) - begin - finished:,} cannot be read")
+        rows.append((site, many(len(answers), "list"), ", ".join(parts)))
+    report.plan(rows)
+    locked = [look for look in to_do if look.said.get("locked")]
     if locked:
         screen.say(f"  {many(len(locked), 'list')} locked now:")
-        screen.table(
-            [
-                (_name(target, look.site, look.list), plan.evidence.describe(look.site, look.list))
-                for look in locked[:SHOWN]
-            ],
-            indent=4,
-        )
+        who = [
+            (report.label(one.site, one.list), seen.evidence.describe(one.site, str(one.list)))
+            for one in locked[:SHOWN]
+        ]
+        screen.table(who, indent=4)
         if len(locked) > SHOWN:
             screen.say(f"    and {many(len(locked) - SHOWN, 'list')} more")
-    for look in plan.looks:
-        if look.trouble or look.detail:
-            screen.warn(f"{_name(target, look.site, look.list)}: {look.detail}")
+    for look in seen.answers:
+        if look.detail:
+            screen.warn(f"{report.label(look.site, look.list)}: {look.detail}")
+    _show_members(screen, plan)
 
 
-def _show_members(screen: Screen, entry: Entry, plan: Plan) -> None:
+def _show_members(screen: Screen, plan: Plan) -> None:
     """Whom the new entry would match among those who are subscribed now."""
-    from runbooks.terminal.console import many
-
-    having = [look for look in plan.looks if look.members]
+    having = [look for look in plan.looks if look.said.get("members")]
     if not having:
         return
     on = many(len(having), "list")
-    if not entry.is_pattern:
+    if not plan.entry.is_pattern:
         screen.say(f"  It is subscribed to {on} and stays so: a ban does not unsubscribe.")
         return
-    matched = sum(look.members for look in having)
-    total = sum(look.of_members for look in plan.looks)
-    who = sorted({address for look in having for address in look.some_members})
+    matched = sum(look.said["members"] for look in having)
+    total = sum(look.said.get("of_members", 0) for look in plan.looks)
+    who = sorted({address for look in having for address in look.said["some_members"]})
     some = ", ".join(who[:SHOWN]) + (", …" if len(who) > SHOWN or matched > len(who) else "")
     screen.say(f"  It matches {matched:,} of {many(total, 'subscription')} on {on}: {some}")
 
 
-def _go(
-    screen: Screen,
-    target: Target,
-    entry: Entry,
-    plan: Plan,
-    action: _Action,
-    dry_run: bool,
-    yes: bool,
-    needed: tuple[str, ...] = (),
-) -> int:
-    """Ask, change, report: what ban and unban have in common.
-
-    `needed`: options without which the command could not be repeated.
-    """
-    from runbooks.ban import run as procedure
-    from runbooks.terminal.console import many
-
-    to_do = action.to_do(plan)
+def _go(screen: Screen, plan: Plan, dry_run: bool, yes: bool) -> int:
+    """Show the plan, ask, change, report: what ban and unban have in common."""
+    report = Report(screen, plan.target.installation)
+    _show_plan(report, plan)
     if dry_run:
-        return _would(screen, target, plan, action)
-    if not to_do:
-        report = procedure.nothing_to_do(target, plan, action.name)
-        _show_report(screen, target, report, action)
-        return 0 if report.is_done else 1
-    options.permission(
-        screen, f"{action.name.capitalize()} {entry.text} from {many(len(to_do), 'list')}?", yes
-    )
-    with screen.progress(len(plan.looks)) as bar, options.changing():
-
-        def waiting(lists: int, seconds: float) -> None:
-            bar.note(f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most")
-
-        report = procedure.change(
-            target,
-            action.name,
-            entry,
-            plan,
-            on_result=lambda result: bar.advance(),
-            on_waiting=waiting,
-            arguments=options.typed(),
-            options=needed,
-        )
+        would = plan.untouched
+        report.left([answer for answer in would.left if answer.list is not None])
+        report.dry_run()
+        _tell(report, would)
+        return 1 if would.left else 0
+    if not plan.to_do:
+        return _show_work(report, plan, plan.untouched)
+    name = plan.action.name.capitalize()
+    question = f"{name} {plan.entry.text} from {many(len(plan.to_do), 'list')}?"
+    options.permission(screen, question, yes)
     with options.changing():
-        _show_report(screen, target, report, action, len(plan.looks))
-    return 0 if report.is_done else 1
+        with screen.progress(len(plan.seen.answers)) as bar:
+            work = run.change(plan, bar, options.typed())
+        return _show_work(report, plan, work)
 
 
-def _would(screen: Screen, target: Target, plan: Plan, action: _Action) -> int:
-    """The end of a dry run."""
-    from runbooks.ban import run as procedure
-
-    to_do = {(look.site, look.list) for look in action.to_do(plan)}
-    rest = procedure.nothing_to_do(target, plan, action.name)
-    as_it_is = {(result.site, result.list): result for result in rest.results}
-    counts: Counter[str] = Counter()
-    undone = []
-    for look in plan.looks:
-        result = as_it_is[look.site, look.list]
-        outcome = result.outcome.value
-        if (look.site, look.list) in to_do:
-            outcome = "planned"
-        elif not result.outcome.is_done:
-            undone.append(result)
-        counts[outcome] += 1
-        _object(screen, target, look.site, look.list, outcome, look.detail or result.detail)
-    screen.table(_rows(target, undone))
-    screen.say("dry run: nothing was changed")
-    _finish(screen, target, plan.sites_failed, counts)
-    return 1 if undone or plan.sites_failed else 0
-
-
-def _rows(target: Target, results: list[Result]) -> list[tuple[str, ...]]:
-    """Lists that were not done, each with the reason and the command that helps."""
-    rows: list[tuple[str, ...]] = []
-    for result in results:
-        text = result.detail
-        if result.help:
-            text += f"\n→ {target.installation.host.command(result.help)}"
-        rows.append((_name(target, result.site, result.list), text))
-    return rows
-
-
-def _show_report(
-    screen: Screen, target: Target, report: Report, action: _Action, planned: int = 0
-) -> None:
-    """What was done, what was not, and the command that helps. `planned`: lists of the plan."""
-    from runbooks.book.procedure import Outcome
-    from runbooks.terminal.console import many
-
-    counts = report.counts
-    changed = counts[Outcome(action.past)]
-    already = counts[Outcome.ALREADY] + counts[Outcome.ABSENT]
+def _show_work(report: Report, plan: Plan, work: Work) -> int:
+    """What was done, what was not, and the command that helps."""
+    action, left = plan.action, work.left
+    changed = work.counts[action.past]
+    already = work.counts["already"] + work.counts["absent"]
     parts = []
     if changed or not already:
         parts.append(f"{many(changed, 'list')} {action.past} and read back")
     if already:
         noun = "" if changed else " list" if already == 1 else " lists"
-        parts.append(f"{already:,}{noun} {action.done[2]}")
-    missing = len(report.not_done) + len(report.sites_failed)
-    if missing:
-        parts.append(f"{missing:,} not done")
-    if report.ended_early and planned > len(report.results):
-        parts.append(f"{planned - len(report.results):,} not begun")
-    screen.say(
-        ", ".join(parts) + (":" if missing else ""), style="green" if report.is_done else "yellow"
-    )
-    rows = _rows(target, report.not_done)
-    rows += [(f"all of {name}", why) for name, why in report.sites_failed.items()]
-    screen.table(rows)
-    if report.ended_early:
-        screen.say(report.ended_early, style="red")
-    options.recorded(screen, target.installation, report.recorded)
-    for result in report.results:
-        _object(screen, target, result.site, result.list, result.outcome.value, result.detail)
-    summary = Counter({outcome.value: count for outcome, count in counts.items()})
-    _finish(screen, target, report.sites_failed, summary, report.ended_early)
+        parts.append(f"{already:,}{noun} {_WORDS[action.name].done[2]}")
+    report.headline(parts, len(left), done=work.is_done)
+    report.left(left)
+    report.ended(work)
+    report.recorded(work.recorded)
+    _tell(report, work)
+    return 0 if work.is_done else 1
 
 
-def _name(target: Target, site: str, name: str) -> str:
-    return f"{name} ({site})" if len(target.installation.sites) > 1 else name
-
-
-def _object(
-    screen: Screen, target: Target, site: str, name: str | None, outcome: str, detail: str
-) -> None:
-    """With --json, one list; or, without a name, a site whose lists could not be named."""
-    host = target.installation.host.spec
-    screen.object(host=host, site=site, list=name, outcome=outcome, detail=detail)
-
-
-def _finish(
-    screen: Screen,
-    target: Target,
-    sites_failed: dict[str, str],
-    counts: Counter[str],
-    ended_early: str = "",
-) -> None:
-    """With --json, what comes last."""
-    for site, why in sites_failed.items():
-        counts["error"] += 1
-        _object(screen, target, site, None, "error", why)
-    ending = {"ended_early": ended_early} if ended_early else {}
-    screen.object(summary=dict(counts), **ending)
+def _tell(report: Report, work: Work) -> None:
+    """For programs."""
+    for answer in work.answers:
+        report.object(answer)
+    report.summary(work.counts, work)

@@ -9,6 +9,7 @@ import click
 
 from runbooks.errors import BadInputError
 from runbooks.terminal import options
+from runbooks.terminal.report import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -468,7 +469,7 @@ def _show_report(screen: Screen, installation: Installation, report: Report) -> 
             history = installation.host.command(("history", *run))
             others = f"'{history}' shows what became of locks not named here"
         screen.say(f"{report.ended_early}: {others}", style="red")
-    options.recorded(screen, installation, report.recorded)
+    recorded(screen, installation, report.recorded)
 
 
 def _became(result: Result) -> str:

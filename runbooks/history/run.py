@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from runbooks.errors import BadInputError
-from runbooks.mailman import journal
 from runbooks.mailman.installation import Installation, as_mailman
 from runbooks.mailman.journal import ListRecord, Run
-from runbooks.mailman.target import Target
-from runbooks.mailman.work import Answer, Work, over_lists
+from runbooks.mailman.target import Target, invocation
+from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 
 #: Commands whose runs change ban lists or descriptions.
 COMMANDS = ("ban", "unban", "undo", "add-list")
@@ -24,6 +23,7 @@ Entries = dict[str, dict[str, Mapping[str, object]]]
 class Plan:
     """What there is left to take back."""
 
+    target: Target
     entries: Entries
     seen: Work
     #: lists that were begun, and no more is on record: nobody knows whether the run changed them
@@ -34,20 +34,19 @@ class Plan:
     @property
     def to_do(self) -> list[Answer]:
         """The lists on which something is to be done, as they were seen."""
-        return [
-            answer
-            for answer in self.seen.answers
-            if _left(answer) and (answer.site, answer.list) not in self.unknown
-        ]
+        return [answer for answer in self._remaining if not self._is_unknown(answer)]
 
     @property
-    def doubtful(self) -> list[Answer]:
-        """Lists that the run may have changed, and that show it."""
-        return [
-            answer
-            for answer in self.seen.answers
-            if _left(answer) and (answer.site, answer.list) in self.unknown
+    def left(self) -> list[Answer]:
+        """What is not taken back: what cannot be read, what somebody changed since, what the run
+        may not have changed."""
+        gone = [
+            Answer(site, None, "gone", "the host has no such site any more")
+            for site in self.sites_gone
         ]
+        described = [self._described_since(one) for one in self.described_since]
+        doubtful = [self._doubt(one) for one in self._remaining if self._is_unknown(one)]
+        return [*gone, *self.seen.left, *described, *doubtful]
 
     @property
     def described_since(self) -> list[Answer]:
@@ -55,13 +54,36 @@ class Plan:
         return [a for a in self.seen.answers if a.said.get("described_since") is not None]
 
     @property
-    def troubled(self) -> list[Answer]:
-        return [a for a in self.seen.answers if a.outcome in ("corrupt", "locked", "error")]
+    def _remaining(self) -> list[Answer]:
+        return [
+            answer
+            for answer in self.seen.answers
+            if answer.said.get("take_out")
+            or answer.said.get("put_back")
+            or answer.said.get("describe") is not None
+        ]
 
+    def _is_unknown(self, answer: Answer) -> bool:
+        return (answer.site, answer.list) in self.unknown
 
-def _left(answer: Answer) -> bool:
-    said = answer.said
-    return bool(said.get("take_out") or said.get("put_back") or said.get("describe") is not None)
+    def _described_since(self, answer: Answer) -> Answer:
+        was = self.entries[answer.site][str(answer.list)]["description_was"]
+        why = f"somebody changed its description since: it was {was!r} before the run"
+        return replace(answer, outcome="changed since", detail=why)
+
+    def _doubt(self, answer: Answer) -> Answer:
+        said, only = answer.said, Hints(self.target).only(answer)
+        entry, verb, has = (
+            (said["take_out"][0], "unban", "has")
+            if said["take_out"]
+            else (said["put_back"][0], "ban", "does not have")
+        )
+        why = (
+            f"the run did not record what became of this list; it {has} {entry},"
+            " perhaps since before"
+        )
+        help = invocation(verb, entry, options=("--list", str(answer.list), *only))
+        return replace(answer, outcome="unknown", detail=why, help=help)
 
 
 def check(run: Run, installation: Installation) -> None:
@@ -117,16 +139,16 @@ def look(target: Target, run: Run) -> Plan:
     Raises BadInputError for a run that cannot be taken back.
     """
     check(run, target.installation)
-    known = {site.name for site in target.installation.sites}
+    known = {site.name for site in target.installation.sites} | set(target.installation.silent)
     entries: Entries = {}
     for one in changed(run):
         if one.site in known:
             supposed = _supposed(run, one) if one.outcome == "begun" else one
             entries.setdefault(one.site, {})[one.list] = _entry(supposed)
-    seen = over_lists(
-        target.installation, "undoing", _parameters(target, entries) | {"action": "look"}
-    )
+    parameters = {"action": "look", "entries": entries}
+    seen = over_lists(_holding(target, entries), "undoing", parameters, ("looked", "gone"))
     return Plan(
+        target=target,
         entries=entries,
         seen=seen,
         unknown=frozenset((one.site, one.list) for one in run.lists if one.outcome == "begun"),
@@ -152,16 +174,8 @@ def _entry(one: ListRecord) -> Mapping[str, object]:
     }
 
 
-def _parameters(target: Target, entries: Entries) -> dict[str, object]:
-    target = Target(
-        target.installation,
-        tuple(site for site in target.installation.sites if site.name in entries),
-        jobs=target.jobs,
-        timeout=target.timeout,
-    )
-    return target.parameters({site: sorted(lists) for site, lists in entries.items()}) | {
-        "entries": entries
-    }
+def _holding(target: Target, entries: Entries) -> Target:
+    return target.on({site: sorted(lists) for site, lists in entries.items()})
 
 
 def undo(
@@ -169,8 +183,7 @@ def undo(
     run: Run,
     plan: Plan,
     arguments: Sequence[str] = (),
-    on_answer: Callable[[Answer], None] = lambda answer: None,
-    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
+    watch: Watch | None = None,
 ) -> Work:
     """Take it back, and read it back. One command, which leaves a record of its own.
 
@@ -179,25 +192,16 @@ def undo(
     """
     entries: Entries = {}
     for answer in plan.to_do:
-        entry = plan.entries[answer.site][answer.list]
+        entry = plan.entries[answer.site][str(answer.list)]
         if answer in plan.described_since:  # it stays, and the plan names it
             entry = {**entry, "description_set": None}
-        entries.setdefault(answer.site, {})[answer.list] = entry
-    parameters = _parameters(target, entries) | {
+        entries.setdefault(answer.site, {})[str(answer.list)] = entry
+    target = _holding(target, entries)
+    parameters = {
         "action": "undo",
-        "journal": journal.parameters(
-            target.installation,
-            "undo",
-            arguments or ("undo", run.id),
-            sites=[site for site in target.installation.sites if site.name in entries],
-            undoes=run.id,
-        ),
+        "entries": entries,
+        "journal": recorded(target, "undo", arguments or ("undo", run.id), undoes=run.id),
     }
-    return over_lists(
-        target.installation,
-        "undoing",
-        parameters,
-        on_answer,
-        on_waiting,
-        again=lambda options: ("undo", run.id),
-    )
+    done = ("undone", "already", "gone")
+    hints = Hints(target, lambda options: ("undo", run.id))
+    return over_lists(target, "undoing", parameters, done, watch=watch, hints=hints)

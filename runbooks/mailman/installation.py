@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -150,6 +150,8 @@ class Installation:
     #: the number of the user who logged in
     uid: int
     sites: tuple[Site, ...]
+    #: sites that do not answer, and why. Nothing can be done to their lists
+    silent: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @property
@@ -172,11 +174,15 @@ class Installation:
     def choose_sites(self, names: Iterable[str]) -> tuple[Site, ...]:
         """The sites called `names`, or all when there are none.
 
-        Raises BadInputError for a name that no site has.
+        Raises BadInputError for a name that no site has, or one that does not answer.
         """
         wanted = list(names)
         known = {site.name: site for site in self.sites}
         for name in wanted:
+            if name in self.silent:
+                raise BadInputError(
+                    f"the site {name} on {self.hostname} does not answer: {self.silent[name]}"
+                )
             if name not in known:
                 raise BadInputError(
                     f"there is no site {name!r} on {self.hostname}; it has: {', '.join(known)}"
@@ -193,6 +199,24 @@ class Installation:
         """Run an on-host program as Mailman's user. See `Host.run`."""
         as_mailman = Program(program, parameters, run_as=(self.user, self.group))
         return self.host.run(as_mailman, shlex.quote(self.interpreter), on_event, secret)
+
+    def names(self, sites: Iterable[Site]) -> tuple[dict[str, list[str]], dict[str, str]]:
+        """The names of the lists of each site; of sites that do not tell them, the reason.
+
+        One command; changes nothing.
+        """
+        found: dict[str, list[str]] = {}
+        failed: dict[str, str] = {}
+
+        def hear(event: dict[str, Any]) -> None:
+            if event["event"] == "names" and "why" in event:
+                failed[event["site"]] = event["why"]
+            elif event["event"] == "names":
+                found[event["site"]] = event["names"]
+
+        wanted = [site.on_host(self, None) for site in sites]
+        self.call("adding", {"action": "names", "sites": wanted}, hear)
+        return found, failed
 
     def check_user(self) -> None:
         """Raise HostError unless the login may become Mailman's user."""
@@ -261,12 +285,19 @@ def _installation(host: Host, event: dict[str, Any]) -> Installation:
         said = "; ".join(dict.fromkeys(refusal["said"] for refusal in event["refusals"]))
         raise HostError(f"{host.spec}: Mailman in {event['bin']} does not start: {said}")
     sites = _told_apart([_site(answer) for answer in event["sites"]])
+    # Where there are several sites, Mailman itself refuses to start without the name of one.
+    refused = {
+        answer["site_dir"]: answer["said"]
+        for answer in event["refusals"]
+        if answer["site_dir"] is not None
+    }
     problems = [f"another Mailman is in {other}; it was left alone" for other in event["others"]]
-    problems += [
-        f"the site {refusal['site_dir']} does not answer: {refusal['said']}"
-        for refusal in event["refusals"]
-        if refusal["site_dir"] is not None
-    ]
+    problems += [f"the site {folder} does not answer: {why}" for folder, why in refused.items()]
+    taken = {site.name for site in sites}
+    silent = {}
+    for folder, why in refused.items():
+        name = PurePosixPath(folder).name
+        silent[folder if name in taken or name in silent else name] = why
     first = event["sites"][0]
     return Installation(
         host=host,
@@ -279,6 +310,7 @@ def _installation(host: Host, event: dict[str, Any]) -> Installation:
         processors=event["processors"],
         uid=event["uid"],
         sites=sites,
+        silent=silent,
         problems=tuple(problems),
     )
 

@@ -102,6 +102,11 @@ class Run:
         """The command line, for a shell: ``ban target@example.com --yes``."""
         return shlex.join(self.arguments)
 
+    @property
+    def outline(self) -> str:
+        """When, by whom and what, in a line."""
+        return f"{self.id}, {self.began}, {self.login} on {self.machine}: {self.typed}"
+
 
 @dataclass
 class History:

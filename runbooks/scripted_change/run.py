@@ -6,17 +6,14 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from runbooks.errors import BadInputError, short
 from runbooks.host.session import Event
-from runbooks.mailman import journal
-from runbooks.mailman.installation import unknown_list
 from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.target import Target, invocation
-from runbooks.mailman.work import Answer, Work, over_lists
+from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 from runbooks.onhost import source
 
 #: Scripts that come along, by the name of their file. They are on the page.
@@ -107,13 +104,14 @@ def _content(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Plan:
-    """The lists that a script will meet."""
+    """A script, and the lists that it will meet."""
 
+    target: Target
+    script: Script
     #: Mailman's Python on the host, under which the script compiles
     python: str
     #: a list each, with outcome "looked", or what is wrong
     seen: Work
-    names: dict[str, list[str]] | None = None
 
     @property
     def lists(self) -> list[Answer]:
@@ -123,8 +121,7 @@ class Plan:
 def look(target: Target, script: Script) -> Plan:
     """Compile the script on the host, and see which lists there are. Changes nothing.
 
-    Raises BadInputError for a script that does not compile or that has no such function, and
-    for a list that none of the sites has.
+    Raises BadInputError for a script that does not compile or that has no such function.
     """
     python = ""
 
@@ -134,17 +131,9 @@ def look(target: Target, script: Script) -> Plan:
         if event["event"] == "refused":
             raise BadInputError(_refused(script, event))
 
-    names = {site.name: list(target.names) for site in target.sites} if target.names else None
-    parameters = _parameters(target, script, names) | {"action": "look"}
-    seen = over_lists(target.installation, "scripting", parameters, on_event=hear)
-    if target.names:
-        known = [answer.list for answer in seen.answers if answer.outcome == "looked"]
-        for name in target.names:
-            if name not in known:
-                raise unknown_list(name, _all_names(target, script))
-        seen.answers = [answer for answer in seen.answers if answer.outcome != "gone"]
-        names = {site.name: [a.list for a in seen.of(site.name)] for site in target.sites}
-    return Plan(python, seen, names)
+    parameters = _parameters(script) | {"action": "look"}
+    seen = over_lists(target, "scripting", parameters, ("looked",), on_event=hear)
+    return Plan(target, script, python, seen)
 
 
 def _refused(script: Script, event: Event) -> str:
@@ -153,15 +142,8 @@ def _refused(script: Script, event: Event) -> str:
     return f"{where}: {event['why']}{hint} (under the host's Python {event['python']})"
 
 
-def _all_names(target: Target, script: Script) -> list[str]:
-    everything = _parameters(replace(target, names=()), script, None) | {"action": "look"}
-    return [a.list for a in over_lists(target.installation, "scripting", everything).answers]
-
-
-def _parameters(
-    target: Target, script: Script, names: dict[str, list[str]] | None
-) -> dict[str, object]:
-    return target.parameters(names) | {
+def _parameters(script: Script) -> dict[str, object]:
+    return {
         "script": base64.b64encode(script.text).decode("ascii"),
         "filename": script.filename,
         "module": script.module,
@@ -172,17 +154,14 @@ def _parameters(
 
 
 def run(
-    target: Target,
-    script: Script,
     plan: Plan,
     *,
     rehearse: bool = False,
     secret: bytes = b"",
     arguments: Sequence[str] = (),
     on_output: Callable[[str, str, str], None] = lambda site, name, text: None,
-    on_answer: Callable[[Answer], None] = lambda answer: None,
-    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
     on_stopping: Callable[[float], None] = lambda seconds: None,
+    watch: Watch | None = None,
 ) -> Work:
     """Run the script on each list. One command.
 
@@ -199,6 +178,7 @@ def run(
     the command line, for the journal. Raises JournalError when that cannot be written; then
     nothing was run.
     """
+    target, script = plan.target, plan.script
 
     def hear(event: Event) -> None:
         if event["event"] == "output":
@@ -206,28 +186,26 @@ def run(
         elif event["event"] == "stopping":
             on_stopping(event["seconds"])
 
-    parameters = _parameters(target, script, plan.names) | {"secret": len(secret)}
-    if rehearse:
-        parameters["action"] = "rehearse"
-    else:
+    parameters = _parameters(script) | {"secret": len(secret), "action": "rehearse"}
+    if not rehearse:
         parameters["action"] = "run"
-        parameters["journal"] = journal.parameters(
-            target.installation,
+        parameters["journal"] = recorded(
+            target,
             "withlist",
             arguments or ("withlist", script.filename, *script.arguments),
-            sites=target.sites,
             script=script.filename,
             function=script.function,
             sha256=script.sha256,
         )
+    again = ("--dry-run",) if rehearse else ()
     return over_lists(
-        target.installation,
+        target,
         "scripting",
         parameters,
-        on_answer,
-        on_waiting,
-        hear,
-        again=lambda options: script.command(*(["--dry-run"] if rehearse else []), *options),
+        ("changed", "unchanged", "planned"),
+        watch=watch,
+        on_event=hear,
+        hints=Hints(target, lambda options: script.command(*again, *options)),
         secret=secret,
     )
 
@@ -239,9 +217,10 @@ def run(
 class Kept:
     """The lists of which a run kept the state, and how they stand to it."""
 
+    target: Target
+    seen: Work
     #: where the host has them
     path: str = ""
-    seen: Work = field(default_factory=Work)
     #: sites that the host does not have any more
     sites_gone: list[str] = field(default_factory=list)
     #: lists that the run changed, and of which it kept nothing
@@ -252,9 +231,10 @@ class Kept:
         return [answer for answer in self.seen.answers if answer.outcome == "planned"]
 
     @property
-    def left(self) -> list[Answer]:
-        """Lists that are not put back, and why."""
-        return [a for a in self.seen.answers if a.outcome not in ("planned", "already")]
+    def is_all(self) -> bool:
+        """Whether all that the run changed can be put back, or is as it was."""
+        strays = any(answer.said.get("strays") for answer in self.seen.answers)
+        return not (self.seen.left or self.sites_gone or self.not_kept or strays)
 
 
 def kept(target: Target, run: Run) -> Kept:
@@ -269,68 +249,46 @@ def kept(target: Target, run: Run) -> Kept:
         )
     if run.state == "running":
         raise BadInputError(f"run {run.id} is still at work: wait for it")
-    found = Kept(
-        not_kept=[one for one in run.lists if "files" in one.more and "state" not in one.more]
-    )
+    path, sites_gone = "", []
 
     def hear(event: Event) -> None:
+        nonlocal path, sites_gone
         if event["event"] == "kept":
-            found.path, found.sites_gone = event["path"], event["sites_gone"]
+            path = event["path"]
+            sites_gone = [site for site in event["sites_gone"] if site not in target.silent]
 
-    parameters = _restore_parameters(target, run) | {"action": "look"}
-    found.seen = over_lists(target.installation, "restoring", parameters, on_event=hear)
-    there_is = found.seen.answers or found.sites_gone or found.seen.sites_failed or found.not_kept
-    if not there_is:
+    done = ("planned", "already")
+    parameters = _kept_of(run) | {"action": "look"}
+    seen = over_lists(target, "restoring", parameters, done, on_event=hear)
+    not_kept = [one for one in run.lists if "files" in one.more and "state" not in one.more]
+    if not (seen.answers or sites_gone or seen.sites_failed or not_kept):
         raise BadInputError(
-            f"run {run.id} changed no list, or nothing is kept of it any more in {found.path}"
+            f"run {run.id} changed no list, or nothing is kept of it any more in {path}"
         )
-    return found
+    return Kept(target, seen, path, sites_gone, not_kept)
 
 
 def restore(
-    target: Target,
-    run: Run,
-    plan: Kept,
-    *,
-    arguments: Sequence[str] = (),
-    on_answer: Callable[[Answer], None] = lambda answer: None,
-    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
+    run: Run, plan: Kept, arguments: Sequence[str] = (), watch: Watch | None = None
 ) -> Work:
     """Put back the lists that nobody changed since, byte for byte, and read them back.
 
     One command, which leaves a record of its own and keeps what it replaces. Raises
     JournalError when the record cannot be written; then nothing was changed.
     """
-    to_do = _by_site(plan.to_do)
-    names = {site.name: to_do.get(site.name, []) for site in target.sites}
-    parameters = _restore_parameters(target, run, names) | {
+    lists: dict[str, list[str]] = {}
+    for answer in plan.to_do:
+        lists.setdefault(answer.site, []).append(str(answer.list))
+    target = plan.target.on(lists)
+    command = ("withlist", "--restore", run.id)
+    parameters = _kept_of(run) | {
         "action": "restore",
-        "journal": journal.parameters(
-            target.installation,
-            "withlist",
-            arguments or ("withlist", "--restore", run.id),
-            sites=[site for site in target.sites if names[site.name]],
-            undoes=run.id,
-        ),
+        "journal": recorded(target, "withlist", arguments or command, undoes=run.id),
     }
-    return over_lists(
-        target.installation,
-        "restoring",
-        parameters,
-        on_answer,
-        on_waiting,
-        again=lambda options: ("withlist", "--restore", run.id),
-    )
+    hints = Hints(target, lambda options: command)
+    done = ("restored", "already")
+    return over_lists(target, "restoring", parameters, done, watch=watch, hints=hints)
 
 
-def _restore_parameters(
-    target: Target, run: Run, names: dict[str, list[str]] | None = None
-) -> dict[str, Any]:
-    return target.parameters(names) | {"folder": os.path.dirname(run.path), "restores": run.id}
-
-
-def _by_site(answers: Sequence[Answer]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for answer in answers:
-        found.setdefault(answer.site, []).append(answer.list)
-    return found
+def _kept_of(run: Run) -> dict[str, object]:
+    return {"folder": os.path.dirname(run.path), "restores": run.id}

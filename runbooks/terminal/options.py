@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from runbooks.book.procedure import Step
     from runbooks.host.host import Host
     from runbooks.mailman.installation import Installation
-    from runbooks.mailman.journal import Recorded
     from runbooks.mailman.target import Target
     from runbooks.terminal.console import Screen
 
@@ -113,10 +112,10 @@ def target(
     from runbooks.mailman.target import MOST_JOBS, Target
 
     found.check_user()
-    return Target(
-        installation=found,
-        sites=found.choose_sites(sites),
-        names=tuple(dict.fromkeys(list_name(name) for name in lists)),
+    return Target.of(
+        found,
+        sites,
+        tuple(dict.fromkeys(list_name(name) for name in lists)),
         # While one waits for the disk, which each save does, another can work.
         jobs=jobs or min(2 * found.processors, MOST_JOBS),
         timeout=timeout,
@@ -126,15 +125,6 @@ def target(
 def typed() -> tuple[str, ...]:
     """The command line, without ``runbook``, for the journal."""
     return tuple(click.get_current_context().find_root().obj or ())
-
-
-def recorded(screen: Screen, installation: Installation, where: Recorded | None) -> None:
-    """Say where the run is recorded."""
-    if where:
-        from runbooks.mailman import journal
-
-        screen.say(journal.describe(where, installation))
-        screen.object(recorded={"run": where.run, "path": where.path})
 
 
 def show_steps(screen: Screen, steps: Iterable[Step]) -> None:

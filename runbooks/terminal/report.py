@@ -1,0 +1,115 @@
+"""The life of a command that changes a host, as a person or a program sees it: written once.
+
+What a plan holds is the command's own. The rest is the same for all: the end of a dry run, what
+was not done and what helps, where it is recorded, objects for programs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+
+from runbooks.mailman import journal
+from runbooks.mailman.installation import Installation
+from runbooks.mailman.journal import Recorded
+from runbooks.mailman.work import Answer, Work
+from runbooks.terminal.console import Screen, many
+
+#: So many lists of which the same is to be said have a row each; more share one.
+NAMED = 5
+
+
+class Report:
+    """Tells what becomes of the lists of an installation."""
+
+    def __init__(self, screen: Screen, installation: Installation) -> None:
+        self.screen = screen
+        self.installation = installation
+
+    def label(self, site: str, name: str | None) -> str:
+        """A list, with its site where there are several; without a name, all of the site."""
+        if name is None:
+            return f"all of {site}"
+        return f"{name} ({site})" if len(self.installation.sites) > 1 else name
+
+    def names(self, answers: Sequence[Answer]) -> str:
+        """The lists, no more than `NAMED` of them."""
+        named = [self.label(answer.site, answer.list) for answer in answers[:NAMED]]
+        more = len(answers) - len(named)
+        return ", ".join(named) + (f" and {more:,} more" if more else "")
+
+    # -- before -----------------------------------------------------------------------
+
+    def plan(self, rows: Sequence[tuple[str, ...]], *more: str) -> None:
+        """What there is to do, a row for each site, and what else is to be known first."""
+        self.screen.say(self.installation.title, style="bold")
+        for line in more:
+            self.screen.say(line)
+        self.screen.table(rows)
+
+    def dry_run(self, what: str = "nothing was changed") -> None:
+        """The last line of a run that changes nothing."""
+        self.screen.say(f"dry run: {what}")
+
+    # -- after ------------------------------------------------------------------------
+
+    def headline(self, parts: Iterable[str], left: int, *, done: bool) -> None:
+        """What was done, and how much was not; the rows below say which."""
+        parts = [*parts, *([f"{left:,} not done"] if left else [])]
+        end = ":" if left else ""
+        self.screen.say(", ".join(parts) + end, style="green" if done else "yellow")
+
+    def left(self, answers: Sequence[Answer]) -> None:
+        """What was not done, why, and the command that helps."""
+        groups: dict[tuple[str, tuple[str, ...]], list[Answer]] = {}
+        for answer in answers:
+            groups.setdefault((answer.detail, answer.help), []).append(answer)
+        rows: list[tuple[str, str]] = []
+        for (detail, help), alike in groups.items():
+            names = [self.label(answer.site, answer.list) for answer in alike]
+            if len(alike) > NAMED:
+                detail = f"{detail}\n{', '.join(names)}"
+                names = [many(len(names), "list")]
+            helps = f"\n→ {self.installation.host.command(help)}" if help else ""
+            rows += [(name, detail + helps) for name in names]
+        self.screen.table(rows)
+
+    def ended(self, work: Work, *, repeatable: bool = True) -> None:
+        """Why a run ended before its last list. `repeatable`: doing it again does no harm."""
+        if work.ended_early:
+            again = "; the same command completes it" if repeatable else ""
+            text = f"{work.ended_early}: lists not named here were not begun{again}"
+            self.screen.say(text, style="red")
+
+    def recorded(self, where: Recorded | None) -> None:
+        """Where the run is recorded."""
+        recorded(self.screen, self.installation, where)
+
+    # -- for programs -----------------------------------------------------------------
+
+    def object(self, answer: Answer, outcome: str = "", detail: str = "", **more: object) -> None:
+        """One list, or a site whose lists could not be named."""
+        self.screen.object(
+            host=self.installation.host.spec,
+            site=answer.site,
+            list=answer.list,
+            outcome=outcome or answer.outcome,
+            detail=detail or answer.detail,
+            **more,
+        )
+
+    def summary(self, counts: Mapping[str, int], work: Work) -> None:
+        """What comes last: sites whose lists could not be named, and how many lists there were."""
+        total = Counter(counts)
+        for site, why in work.sites_failed.items():
+            total["error"] += 1
+            self.object(Answer(site, None, "error", why))
+        ending = {"ended_early": work.ended_early} if work.ended_early else {}
+        self.screen.object(summary=dict(total), **ending)
+
+
+def recorded(screen: Screen, installation: Installation, where: Recorded | None) -> None:
+    """Say where a run is recorded."""
+    if where:
+        screen.say(journal.describe(where, installation))
+        screen.object(recorded={"run": where.run, "path": where.path})
