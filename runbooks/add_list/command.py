@@ -529,6 +529,4 @@ def _explain(
             "edit": planned,
         },
     )
-    screen.say(f"# {found.title}")
-    options.show_steps(screen, steps)
-    return 0
+    return options.show_steps(screen, found, steps)

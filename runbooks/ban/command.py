@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from dataclasses import dataclass
 
 import click
 
@@ -14,24 +13,9 @@ from runbooks.ban.run import Plan
 from runbooks.errors import BadInputError
 from runbooks.mailman.installation import short
 from runbooks.mailman.target import Target
-from runbooks.mailman.work import Work
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
-from runbooks.terminal.report import Report
-
-#: Names that are shown of many.
-SHOWN = 5
-
-_choice = options.together(options.lists, options.sites)
-_change = options.together(
-    options.host,
-    options.timeout,
-    options.jobs,
-    options.dry_run,
-    options.yes,
-    options.explain,
-    options.json,
-)
+from runbooks.terminal.report import NAMED, Report, Words, carry_out
 
 
 @click.command(
@@ -44,8 +28,7 @@ Examples:
 """
 )
 @click.argument("address")
-@_choice
-@_change
+@options.change_lists
 @click.option(
     "--force",
     is_flag=True,
@@ -71,10 +54,7 @@ def ban(
     anybody, and lists that are created later do not have it.
     """
     entry = entries.entry(address, force=force)
-    host = options.reach(host_spec)
-
-    screen = Screen(as_json)
-    target = options.target(options.installation(host, screen), sites, lists, timeout, jobs)
+    screen, target = options.begin(host_spec, as_json, sites, lists, timeout, jobs)
     if explain:
         return _explain(screen, target, entry, "ban")
     for warning in entry.warnings:
@@ -103,8 +83,7 @@ Examples:
 """
 )
 @click.argument("address")
-@_choice
-@_change
+@options.change_lists
 def unban(
     address: str,
     lists: tuple[str, ...],
@@ -124,10 +103,7 @@ def unban(
     named with that entry.
     """
     entry = _any_entry(address)
-    host = options.reach(host_spec)
-
-    screen = Screen(as_json)
-    target = options.target(options.installation(host, screen), sites, lists, timeout, jobs)
+    screen, target = options.begin(host_spec, as_json, sites, lists, timeout, jobs)
     if explain:
         return _explain(screen, target, entry, "unban")
     with screen.busy("looking at the lists"):
@@ -143,8 +119,7 @@ Examples:
 """
 )
 @click.argument("address")
-@_choice
-@options.together(options.host, options.jobs, options.json)
+@options.together(options.lists, options.sites, options.host, options.jobs, options.json)
 def banned(
     address: str,
     lists: tuple[str, ...],
@@ -159,10 +134,7 @@ def banned(
     be asked.
     """
     entry = _any_entry(address)
-    host = options.reach(host_spec)
-
-    screen = Screen(as_json)
-    target = options.target(options.installation(host, screen), sites, lists, 0, jobs)
+    screen, target = options.begin(host_spec, as_json, sites, lists, jobs=jobs)
     with screen.busy("asking the lists"):
         plan = run.look(target, entry, people=False)
     refusing = [look for look in plan.looks if plan.action.is_done(look)]
@@ -198,22 +170,6 @@ def _any_entry(text: str) -> Entry:
     return Entry(text)
 
 
-@dataclass(frozen=True)
-class _Words:
-    """What differs between ban and unban in what a person reads."""
-
-    #: as in "126 to ban"
-    to_do: str
-    #: of lists that are as was asked: one, several, and several before this run
-    done: tuple[str, str, str]
-
-
-_WORDS = {
-    "ban": _Words("to ban", ("refuses it already", "refuse it already", "refused it already")),
-    "unban": _Words("to unban", ("does not have it", "do not have it", "did not have it")),
-}
-
-
 def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
     """The steps by hand, for these arguments."""
     from runbooks.ban import page
@@ -229,44 +185,7 @@ def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
             "timeout": target.timeout,
         },
     )
-    screen.say(f"# {target.installation.title}")
-    options.show_steps(screen, steps)
-    return 0
-
-
-def _show_plan(report: Report, plan: Plan) -> None:
-
-    screen, seen, words = report.screen, plan.seen, _WORDS[plan.action.name]
-    to_do = plan.to_do
-    rows = []
-    for site in plan.target.site_names:
-        answers = seen.of(site)
-        if site in seen.sites_failed:
-            rows.append((site, "? lists", f"not readable: {seen.sites_failed[site]}"))
-            continue
-        begin = sum(look.site == site for look in to_do)
-        finished = sum(look.site == site for look in plan.looks) - begin
-        parts = [f"{begin:,} {words.to_do}"]
-        if finished:
-            parts.append(f"{finished:,} {words.done[finished > 1]}")
-        if len(answers) > begin + finished:
-            parts.append(f"{len(answers) - begin - finished:,} cannot be read")
-        rows.append((site, many(len(answers), "list"), ", ".join(parts)))
-    report.plan(rows)
-    locked = [look for look in to_do if look.said.get("locked")]
-    if locked:
-        screen.say(f"  {many(len(locked), 'list')} locked now:")
-        who = [
-            (report.label(one.site, one.list), seen.evidence.describe(one.site, str(one.list)))
-            for one in locked[:SHOWN]
-        ]
-        screen.table(who, indent=4)
-        if len(locked) > SHOWN:
-            screen.say(f"    and {many(len(locked) - SHOWN, 'list')} more")
-    for look in seen.answers:
-        if look.detail:
-            screen.warn(f"{report.label(look.site, look.list)}: {look.detail}")
-    _show_members(screen, plan)
+    return options.show_steps(screen, target.installation, steps)
 
 
 def _show_members(screen: Screen, plan: Plan) -> None:
@@ -281,52 +200,29 @@ def _show_members(screen: Screen, plan: Plan) -> None:
     matched = sum(look.said["members"] for look in having)
     total = sum(look.said.get("of_members", 0) for look in plan.looks)
     who = sorted({address for look in having for address in look.said["some_members"]})
-    some = ", ".join(who[:SHOWN]) + (", …" if len(who) > SHOWN or matched > len(who) else "")
+    some = ", ".join(who[:NAMED]) + (", …" if len(who) > NAMED or matched > len(who) else "")
     screen.say(f"  It matches {matched:,} of {many(total, 'subscription')} on {on}: {some}")
 
 
+_WORDS = {
+    "ban": ("to ban", ("refuses it already", "refuse it already", "refused it already")),
+    "unban": ("to unban", ("does not have it", "do not have it", "did not have it")),
+}
+
+
 def _go(screen: Screen, plan: Plan, dry_run: bool, yes: bool) -> int:
-    """Show the plan, ask, change, report: what ban and unban have in common."""
-    report = Report(screen, plan.target.installation)
-    _show_plan(report, plan)
-    if dry_run:
-        would = plan.untouched
-        report.left([answer for answer in would.left if answer.list is not None])
-        report.dry_run()
-        _tell(report, would)
-        return 1 if would.left else 0
-    if not plan.to_do:
-        return _show_work(report, plan, plan.untouched)
-    name = plan.action.name.capitalize()
-    question = f"{name} {plan.entry.text} from {many(len(plan.to_do), 'list')}?"
-    options.permission(screen, question, yes)
-    with options.changing():
-        with screen.progress(len(plan.seen.answers)) as bar:
-            work = run.change(plan, bar, options.typed())
-        return _show_work(report, plan, work)
-
-
-def _show_work(report: Report, plan: Plan, work: Work) -> int:
-    """What was done, what was not, and the command that helps."""
-    action, left = plan.action, work.left
-    changed = work.counts[action.past]
-    already = work.counts["already"] + work.counts["absent"]
-    parts = []
-    if changed or not already:
-        parts.append(f"{many(changed, 'list')} {action.past} and read back")
-    if already:
-        noun = "" if changed else " list" if already == 1 else " lists"
-        parts.append(f"{already:,}{noun} {_WORDS[action.name].done[2]}")
-    report.headline(parts, len(left), done=work.is_done)
-    report.left(left)
-    report.ended(work)
-    report.recorded(work.recorded)
-    _tell(report, work)
-    return 0 if work.is_done else 1
-
-
-def _tell(report: Report, work: Work) -> None:
-    """For programs."""
-    for answer in work.answers:
-        report.object(answer)
-    report.summary(work.counts, work)
+    to_do, done = _WORDS[plan.action.name]
+    words = Words(
+        question=f"{plan.action.name.capitalize()} {plan.entry.text} from",
+        to_do=to_do,
+        past=plan.action.past,
+        done=done,
+    )
+    return carry_out(
+        screen,
+        plan,
+        words,
+        dry_run=dry_run,
+        yes=yes,
+        details=lambda report: _show_members(screen, plan),
+    )

@@ -318,3 +318,6 @@ PATTERN = Procedure(
         "stranger": "target@examplexcom",
     },
 )
+
+#: In the order of the page.
+PROCEDURES = (PROCEDURE, UNBAN, PATTERN)

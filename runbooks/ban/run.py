@@ -113,6 +113,32 @@ class Plan:
         help = invocation("unban", entry, options=some if self.target.is_narrowed else ())
         return replace(answer, outcome="error", detail=f"{still} its entry {entry}", help=help)
 
+    def change(self, watch: Watch | None = None, arguments: Sequence[str] = ()) -> Work:
+        """Ban or unban on every list, and read back. One command.
+
+        Ctrl-C lets the lists in hand be finished; the report says what was done until then.
+        `arguments`: the command line, for the journal. Raises JournalError when the journal cannot
+        be written; then nothing was changed.
+        """
+        action, entry = self.action, self.entry
+        lists: dict[str, list[str]] | None = None
+        if self.target.lists is not None:
+            lists = {site.name: [] for site in self.target.sites}
+            for answer in self.seen.answers:
+                lists[answer.site].append(str(answer.list))
+        target = replace(self.target, lists=lists)
+        typed = arguments or (action.name, entry.text)
+        parameters = {
+            "action": action.name,
+            "address": entry.text,
+            "sample": entry.sample,
+            "journal": recorded(target, action.name, typed, address=entry.text),
+        }
+        done = (action.past, "already", "absent", "gone")
+        return over_lists(
+            target, "banning", parameters, done, watch=watch, hints=self.hints, explain=self.explain
+        )
+
 
 def look(
     target: Target,
@@ -138,30 +164,3 @@ def look(
     # It was removed while the others were looked at.
     seen.answers = [answer for answer in seen.answers if not answer.said.get("unknown")]
     return Plan(target, entry, action, seen, options)
-
-
-def change(plan: Plan, watch: Watch | None = None, arguments: Sequence[str] = ()) -> Work:
-    """Ban or unban on every list, and read back. One command.
-
-    Ctrl-C lets the lists in hand be finished; the report says what was done until then.
-    `arguments`: the command line, for the journal. Raises JournalError when the journal cannot
-    be written; then nothing was changed.
-    """
-    action, entry = plan.action, plan.entry
-    lists: dict[str, list[str]] | None = None
-    if plan.target.lists is not None:
-        lists = {site.name: [] for site in plan.target.sites}
-        for answer in plan.seen.answers:
-            lists[answer.site].append(str(answer.list))
-    target = replace(plan.target, lists=lists)
-    typed = arguments or (action.name, entry.text)
-    parameters = {
-        "action": action.name,
-        "address": entry.text,
-        "sample": entry.sample,
-        "journal": recorded(target, action.name, typed, address=entry.text),
-    }
-    done = (action.past, "already", "absent", "gone")
-    return over_lists(
-        target, "banning", parameters, done, watch=watch, hints=plan.hints, explain=plan.explain
-    )

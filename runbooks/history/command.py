@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import asdict
 
 import click
 
 from runbooks.errors import BadInputError
+from runbooks.history import restore
 from runbooks.history import run as undoing
 from runbooks.history.run import Plan
 from runbooks.mailman import journal
@@ -108,10 +110,8 @@ def undo(
     target = options.target(options.installation(host_spec, screen), (), (), timeout, jobs)
     with screen.busy("reading the journal"):
         past = journal.find(target.installation, run)
-    if past.command == "withlist":
-        from runbooks.scripted_change.command import put_back
-
-        return put_back(screen, target, past, dry_run, yes)
+    if restore.has_states(past):
+        return restore.put_back(screen, target, past, dry_run, yes)
     undoing.check(past, target.installation)
     with screen.busy("looking at the lists"):
         plan = undoing.look(target, past)
@@ -159,6 +159,9 @@ def _show_plan(report: Report, past: Run, plan: Plan) -> None:
     for answer in plan.to_do:
         if answer.said["describe"] is not None:
             screen.say(f"  description back to: {answer.said['describe']!r}")
+    back = {f"{name} back to {was!r}" for a in plan.to_do for name, was in a.said["set"].items()}
+    for line in sorted(back):
+        screen.say(f"  {line}")
     if not plan.to_do:
         by = f" (taken back by {' and '.join(past.undone_by)})" if past.undone_by else ""
         screen.say(f"nothing is left to take back{by}", style="green")
@@ -246,8 +249,8 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
     if kept:
         where = f"{run.path.rpartition('/')[0]}/saved/{run.id}"
         screen.say(f"the state of {many(kept, 'list')} from before: {where}")
-    if run.command == "withlist":
-        again = f"runbook withlist --restore {run.id}{found.host.option}"
+    if restore.has_states(run):
+        again = f"runbook {shlex.join(restore.again(run))}{found.host.option}"
         screen.say(f"to put it back: {again}" if kept else "there is nothing to put back")
         return
     try:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from runbooks.errors import BadInputError
 from runbooks.mailman.installation import Installation, as_mailman
@@ -16,7 +17,7 @@ from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, record
 COMMANDS = ("ban", "unban", "undo", "add-list")
 
 #: By site and list: what the run did there, as the on-host program wants it.
-Entries = dict[str, dict[str, Mapping[str, object]]]
+Entries = dict[str, dict[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -44,14 +45,18 @@ class Plan:
             Answer(site, None, "gone", "the host has no such site any more")
             for site in self.sites_gone
         ]
-        described = [self._described_since(one) for one in self.described_since]
+        since = [self._since(one) for one in self.changed_since]
         doubtful = [self._doubt(one) for one in self._remaining if self._is_unknown(one)]
-        return [*gone, *self.seen.left, *described, *doubtful]
+        return [*gone, *self.seen.left, *since, *doubtful]
 
     @property
-    def described_since(self) -> list[Answer]:
-        """Lists whose description the run set, and somebody else since."""
-        return [a for a in self.seen.answers if a.said.get("described_since") is not None]
+    def changed_since(self) -> list[Answer]:
+        """Lists of which the run set the description, or an attribute, and somebody else since."""
+        return [
+            answer
+            for answer in self.seen.answers
+            if answer.said.get("described_since") is not None or answer.said.get("set_since")
+        ]
 
     @property
     def _remaining(self) -> list[Answer]:
@@ -61,14 +66,18 @@ class Plan:
             if answer.said.get("take_out")
             or answer.said.get("put_back")
             or answer.said.get("describe") is not None
+            or answer.said.get("set")
         ]
 
     def _is_unknown(self, answer: Answer) -> bool:
         return (answer.site, answer.list) in self.unknown
 
-    def _described_since(self, answer: Answer) -> Answer:
-        was = self.entries[answer.site][str(answer.list)]["description_was"]
-        why = f"somebody changed its description since: it was {was!r} before the run"
+    def _since(self, answer: Answer) -> Answer:
+        if answer.said.get("set_since"):
+            why = f"somebody changed {', '.join(answer.said['set_since'])} since"
+        else:
+            was = self.entries[answer.site][str(answer.list)]["description_was"]
+            why = f"somebody changed its description since: it was {was!r} before the run"
         return replace(answer, outcome="changed since", detail=why)
 
     def _doubt(self, answer: Answer) -> Answer:
@@ -90,7 +99,7 @@ def check(run: Run, installation: Installation) -> None:
     """Raise BadInputError for a run that cannot be taken back this way, with what helps instead."""
     if run.command == "clear-lock":
         why = "a lock whose process is gone has nobody to give it back to"
-    elif run.command not in COMMANDS:
+    elif run.command not in COMMANDS and not changed(run):
         why = f"{run.command!r} is none of: {', '.join(COMMANDS)}, withlist"
     elif run.state == "running":
         raise BadInputError(f"run {run.id} is still at work: wait for it")
@@ -112,11 +121,12 @@ def _of_no_use(run: Run, installation: Installation) -> str:
                 f"it created the list {one.list}, which may have members and archives by now;"
                 f" to remove it with all of them: {line}"
             )
-        if one.outcome == "begun" and run.command in ("add-list", "undo"):
-            helps = {
-                "add-list": f"see how it stands with: runbook add-list {one.list} --check{host}",
-                "undo": f"complete it first: runbook undo {run.undoes}{host}",
-            }[run.command]
+        if one.outcome == "begun" and run.command not in ("ban", "unban"):
+            helps = f"complete it first: runbook {run.typed}"
+            if run.command == "add-list":
+                helps = f"see how it stands with: runbook add-list {one.list} --check{host}"
+            elif run.command == "undo":
+                helps = f"complete it first: runbook undo {run.undoes}{host}"
             return (
                 f"it was killed with {one.list} in hand, and what it did there is not on record;"
                 f" {helps}"
@@ -129,7 +139,10 @@ def changed(run: Run) -> list[ListRecord]:
     return [
         one
         for one in run.lists
-        if one.added or one.removed or "description_set" in one.more or one.outcome == "begun"
+        if one.added
+        or one.removed
+        or one.more.keys() & {"description_set", "set"}
+        or one.outcome == "begun"
     ]
 
 
@@ -165,12 +178,13 @@ def _supposed(run: Run, one: ListRecord) -> ListRecord:
     return ListRecord(one.site, one.list, one.outcome, removed=entries)
 
 
-def _entry(one: ListRecord) -> Mapping[str, object]:
+def _entry(one: ListRecord) -> dict[str, Any]:
     return {
         "added": list(one.added),
         "removed": list(one.removed),
         "description_was": one.more.get("description_was"),
         "description_set": one.more.get("description_set"),
+        "set": one.more.get("set", {}),
     }
 
 
@@ -193,8 +207,12 @@ def undo(
     entries: Entries = {}
     for answer in plan.to_do:
         entry = plan.entries[answer.site][str(answer.list)]
-        if answer in plan.described_since:  # it stays, and the plan names it
-            entry = {**entry, "description_set": None}
+        if answer in plan.changed_since:  # it stays, and the plan names it
+            stays = answer.said.get("set_since", ())
+            set_now = {name: of for name, of in entry["set"].items() if name not in stays}
+            entry = {**entry, "set": set_now}
+            if answer.said.get("described_since") is not None:
+                entry["description_set"] = None
         entries.setdefault(answer.site, {})[str(answer.list)] = entry
     target = _holding(target, entries)
     parameters = {

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import click
 
 from runbooks.errors import BadInputError
+from runbooks.history import restore as put_back
 from runbooks.mailman import journal
-from runbooks.mailman.journal import Run
 from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Work
 from runbooks.scripted_change import run as scripted
-from runbooks.scripted_change.run import Kept, Plan, Script
+from runbooks.scripted_change.run import Plan, Script
 from runbooks.terminal import options, secret
 from runbooks.terminal.console import Bar, Screen, clean, many
 from runbooks.terminal.report import Report
@@ -108,7 +108,7 @@ def withlist(
     if restore is not None:
         with screen.busy("reading the journal"):
             past = journal.find(target.installation, restore)
-        return put_back(screen, target, past, dry_run, yes)
+        return put_back.put_back(screen, target, past, dry_run, yes)
     if explain:
         return _explain(screen, target, wanted)
     with screen.busy("looking at the lists"):
@@ -144,9 +144,7 @@ def _explain(screen: Screen, target: Target, script: Script) -> int:
 
     named = dict.fromkeys(name for lists in (target.lists or {}).values() for name in lists)
     steps = page.by_hand(target.installation, script, target.sites, tuple(named))
-    screen.say(f"# {target.installation.title}")
-    options.show_steps(screen, steps)
-    return 0
+    return options.show_steps(screen, target.installation, steps)
 
 
 # -- before -------------------------------------------------------------------------------
@@ -227,7 +225,7 @@ def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
         screen.say(f"changed attributes: {', '.join(attributes)}")
     files = [file for a in work.answers for file in a.said.get("files", ())]
     if files:
-        screen.say(f"changed files: {', '.join(_counted(files))}")
+        screen.say(f"changed files: {', '.join(put_back.counted(files))}")
     for note in dict.fromkeys(note for a in work.answers for note in a.said.get("notes", ())):
         having = [a for a in work.answers if note in a.said.get("notes", ())]
         screen.warn(f"{note}: {report.names(having)}")
@@ -244,13 +242,6 @@ def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
         report.object(answer, **{key: answer.said[key] for key in members if answer.said.get(key)})
     report.summary(counts, work)
     return 0 if work.is_done else 1
-
-
-def _counted(files: Sequence[str]) -> list[str]:
-    """The names of files of lists, each once; held messages are counted."""
-    held = [file for file in files if file.startswith("heldmsg-")]
-    named = sorted(set(files) - set(held))
-    return named + ([many(len(held), "held message")] if held else [])
 
 
 def _show_differences(report: Report, work: Work) -> None:
@@ -293,72 +284,3 @@ def _lines(changes: object) -> list[tuple[str, str]]:
         else:
             found.append((name, f"{change['from']} → {change['to']}"))
     return found
-
-
-# -- putting back -------------------------------------------------------------------------
-
-
-def put_back(screen: Screen, target: Target, past: Run, dry_run: bool, yes: bool) -> int:
-    """Show what can be put back, ask, put it back, and say what became of it."""
-    with screen.busy("looking at the lists"):
-        plan = scripted.kept(target, past)
-    report = Report(screen, target.installation)
-    _show_kept(report, past, plan)
-    if dry_run or not plan.to_do:
-        if not dry_run:
-            by = f" (put back by {' and '.join(past.undone_by)})" if past.undone_by else ""
-            screen.say(f"nothing is left to put back{by}", style="green")
-        report.left(plan.seen.left)
-        for answer in plan.seen.answers:
-            report.object(answer)
-        if dry_run:
-            report.dry_run()
-        return 0 if plan.is_all else 1
-    options.permission(screen, f"Put back {many(len(plan.to_do), 'list')}?", yes)
-    with options.changing():
-        with screen.progress(len(plan.to_do)) as bar:
-            work = scripted.restore(past, plan, options.typed(), bar)
-        left = work.left + plan.seen.left
-        text = f"{many(work.counts['restored'], 'list')} put back and read back"
-        text += f", {len(left):,} not" if left else ""
-        screen.say(text, style="yellow" if left else "green")
-        report.left(left)
-        report.ended(work)
-        report.recorded(work.recorded)
-        for answer in [*work.answers, *(one for one in plan.seen.left if one.list is not None)]:
-            report.object(answer)
-        report.summary(work.counts, work)
-        return 0 if work.is_done and plan.is_all else 1
-
-
-def _show_kept(report: Report, past: Run, plan: Kept) -> None:
-
-    screen = report.screen
-    rows = []
-    for site in report.installation.sites:
-        answers = plan.seen.of(site.name)
-        if not answers:
-            continue
-        counts = {
-            "to put back": sum(a.outcome == "planned" for a in answers),
-            "as before already": sum(a.outcome == "already" for a in answers),
-            "changed since": sum(a.outcome == "changed since" for a in answers),
-        }
-        parts = [f"{number:,} {what}" for what, number in counts.items() if number]
-        rows.append((site.name, many(len(answers), "list"), ", ".join(parts)))
-    report.plan(rows, past.outline)
-    files = [file for answer in plan.to_do for file in answer.said.get("files", ())]
-    if set(files) - {"config.pck"}:
-        screen.say(f"  files to put back: {', '.join(_counted(files))}")
-    for answer in plan.seen.answers:
-        if answer.said.get("strays"):
-            what = ", ".join(answer.said["strays"])
-            screen.warn(
-                f"{report.label(answer.site, answer.list)}: {what} changed without the list's"
-                " lock, and stays as it is"
-            )
-    for one in plan.not_kept:
-        what = ", ".join(one.more["files"])
-        screen.warn(f"{one.list} ({one.site}): nothing is kept of it; the run changed {what}")
-    for site_name in plan.sites_gone:
-        screen.warn(f"the host has no site {site_name} any more; its lists stay in {plan.path}")

@@ -6,12 +6,11 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from runbooks.errors import BadInputError, short
 from runbooks.host.session import Event
-from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 from runbooks.onhost import source
@@ -208,87 +207,3 @@ def run(
         hints=Hints(target, lambda options: script.command(*again, *options)),
         secret=secret,
     )
-
-
-# -- putting back -------------------------------------------------------------------------
-
-
-@dataclass
-class Kept:
-    """The lists of which a run kept the state, and how they stand to it."""
-
-    target: Target
-    seen: Work
-    #: where the host has them
-    path: str = ""
-    #: sites that the host does not have any more
-    sites_gone: list[str] = field(default_factory=list)
-    #: lists that the run changed, and of which it kept nothing
-    not_kept: list[ListRecord] = field(default_factory=list)
-
-    @property
-    def to_do(self) -> list[Answer]:
-        return [answer for answer in self.seen.answers if answer.outcome == "planned"]
-
-    @property
-    def is_all(self) -> bool:
-        """Whether all that the run changed can be put back, or is as it was."""
-        strays = any(answer.said.get("strays") for answer in self.seen.answers)
-        return not (self.seen.left or self.sites_gone or self.not_kept or strays)
-
-
-def kept(target: Target, run: Run) -> Kept:
-    """See what can be put back. One command; changes nothing on the host.
-
-    Raises BadInputError for a run that kept nothing, or that still goes on.
-    """
-    if run.command != "withlist":
-        raise BadInputError(
-            f"run {run.id} is no run of withlist: 'runbook undo {run.id}' takes back"
-            " what can be taken back"
-        )
-    if run.state == "running":
-        raise BadInputError(f"run {run.id} is still at work: wait for it")
-    path, sites_gone = "", []
-
-    def hear(event: Event) -> None:
-        nonlocal path, sites_gone
-        if event["event"] == "kept":
-            path = event["path"]
-            sites_gone = [site for site in event["sites_gone"] if site not in target.silent]
-
-    done = ("planned", "already")
-    parameters = _kept_of(run) | {"action": "look"}
-    seen = over_lists(target, "restoring", parameters, done, on_event=hear)
-    not_kept = [one for one in run.lists if "files" in one.more and "state" not in one.more]
-    if not (seen.answers or sites_gone or seen.sites_failed or not_kept):
-        raise BadInputError(
-            f"run {run.id} changed no list, or nothing is kept of it any more in {path}"
-        )
-    return Kept(target, seen, path, sites_gone, not_kept)
-
-
-def restore(
-    run: Run, plan: Kept, arguments: Sequence[str] = (), watch: Watch | None = None
-) -> Work:
-    """Put back the lists that nobody changed since, byte for byte, and read them back.
-
-    One command, which leaves a record of its own and keeps what it replaces. Raises
-    JournalError when the record cannot be written; then nothing was changed.
-    """
-    lists: dict[str, list[str]] = {}
-    for answer in plan.to_do:
-        lists.setdefault(answer.site, []).append(str(answer.list))
-    target = plan.target.on(lists)
-    command = ("withlist", "--restore", run.id)
-    parameters = _kept_of(run) | {
-        "action": "restore",
-        "journal": recorded(target, "withlist", arguments or command, undoes=run.id),
-    }
-    hints = Hints(target, lambda options: command)
-    done = ("restored", "already")
-    return over_lists(target, "restoring", parameters, done, watch=watch, hints=hints)
-
-
-def _kept_of(run: Run) -> dict[str, object]:
-    return {"folder": os.path.dirname(run.path), "restores": run.id}

@@ -7,12 +7,16 @@ was not done and what helps, where it is recorded, objects for programs.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
 from runbooks.mailman import journal
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.journal import Recorded
-from runbooks.mailman.work import Answer, Work
+from runbooks.mailman.target import Target
+from runbooks.mailman.work import Answer, Watch, Work
+from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
 
 #: So many lists of which the same is to be said have a row each; more share one.
@@ -98,6 +102,12 @@ class Report:
             **more,
         )
 
+    def objects(self, work: Work) -> None:
+        """Every list, and how many there are of each outcome."""
+        for answer in work.answers:
+            self.object(answer)
+        self.summary(work.counts, work)
+
     def summary(self, counts: Mapping[str, int], work: Work) -> None:
         """What comes last: sites whose lists could not be named, and how many lists there were."""
         total = Counter(counts)
@@ -113,3 +123,118 @@ def recorded(screen: Screen, installation: Installation, where: Recorded | None)
     if where:
         screen.say(journal.describe(where, installation))
         screen.object(recorded={"run": where.run, "path": where.path})
+
+
+# -- one thing done to every list that is not so already ------------------------------------
+
+
+class Plan(Protocol):
+    """How each list stands to what was asked, and what carries it out."""
+
+    @property
+    def target(self) -> Target: ...
+
+    @property
+    def seen(self) -> Work:
+        """Every list, with outcome "looked", or what is wrong."""
+
+    @property
+    def to_do(self) -> Sequence[Answer]:
+        """Those of them to which something is to be done."""
+
+    @property
+    def untouched(self) -> Work:
+        """What there is to report where nothing is changed: "planned", or what it is already."""
+
+    def change(self, watch: Watch, arguments: Sequence[str]) -> Work:
+        """Do it, and read it back. `arguments`: the command line, for the journal."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What differs from command to command in what a person reads."""
+
+    #: the question, without the number of lists: "Ban t@example.com from"
+    question: str
+    #: as in "126 to ban"
+    to_do: str
+    #: as in "126 lists banned and read back"; also the outcome of such a list
+    past: str
+    #: of lists that are as was asked: one, several, and several before this run
+    done: tuple[str, str, str]
+
+
+def carry_out(
+    screen: Screen,
+    plan: Plan,
+    words: Words,
+    *,
+    dry_run: bool,
+    yes: bool,
+    details: Callable[[Report], None] = lambda report: None,
+) -> int:
+    """Show the plan, ask, do it, report; the exit status. `details`: more of the plan."""
+    report = Report(screen, plan.target.installation)
+    _show_plan(report, plan, words)
+    details(report)
+    if dry_run:
+        would = plan.untouched
+        report.left([answer for answer in would.left if answer.list is not None])
+        report.dry_run()
+        report.objects(would)
+        return 1 if would.left else 0
+    if not plan.to_do:
+        return _show_work(report, plan.untouched, words)
+    options.permission(screen, f"{words.question} {many(len(plan.to_do), 'list')}?", yes)
+    with options.changing():
+        with screen.progress(len(plan.seen.answers)) as bar:
+            work = plan.change(bar, options.typed())
+        return _show_work(report, work, words)
+
+
+def _show_plan(report: Report, plan: Plan, words: Words) -> None:
+    seen, to_do, rows = plan.seen, plan.to_do, []
+    for site in plan.target.site_names:
+        answers = seen.of(site)
+        if site in seen.sites_failed:
+            rows.append((site, "? lists", f"not readable: {seen.sites_failed[site]}"))
+            continue
+        begin = sum(look.site == site for look in to_do)
+        finished = sum(answer.outcome in seen.done for answer in answers) - begin
+        parts = [f"{begin:,} {words.to_do}"]
+        if finished:
+            parts.append(f"{finished:,} {words.done[finished > 1]}")
+        if len(answers) > begin + finished:
+            parts.append(f"{len(answers) - begin - finished:,} cannot be read")
+        rows.append((site, many(len(answers), "list"), ", ".join(parts)))
+    report.plan(rows)
+    locked = [look for look in to_do if look.said.get("locked")]
+    if locked:
+        report.screen.say(f"  {many(len(locked), 'list')} locked now:")
+        who = [
+            (report.label(one.site, one.list), seen.evidence.describe(one.site, str(one.list)))
+            for one in locked[:NAMED]
+        ]
+        report.screen.table(who, indent=4)
+        if len(locked) > NAMED:
+            report.screen.say(f"    and {many(len(locked) - NAMED, 'list')} more")
+    for look in seen.answers:
+        if look.detail:
+            report.screen.warn(f"{report.label(look.site, look.list)}: {look.detail}")
+
+
+def _show_work(report: Report, work: Work, words: Words) -> int:
+    counts, left = work.counts, work.left
+    changed, already = counts[words.past], counts["already"] + counts["absent"]
+    parts = []
+    if changed or not already:
+        parts.append(f"{many(changed, 'list')} {words.past} and read back")
+    if already:
+        noun = "" if changed else " list" if already == 1 else " lists"
+        parts.append(f"{already:,}{noun} {words.done[2]}")
+    report.headline(parts, len(left), done=work.is_done)
+    report.left(left)
+    report.ended(work)
+    report.recorded(work.recorded)
+    report.objects(work)
+    return 0 if work.is_done else 1

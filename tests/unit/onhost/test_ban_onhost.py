@@ -35,7 +35,7 @@ def target(sites, *names: str, jobs: int = 2, timeout: float = 10.0) -> Target:
 def change(sites, *names: str, action: str = "ban", entry=EVIL, **options) -> Work:
     chosen = target(sites, *names, **options)
     try:
-        return ban.change(ban.look(chosen, entry, ban.ACTIONS[action], people=False))
+        return ban.look(chosen, entry, ban.ACTIONS[action], people=False).change()
     finally:
         chosen.installation.host.close()
 
@@ -379,7 +379,7 @@ def test_a_worker_that_is_killed_takes_only_its_list_with_it(sites):
         # So that the stale lock on another list is not waited for longer than needed.
         sites.unlock()
 
-    report = ban.change(plan, Killer())
+    report = plan.change(Killer())
     chosen.installation.host.close()
     assert len(killed) == 1
     lost = result(report, "zuul-jobs")
