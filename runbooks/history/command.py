@@ -270,8 +270,11 @@ def _kept(one: ListRecord) -> str:
         parts.append(f"+ {', '.join(one.added)}")
     if one.removed:
         parts.append(f"- {', '.join(one.removed)}")
+    parts += [f"{name}: {was} → {now}" for name, (was, now) in one.more.get("set", {}).items()]
     parts += [
-        f"{name} {_value(value)}" for name, value in sorted(one.more.items()) if name != "state"
+        f"{name} {_value(value)}"
+        for name, value in sorted(one.more.items())
+        if name not in ("state", "set")
     ]
     return "; ".join(parts)
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runbooks.errors import BadInputError
-from runbooks.history.run import COMMANDS
 from runbooks.host.session import Event
 from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.target import Target
@@ -19,7 +18,8 @@ from runbooks.terminal.report import Report
 
 def has_states(run: Run) -> bool:
     """Whether the run kept the state of what it changed, and not a record of each change."""
-    return run.command not in (*COMMANDS, "clear-lock")
+    kept = any(one.more.get("state") == "kept" for one in run.lists)
+    return run.command == "withlist" or kept
 
 
 @dataclass

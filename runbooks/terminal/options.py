@@ -129,7 +129,7 @@ def target(
 
 
 def begin(
-    host: str | Host,
+    host_spec: str | Host,
     as_json: bool,
     sites: tuple[str, ...] = (),
     lists: tuple[str, ...] = (),
@@ -138,7 +138,7 @@ def begin(
 ) -> tuple[Screen, Target]:
     """Where a command writes, and the lists that it is about."""
     screen = Screen(as_json)
-    return screen, target(installation(host, screen), sites, lists, timeout, jobs)
+    return screen, target(installation(host_spec, screen), sites, lists, timeout, jobs)
 
 
 def typed() -> tuple[str, ...]:
