@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from typing import Any
 
 import click
 
@@ -34,19 +35,7 @@ Examples:
     is_flag=True,
     help="Ban it although it matches who runs a list, or nobody that is known.",
 )
-def ban(
-    address: str,
-    lists: tuple[str, ...],
-    sites: tuple[str, ...],
-    host_spec: str,
-    timeout: float,
-    jobs: int | None,
-    dry_run: bool,
-    yes: bool,
-    explain: bool,
-    as_json: bool,
-    force: bool,
-) -> int:
+def ban(address: str, dry_run: bool, yes: bool, explain: bool, force: bool, **chosen: Any) -> int:
     """Ban ADDRESS from every list of every site on the host.
 
     ADDRESS is an address, or a pattern that starts with ^ (a regular expression, searched
@@ -54,7 +43,7 @@ def ban(
     anybody, and lists that are created later do not have it.
     """
     entry = entries.entry(address, force=force)
-    screen, target = options.begin(host_spec, as_json, sites, lists, timeout, jobs)
+    screen, target = options.begin(**chosen)
     if explain:
         return _explain(screen, target, entry, "ban")
     for warning in entry.warnings:
@@ -84,18 +73,7 @@ Examples:
 )
 @click.argument("address")
 @options.change_lists
-def unban(
-    address: str,
-    lists: tuple[str, ...],
-    sites: tuple[str, ...],
-    host_spec: str,
-    timeout: float,
-    jobs: int | None,
-    dry_run: bool,
-    yes: bool,
-    explain: bool,
-    as_json: bool,
-) -> int:
+def unban(address: str, dry_run: bool, yes: bool, explain: bool, **chosen: Any) -> int:
     """Take the entry ADDRESS out of the ban list of every list that has it.
 
     ADDRESS is the entry: an address (compared without regard to case) or a pattern
@@ -103,7 +81,7 @@ def unban(
     named with that entry.
     """
     entry = _any_entry(address)
-    screen, target = options.begin(host_spec, as_json, sites, lists, timeout, jobs)
+    screen, target = options.begin(**chosen)
     if explain:
         return _explain(screen, target, entry, "unban")
     with screen.busy("looking at the lists"):
@@ -120,21 +98,14 @@ Examples:
 )
 @click.argument("address")
 @options.together(options.lists, options.sites, options.host, options.jobs, options.json)
-def banned(
-    address: str,
-    lists: tuple[str, ...],
-    sites: tuple[str, ...],
-    host_spec: str,
-    jobs: int | None,
-    as_json: bool,
-) -> int:
+def banned(address: str, **chosen: Any) -> int:
     """Show which lists refuse ADDRESS, and by which entry.
 
     The matching is Mailman's own, on the host. Exit status 1 only when a list could not
     be asked.
     """
     entry = _any_entry(address)
-    screen, target = options.begin(host_spec, as_json, sites, lists, jobs=jobs)
+    screen, target = options.begin(**chosen)
     with screen.busy("asking the lists"):
         plan = run.look(target, entry, people=False)
     refusing = [look for look in plan.looks if plan.action.is_done(look)]
