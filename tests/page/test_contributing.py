@@ -1,82 +1,125 @@
-"""The worked example: a procedure added as the page says, built, and run."""
+"""The worked example: a procedure added as the page says, in a copy, and used."""
 
 from __future__ import annotations
 
-import importlib.util
+import json
+import os
 import re
-from types import ModuleType
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import yaml
 
-from runbooks.procedures import all_procedures
-from runbooks.sphinxext.printed import anchor, by_command, steps_of
-from tests.page import world
 from tests.page.conftest import ROOT, build_in
 from tests.page.pages import Page
-from tests.page.walk import Walk, image_of
+from tests.support.box import Box
 
-EXAMPLE = ROOT / "doc" / "example" / "list_names.py"
-
-
-@pytest.fixture(scope="session")
-def example() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("list_names", EXAMPLE)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+#: What the test of the commands asks for, as the page says.
+WALK = ("tests/page/test_commands.py", "-k", "every_command")
 
 
 @pytest.fixture
-def page_with_example(checkout, built):
-    """The page with the example on it, after the three changes that `contributing` tells of."""
-    blocks = {block.anchor: block.text for block in Page(built, "contributing").blocks}
-    assert blocks["the-module"] == EXAMPLE.read_text(encoding="utf-8").strip("\n")
-    (checkout / "runbooks" / "list_names.py").write_text(blocks["the-module"], encoding="utf-8")
-    procedures = checkout / "runbooks" / "procedures.py"
+def copy(built: Path, tmp_path: Path) -> Path:
+    """A copy of the project with the procedure in it, made by doing what the page says."""
+    for name in ("runbooks", "doc", "benchmarks", "docker", "tests"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    for name in ("conftest.py", "pyproject.toml", "README.md", "tox.ini"):
+        shutil.copy(ROOT / name, tmp_path)
+    article = Page(built, "contributing").article
+    for block in article.select("div.literal-block-wrapper"):
+        path = tmp_path / block.select_one(".caption-text").get_text()
+        assert not path.exists(), f"{path} is there already"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(block.select_one("pre").get_text(), encoding="utf-8")
+    entry, directive = article.select("#the-other-two-lines pre")
+    procedures = tmp_path / "runbooks" / "procedures.py"
     text = procedures.read_text(encoding="utf-8")
-    entry = re.search(r"^ *(list_names\.PROCEDURE,)$", page_block(built, "python"), re.MULTILINE)
-    assert entry
-    changed = re.sub(r"\n\)", f"\n    {entry.group(1)}\n)", text, count=1)
-    changed = changed.replace("from runbooks import ", "from runbooks import list_names, ", 1)
+    changed = re.sub(r"^FOLDERS = .*$", entry.get_text().strip(), text, flags=re.MULTILINE)
     assert changed != text
     procedures.write_text(changed, encoding="utf-8")
-    lists = checkout / "doc" / "source" / "lists.rst"
-    with lists.open("a", encoding="utf-8") as page:
-        page.write(f"\n{page_block(built, 'rst')}\n")
-    done = build_in(checkout)
-    assert done.returncode == 0, done.stderr
-    return Page(checkout / "build" / "html", "lists")
+    with (tmp_path / "doc" / "source" / "lists.rst").open("a", encoding="utf-8") as page:
+        page.write(f"\n{directive.get_text()}\n")
+    return tmp_path
 
 
-def page_block(built, language: str) -> str:
-    article = Page(built, "contributing").article
-    found = article.select(f"#the-other-two-lines div.highlight-{language} pre")
-    assert len(found) == 1
-    return found[0].get_text()
+def added(copy: Path) -> list[Path]:
+    """The files that the procedure consists of."""
+    found = [*(copy / "runbooks" / "moderation").glob("*.py")]
+    return [*found, copy / "runbooks" / "onhost" / "moderating.py"]
+
+
+def in_copy(copy: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-B", "-m", *words],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_is_short(copy):
+    assert sum(len(path.read_text().splitlines()) for path in added(copy)) <= 150
 
 
 @pytest.mark.layout("multi")
-def test_the_example_is_printed_and_does_what_it_says(box, page_with_example, example, tmp_path):
-    world.make(box)
-    walk = Walk(page_with_example, [*all_procedures(), example.PROCEDURE])
-    walk.go(box, image_of(box), tmp_path, only=[example.PROCEDURE.name])
-    assert not walk.faults, "\n".join(["", *walk.faults])
-    assert len(walk.records) == 4
+@pytest.mark.timeout(600)
+def test_it_is_printed_and_does_what_it_says(box: Box, copy: Path):
+    image = ("--mailman-image", str(box.container.attrs["Config"]["Image"]))
+    done = in_copy(copy, "pytest", "-q", *WALK, *image, RUNBOOK_WALK_ONLY="moderation")
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    assert re.search(r"^1 passed", done.stdout, re.MULTILINE), done.stdout[-2000:]
 
 
-def test_the_anchors_that_the_page_speaks_of_are_there(page_with_example, built, example):
-    text = Page(built, "contributing").article.get_text()
-    procedure = example.PROCEDURE
-    anchors = {
-        anchor(procedure, step.name) for step in (*by_command(procedure), *steps_of(procedure))
-    }
-    referred = re.findall(r":ref:`([\w-]+)`", text)
+@pytest.mark.layout("multi")
+def test_it_is_a_command_like_the_others(box: Box, copy: Path):
+    for site in box.sites:
+        words = [f"{site}-foo", "admin@example.com", "secret"]
+        made = box.run(["newlist", "-q", *words], env=box.environment(site))
+        assert made.rc == 0, made
+
+    def runbook(*words: str, status: int = 0) -> str:
+        done = in_copy(copy, "runbooks", *words, "--host", box.spec)
+        assert done.returncode == status, done
+        return done.stdout + done.stderr
+
+    def emergency() -> set[str]:
+        return {
+            line
+            for site in box.sites
+            for line in box.run(
+                ["config_list", "-o", "-", f"{site}-foo"], env=box.environment(site)
+            ).stdout.splitlines()
+            if line.startswith("emergency = ")
+        }
+
+    assert "nothing was changed" in runbook("moderate", "on", "--dry-run")
+    assert "add --yes" in runbook("moderate", "on", status=2)
+    assert emergency() == {"emergency = 0"}
+    told = [json.loads(line) for line in runbook("moderate", "on", "--yes", "--json").splitlines()]
+    assert [one["outcome"] for one in told if "list" in one] == ["changed"] * len(box.sites)
+    assert emergency() == {"emergency = 1"}
+    assert f"{len(box.sites)} lists were held already" in runbook("moderate", "on", "--yes")
+    [recorded] = [one["recorded"]["run"] for one in told if "recorded" in one]
+    assert "emergency: 0 → 1" in runbook("history", recorded)
+    assert "taken back on" in runbook("undo", recorded, "--yes")
+    assert emergency() == {"emergency = 0"}
+    assert "withlist -q -a -r moderation 1" in runbook("moderate", "on", "--explain")
+    assert "moderate" in in_copy(copy, "runbooks", "--help").stdout
+
+
+def test_the_anchors_that_the_page_speaks_of_are_there(copy, built):
+    done = build_in(copy)
+    assert done.returncode == 0, done.stderr
+    referred = re.findall(r":ref:`([\w-]+)`", Page(built, "contributing").article.get_text())
     assert referred
-    assert set(referred) <= anchors | {procedure.name}
-    assert anchors <= page_with_example.ids
+    assert set(referred) <= Page(copy / "build" / "html", "lists").ids
 
 
 PUBLISH = ROOT / "doc" / "publish"

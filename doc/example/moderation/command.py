@@ -1,0 +1,33 @@
+"""``runbook moderate``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from runbooks.moderation import page
+
+from runbooks.mailman.edit import Edit
+from runbooks.terminal import options
+from runbooks.terminal.report import Words, carry_out
+
+WORDS = {
+    "on": ("Hold every post to", ("is held already", "are held already", "were held already")),
+    "off": ("Let posts through on", ("lets them through", "let them through", "let them through")),
+}
+
+
+@click.command(epilog="\b\nExamples:\n  runbook moderate on\n  runbook moderate off --dry-run")
+@click.argument("state", type=click.Choice(["on", "off"]))
+@options.change_lists
+def moderate(state: str, dry_run: bool, yes: bool, explain: bool, **chosen: Any) -> int:
+    """Turn emergency moderation on, or off: while it is on, every post waits for a moderator."""
+    screen, target = options.begin(**chosen)
+    if explain:
+        steps = page.steps(target.installation, {"state": state})
+        return options.show_steps(screen, target.installation, steps)
+    with screen.busy("looking at the lists"):
+        plan = Edit.look(target, "moderating", {"on": state == "on"}, ("moderate", state))
+    question, done = WORDS[state]
+    words = Words(question, f"to turn {state}", "changed", done)
+    return carry_out(screen, plan, words, dry_run=dry_run, yes=yes)
