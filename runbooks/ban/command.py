@@ -416,7 +416,7 @@ def _show_report(
     screen: Screen, target: Target, report: Report, action: _Action, planned: int = 0
 ) -> None:
     """What was done, what was not, and the command that helps. `planned`: lists of the plan."""
-    from runbooks.book.procedure import Outcome
+    from runbooks.mailman.events import Outcome
     from runbooks.terminal.console import many
 
     counts = report.counts

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from runbooks.ban.entries import Entry
-from runbooks.book.procedure import Outcome
 from runbooks.errors import BadInputError, LostError
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Site, unknown_list
 from runbooks.mailman.installation import as_mailman as as_mailman
 from runbooks.mailman.target import LockEvidence, invocation

@@ -442,7 +442,7 @@ def _capital(text: str) -> str:
 
 
 def _show_report(screen: Screen, installation: Installation, report: Report) -> None:
-    from runbooks.book.procedure import Outcome
+    from runbooks.mailman.events import Outcome
 
     cleared = [r.found for r in report.results if r.outcome is Outcome.CLEARED]
     gone = sum(r.outcome is Outcome.GONE for r in report.results)

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from runbooks.book.procedure import Outcome
 from runbooks.errors import BadInputError, LostError
 from runbooks.host.session import Event
 from runbooks.mailman import journal, locks
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site, unknown_list
 from runbooks.mailman.journal import Recorded
 from runbooks.mailman.locks import Lock, Observation, Verdict
