@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runbooks.ban.entries import Entry
 from runbooks.errors import BadInputError, LostError
-from runbooks.mailman.events import Outcome
+from runbooks.mailman import events
+from runbooks.mailman.events import Event, ListEvent, Outcome
 from runbooks.mailman.installation import Site, unknown_list
 from runbooks.mailman.installation import as_mailman as as_mailman
 from runbooks.mailman.target import LockEvidence, invocation
 from runbooks.mailman.target import Target as Target
 
 if TYPE_CHECKING:
-    from runbooks.mailman.journal import Recorded
+    from runbooks.mailman.events import Recorded
 
 #: What a list is called that was so before.
 DONE_ALREADY = {"ban": Outcome.ALREADY, "unban": Outcome.ABSENT}
@@ -118,24 +119,19 @@ def look(target: Target, entry: Entry, *, people: bool = True) -> Plan:
     )
     parameters |= {"action": "look" if people else "ask", "address": entry.text}
 
-    def hear(event: dict[str, Any]) -> None:
-        match event["event"]:
-            case "refused":
-                raise BadInputError(f"{entry.text!r} would ban nobody: {event['why']}")
-            case "site" if "error" in event:
-                plan.sites_failed[event["site"]] = event["error"]
-            case "locks":
+    def hear(event: Event) -> None:
+        match event:
+            case events.Refused():
+                raise BadInputError(f"{entry.text!r} would ban nobody: {event.why}")
+            case events.SiteLists(error=str(why)):
+                plan.sites_failed[event.site] = why
+            case events.Locks():
                 plan.evidence.hear(event)
-            case "list" if event["outcome"] == "looked":
+            case ListEvent(outcome=Outcome.LOOKED):
                 plan.looks.append(_look(event))
-            case "list" if not event.get("unknown"):
+            case ListEvent(unknown=False):
                 plan.looks.append(
-                    Look(
-                        event["site"],
-                        event["list"],
-                        trouble=Outcome(event["outcome"]),
-                        detail=event["detail"],
-                    )
+                    Look(event.site, event.list, trouble=event.outcome, detail=event.detail)
                 )
 
     target.installation.call("banning", parameters, hear)
@@ -147,19 +143,19 @@ def look(target: Target, entry: Entry, *, people: bool = True) -> Plan:
     return plan
 
 
-def _look(event: dict[str, Any]) -> Look:
+def _look(event: ListEvent) -> Look:
     return Look(
-        site=event["site"],
-        list=event["list"],
-        refused_by=event.get("refused_by"),
-        for_all=event.get("for_all", False),
-        entries=tuple(event.get("entries", ())),
-        locked=event.get("locked", False),
-        members=event.get("members", 0),
-        some_members=tuple(event.get("some_members", ())),
-        of_members=event.get("of_members", 0),
-        people=tuple(event.get("people", ())),
-        detail=event.get("detail", ""),
+        site=event.site,
+        list=event.list,
+        refused_by=event.refused_by,
+        for_all=event.for_all,
+        entries=event.entries,
+        locked=event.locked,
+        members=event.members,
+        some_members=event.some_members,
+        of_members=event.of_members,
+        people=event.people,
+        detail=event.detail,
     )
 
 
@@ -168,9 +164,9 @@ def _all_names(target: Target) -> list[str]:
     names: list[str] = []
     parameters = target.parameters() | {"action": "names", "address": ""}
 
-    def hear(event: dict[str, Any]) -> None:
-        if event["event"] == "list":
-            names.append(event["list"])
+    def hear(event: Event) -> None:
+        if isinstance(event, ListEvent):
+            names.append(event.list)
 
     target.installation.call("banning", parameters, hear)
     return names
@@ -273,20 +269,20 @@ def change(
         address=entry.text,
     )
 
-    def hear(event: dict[str, Any]) -> None:
-        match event["event"]:
-            case "site" if "error" in event:
-                report.sites_failed[event["site"]] = event["error"]
-            case "waiting":
-                on_waiting(event["lists"], event["seconds"])
-            case "locks":
+    def hear(event: Event) -> None:
+        match event:
+            case events.SiteLists(error=str(why)):
+                report.sites_failed[event.site] = why
+            case events.Waiting():
+                on_waiting(event.lists, event.seconds)
+            case events.Locks():
                 evidence.hear(event)
-            case "recorded" | "unrecorded":
+            case events.Recorded() | events.Unrecorded():
                 report.recorded = journal.heard(event) or report.recorded
                 report.ended_early = journal.stopped_why(event) or report.ended_early
-            case "stopped":
+            case events.Stopped():
                 report.ended_early = report.ended_early or INTERRUPTED
-            case "list":
+            case ListEvent():
                 result = _result(event, hints)
                 report.results.append(result)
                 on_result(result)
@@ -312,21 +308,20 @@ INTERRUPTED = (
 )
 
 
-def _result(event: dict[str, Any], hints: _Hints) -> Result:
+def _result(event: ListEvent, hints: _Hints) -> Result:
     """What became of a list."""
-    site, name, outcome = event["site"], event["list"], Outcome(event["outcome"])
-    if event.get("refused_by"):
-        entry, for_all = event["refused_by"], event.get("for_all", False)
-        return _still_refused(site, name, entry, hints, for_all=for_all)
+    site, name, outcome = event.site, event.list, event.outcome
+    if event.refused_by:
+        return _still_refused(site, name, event.refused_by, hints, for_all=event.for_all)
     help: tuple[str, ...] = ()
-    if event.get("left_lock"):
+    if event.left_lock:
         help = invocation("clear-lock", name, options=hints.only(site, name))
     elif outcome in (Outcome.LOCKED, Outcome.ERROR) and not (
         # Mailman knows no such list: the command would not either.
-        event.get("unknown") or event.get("unseen")
+        event.unknown or event.unseen
     ):
         help = hints.again(site, name)
-    return Result(site, name, outcome, event["detail"], help)
+    return Result(site, name, outcome, event.detail, help)
 
 
 def _explained(result: Result, evidence: LockEvidence, hints: _Hints) -> Result:

@@ -11,7 +11,7 @@ from runbooks.errors import BadInputError
 from runbooks.terminal import options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runbooks.clear_lock.run import Found, Look, Plan, Report, Result, Save
     from runbooks.mailman.installation import Installation, Site
@@ -74,13 +74,12 @@ def _status(seen: Look) -> int:
     return 1 if seen.failed or any(found.lock.blocks for found in seen.all()) else 0
 
 
-def _watch(screen: Screen, installation: Installation, seen: Look, look: object) -> int:
+def _watch(screen: Screen, installation: Installation, seen: Look, look: Callable[[], Look]) -> int:
     """Look again and again. Ctrl-C ends it with the status of the last look."""
     import sys
     import time
     from contextlib import suppress
 
-    assert callable(look)
     if screen.as_json or not sys.stdout.isatty():
         with suppress(KeyboardInterrupt):
             while True:

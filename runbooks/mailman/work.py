@@ -8,10 +8,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from runbooks.errors import LostError
-from runbooks.host.session import Event
-from runbooks.mailman import journal
+from runbooks.mailman import events, journal
+from runbooks.mailman.events import Event, Outcome, Recorded
 from runbooks.mailman.installation import Installation
-from runbooks.mailman.journal import Recorded
 from runbooks.mailman.target import LockEvidence
 
 
@@ -21,7 +20,7 @@ class Answer:
 
     site: str
     list: str
-    outcome: str
+    outcome: Outcome
     detail: str = ""
     #: the arguments of ``runbook`` that help, or ()
     help: tuple[str, ...] = ()
@@ -71,28 +70,24 @@ def over_lists(
     evidence = LockEvidence()
 
     def hear(event: Event) -> None:
-        match event["event"]:
-            case "list":
+        match event:
+            case events.ListEvent():
                 answer = Answer(
-                    event["site"],
-                    event["list"],
-                    event["outcome"],
-                    event.get("detail", ""),
-                    said=event,
+                    event.site, event.list, event.outcome, event.detail, said=vars(event)
                 )
                 work.answers.append(answer)
                 on_answer(answer)
-            case "site":
-                if "error" in event:
-                    work.sites_failed[event["site"]] = event["error"]
-            case "waiting":
-                on_waiting(event["lists"], event["seconds"])
-            case "locks":
+            case events.SiteLists():
+                if event.error is not None:
+                    work.sites_failed[event.site] = event.error
+            case events.Waiting():
+                on_waiting(event.lists, event.seconds)
+            case events.Locks():
                 evidence.hear(event)
-            case "recorded" | "unrecorded":
+            case Recorded() | events.Unrecorded():
                 work.recorded = journal.heard(event) or work.recorded
                 work.ended_early = journal.stopped_why(event) or work.ended_early
-            case "stopped":
+            case events.Stopped():
                 work.ended_early = work.ended_early or "interrupted"
             case _:
                 on_event(event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
@@ -465,7 +465,7 @@ def _show_kept(screen: Screen, target: Target, past: Run, plan: Kept) -> None:
                 " is"
             )
     for one in plan.not_kept:
-        what = ", ".join(one.more["files"])
+        what = ", ".join(cast(Sequence[str], one.more["files"]))
         screen.warn(f"{one.list} ({one.site}): nothing is kept of it; the run changed {what}")
     for site_name in plan.sites_gone:
         screen.warn(f"the host has no site {site_name} any more; its lists stay in {plan.path}")

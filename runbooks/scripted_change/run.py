@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from runbooks.errors import BadInputError, short
-from runbooks.host.session import Event
-from runbooks.mailman import journal
+from runbooks.mailman import events, journal
+from runbooks.mailman.events import Event
 from runbooks.mailman.installation import unknown_list
 from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.target import Target, invocation
@@ -130,9 +130,10 @@ def look(target: Target, script: Script) -> Plan:
 
     def hear(event: Event) -> None:
         nonlocal python
-        python = event.get("python", "")
-        if event["event"] == "refused":
+        if isinstance(event, events.Refused):
             raise BadInputError(_refused(script, event))
+        if isinstance(event, events.Compiled):
+            python = event.python
 
     names = {site.name: list(target.names) for site in target.sites} if target.names else None
     parameters = _parameters(target, script, names) | {"action": "look"}
@@ -147,10 +148,10 @@ def look(target: Target, script: Script) -> Plan:
     return Plan(python, seen, names)
 
 
-def _refused(script: Script, event: Event) -> str:
-    where = f"{script.filename}:{event['line']}" if event.get("line") else script.filename
-    hint = " (name one with --function)" if event.get("functions") else ""
-    return f"{where}: {event['why']}{hint} (under the host's Python {event['python']})"
+def _refused(script: Script, event: events.Refused) -> str:
+    where = f"{script.filename}:{event.line}" if event.line else script.filename
+    hint = " (name one with --function)" if event.functions else ""
+    return f"{where}: {event.why}{hint} (under the host's Python {event.python})"
 
 
 def _all_names(target: Target, script: Script) -> list[str]:
@@ -201,10 +202,10 @@ def run(
     """
 
     def hear(event: Event) -> None:
-        if event["event"] == "output":
-            on_output(event["site"], event["list"], event["text"])
-        elif event["event"] == "stopping":
-            on_stopping(event["seconds"])
+        if isinstance(event, events.Output):
+            on_output(event.site, event.list, event.text)
+        elif isinstance(event, events.Stopping):
+            on_stopping(event.seconds)
 
     parameters = _parameters(target, script, plan.names) | {"secret": len(secret)}
     if rehearse:
@@ -274,8 +275,8 @@ def kept(target: Target, run: Run) -> Kept:
     )
 
     def hear(event: Event) -> None:
-        if event["event"] == "kept":
-            found.path, found.sites_gone = event["path"], event["sites_gone"]
+        if isinstance(event, events.Kept):
+            found.path, found.sites_gone = event.path, [*event.sites_gone]
 
     parameters = _restore_parameters(target, run) | {"action": "look"}
     found.seen = over_lists(target.installation, "restoring", parameters, on_event=hear)

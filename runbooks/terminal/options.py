@@ -15,8 +15,8 @@ from runbooks.errors import BadInputError, LostError
 if TYPE_CHECKING:
     from runbooks.book.procedure import Step
     from runbooks.host.host import Host
+    from runbooks.mailman.events import Recorded
     from runbooks.mailman.installation import Installation
-    from runbooks.mailman.journal import Recorded
     from runbooks.mailman.target import Target
     from runbooks.terminal.console import Screen
 
