@@ -14,7 +14,14 @@ from runbooks.errors import LostError, short
 from runbooks.mailman.fromjson import MisfitError, made
 
 if TYPE_CHECKING:
+    from typing_extensions import dataclass_transform
+
     from runbooks.mailman.locks import Observation
+else:
+
+    def dataclass_transform(**options):
+        """For mypy alone; Python 3.10 has none."""
+        return lambda cls: cls
 
 
 class Outcome(str, Enum):
@@ -79,8 +86,13 @@ class StrangeEventError(LostError):
     """An on-host program said what nobody here understands: what it did since was not heard."""
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Part:
-    """What is compared and shown alike. To have that made for each class takes twice the time."""
+    """Each class made of this is a frozen dataclass."""
+
+    def __init_subclass__(cls) -> None:
+        # To make the two methods below for each of them anew takes twice the time.
+        dataclass(frozen=True, eq=False, repr=False)(cls)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)
@@ -95,6 +107,7 @@ class Event(Part):
     kinds: ClassVar[dict[str, type[Event]]] = {}
 
     def __init_subclass__(cls, kind: str) -> None:
+        super().__init_subclass__()
         Event.kinds[kind] = cls
 
 
@@ -115,7 +128,6 @@ def decode(json: Mapping[str, object], host: str) -> Event:
 # -- of an installation -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Absent(Event, kind="absent"):
     """There is no Mailman 2, or none that may be asked."""
 
@@ -123,7 +135,6 @@ class Absent(Event, kind="absent"):
     detail: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class SiteDescription(Part):
     """A site as its mm_cfg.py has it, settings by Mailman's own names."""
 
@@ -146,7 +157,6 @@ class SiteDescription(Part):
     DEFAULT_URL_HOST: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Refusal(Part):
     """A site that does not describe itself, and what it says instead."""
 
@@ -154,7 +164,6 @@ class Refusal(Part):
     said: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Described(Event, kind="installation"):
     """An installation describes itself."""
 
@@ -173,15 +182,11 @@ class Described(Event, kind="installation"):
 # -- of a run -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Recorded(Event, kind="recorded"):
-    """Where a run has its record."""
-
     run: str
     path: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Unrecorded(Event, kind="unrecorded"):
     """The record cannot be written. `begun`: that it can be so no longer."""
 
@@ -189,19 +194,15 @@ class Unrecorded(Event, kind="unrecorded"):
     begun: bool
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Stopped(Event, kind="stopped"):
     """The run was interrupted."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Stopping(Event, kind="stopping"):
-    """The run was interrupted, and what is in hand is given some seconds."""
-
+    #: for which what is in hand may go on
     seconds: float
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Refused(Event, kind="refused"):
     """What was asked for cannot be done to any list."""
 
@@ -215,7 +216,6 @@ class Refused(Event, kind="refused"):
 # -- of lists -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class SiteLists(Event, kind="site"):
     """How many lists a site has, or why they cannot be named."""
 
@@ -224,10 +224,7 @@ class SiteLists(Event, kind="site"):
     error: str | None = None
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Waiting(Event, kind="waiting"):
-    """Lists that are locked are waited for."""
-
     lists: int
     seconds: float
 
@@ -249,7 +246,6 @@ Change = TypedDict(
 )
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class ListEvent(Event, kind="list"):
     """What became of a list, or was seen of it. What a program does not say is as by default."""
 
@@ -306,23 +302,16 @@ class ListEvent(Event, kind="list"):
     added: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Output(Event, kind="output"):
-    """Lines that a script printed."""
-
     site: str
     list: str
     text: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Compiled(Event, kind="compiled"):
-    """The script compiles, under this Python."""
-
     python: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Kept(Event, kind="kept"):
     """Where a run kept the states of lists; sites of which it kept some and that are gone."""
 
@@ -331,7 +320,6 @@ class Kept(Event, kind="kept"):
     sites_gone: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Names(Event, kind="names"):
     """The lists of a site, or why they cannot be named."""
 
@@ -340,7 +328,6 @@ class Names(Event, kind="names"):
     why: str | None = None
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Looked(Event, kind="looked"):
     """A list, for adding it: without `exists` or with `unreadable`, there is no more to say."""
 
@@ -361,7 +348,6 @@ class Looked(Event, kind="looked"):
     as_new: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Aliases(Event, kind="aliases"):
     """What a file has of a list's aliases, or why it cannot be read."""
 
@@ -380,7 +366,6 @@ class Aliases(Event, kind="aliases"):
 # -- of locks -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Locks(Event, kind="locks"):
     """What the lock folder of a site holds."""
 
@@ -395,19 +380,16 @@ class Locks(Event, kind="locks"):
         return {"Observation": Observation}
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Taken(Locks, kind="taken"):
     """… when some that waited have `locks`."""
 
     locks: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class After(Locks, kind="after"):
     """… when all is removed that was to be."""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Removal(Event, kind="removal"):
     """What became of a lock, or of a save."""
 
@@ -418,7 +400,6 @@ class Removal(Event, kind="removal"):
     reason: str | None
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class ListNames(Event, kind="lists"):
     """The lists of a site, and what stood in the way of seeing them."""
 
@@ -427,10 +408,7 @@ class ListNames(Event, kind="lists"):
     error: str | None
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class UnfinishedSave(Part):
-    """A save that was cut short."""
-
     list: str
     name: str
     host: str
@@ -441,7 +419,6 @@ class UnfinishedSave(Part):
     ctime_ns: int
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Saves(Event, kind="saves"):
     """The saves of a site that were cut short, and what stood in the way of seeing them."""
 
@@ -453,37 +430,27 @@ class Saves(Event, kind="saves"):
 # -- of the journal -----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Found(Event, kind="found"):
-    """How many runs there are, or may be meant."""
-
+    #: how many there are, or may be meant
     runs: int
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Ambiguous(Event, kind="ambiguous"):
-    """The runs that may be meant."""
-
     runs: tuple[str, ...]
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Unreadable(Event, kind="unreadable"):
-    """A journal that cannot be read."""
-
+    #: of a journal
     path: str
     why: str
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Damaged(Event, kind="damaged"):
-    """A journal, and how many lines of it are no record."""
-
+    #: of a journal, and how many lines of it are no record
     path: str
     lines: int
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Login(Part):
     """Who was logged in, as the host saw it."""
 
@@ -491,7 +458,6 @@ class Login(Part):
     client: str = ""
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class Beginning(Part):
     """What a run recorded when it began; `rest`: what its command alone records."""
 
@@ -507,7 +473,6 @@ class Beginning(Part):
     rest: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class KeptOfList(Part):
     """What a run recorded of a list beside its outcome; `rest`: what its command alone records."""
 
@@ -517,7 +482,6 @@ class KeptOfList(Part):
     rest: Mapping[str, object] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
 class RunFound(Event, kind="run"):
     """One record. An outcome in it is text: another version of the command may have written it."""
 

@@ -7,7 +7,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal, TypeVar
 
 from runbooks.errors import short
@@ -50,9 +50,9 @@ def _make(hint: Any) -> _Make:
     if hint is object:
         return lambda json: json
     if hint in _PLAIN:
-        return lambda json: _checked(hint, json)
+        return partial(_checked, hint)
     if origin is Literal:
-        return lambda json: _one_of(arguments, json)
+        return partial(_one_of, {value: value for value in arguments})
     if origin in (types.UnionType, typing.Union):
         (some,) = (_make(one) for one in arguments if one is not type(None))
         return lambda json: None if json is None else some(json)
@@ -63,7 +63,7 @@ def _make(hint: Any) -> _Make:
     if hasattr(hint, "from_json"):
         return lambda json: hint.from_json(_checked(dict, json))
     if issubclass(hint, Enum):
-        return lambda json: hint(_one_of([one.value for one in hint], json))
+        return partial(_one_of, {one.value: one for one in hint})
     return _members(hint)
 
 
@@ -78,10 +78,10 @@ def _checked(plain: type[T], json: object) -> T:
     return typing.cast(T, json)
 
 
-def _one_of(values: typing.Sequence[object], json: object) -> object:
-    if json not in values:
+def _one_of(known: Mapping[str, object], json: object) -> object:
+    if type(json) is not str or json not in known:
         raise MisfitError(f"is {_shown(json)} and none of those that are known")
-    return json
+    return known[json]
 
 
 def _tuple(arguments: tuple[Any, ...]) -> _Make:
@@ -108,17 +108,17 @@ def _mapping(key: type, value: Any) -> _Make:
         for name, member in _checked(dict, json).items():
             if key is int and not (name.isascii() and name.isdigit()):
                 raise MisfitError(f"has {short(name)}, which is no whole number")
-            found[key(name)] = _named(name, one, member)
+            try:
+                found[key(name)] = one(member)
+            except MisfitError as e:
+                raise _named(name, e) from None
         return found
 
     return make
 
 
-def _named(name: str, one: _Make, json: object) -> object:
-    try:
-        return one(json)
-    except MisfitError as e:
-        raise MisfitError(f"has {short(name)} that {e}") from None
+def _named(name: str, misfit: MisfitError) -> MisfitError:
+    return MisfitError(f"has {short(name)} that {misfit}")
 
 
 @cache
@@ -144,7 +144,10 @@ def _members(kind: Any) -> _Make:
         for key, value in _checked(dict, json).items():
             if key in makers:
                 name, one = makers[key]
-                found[name] = _named(key, one, value)
+                try:
+                    found[name] = one(value)
+                except MisfitError as e:
+                    raise _named(key, e) from None
             else:
                 rest[key] = value
         if lacking := needed - found.keys():
