@@ -18,38 +18,13 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from runbooks.errors import RunbookError
+from runbooks.procedures import FOLDERS
 
-#: Subcommand: its module and attribute, and its help in one line.
+#: Subcommand: its folder, and its help in one line. The folder's command.py has it.
 SUBCOMMANDS = {
-    "add-list": (
-        "runbooks.add_list.command:add_list",
-        "Add a list to a Puppet manifest; see that it came out as asked.",
-    ),
-    "ban": ("runbooks.ban.command:ban", "Ban an address from every list."),
-    "unban": ("runbooks.ban.command:unban", "Lift a ban from every list that has it."),
-    "banned": ("runbooks.ban.command:banned", "Show which lists refuse an address, and why."),
-    "withlist": (
-        "runbooks.scripted_change.command:withlist",
-        "Run a script of yours on every list.",
-    ),
-    "history": ("runbooks.history.command:history", "Show what was changed, when and by whom."),
-    "undo": ("runbooks.history.command:undo", "Take back what a run changed."),
-    "locks": (
-        "runbooks.clear_lock.command:locks",
-        "Show who has which list locked, and since when.",
-    ),
-    "clear-lock": (
-        "runbooks.clear_lock.command:clear_lock",
-        "Remove the lock of a list, if the process that took it is gone.",
-    ),
-    "practice": (
-        "runbooks.practice.command:practice",
-        "Practise on a site of your own: no root, no container.",
-    ),
-    "sites": (
-        "runbooks.sites.command:sites",
-        "Show the Mailman 2 on a host, and what is wrong with it.",
-    ),
+    name: (folder, line)
+    for folder in (*FOLDERS, "history", "practice", "sites")
+    for name, line in importlib.import_module(f"runbooks.{folder}").SUBCOMMANDS.items()
 }
 
 EPILOG = """\b
@@ -81,9 +56,9 @@ class Subcommands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in SUBCOMMANDS:
             return None
-        place, line = SUBCOMMANDS[cmd_name]
-        module, _, attribute = place.partition(":")
-        command = getattr(importlib.import_module(module), attribute)
+        folder, line = SUBCOMMANDS[cmd_name]
+        module = importlib.import_module(f"runbooks.{folder}.command")
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         command.short_help = line  # for the completion of a shell
         return command

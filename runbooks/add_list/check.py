@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from runbooks.add_list import rules as new_list
 from runbooks.add_list.manifest.insertion import Value
 from runbooks.errors import BadInputError, HostError
-from runbooks.mailman.events import Aliases, Event, Looked, Names
+from runbooks.mailman.events import Aliases, Looked
 from runbooks.mailman.installation import Installation, Site
 
 #: Where a mail server and Puppet have the aliases.
@@ -254,30 +254,16 @@ def aliases_of(name: str) -> dict[str, str]:
     return {name: "post", **{f"{name}-{suffix}": suffix for suffix in new_list.SUFFIXES}}
 
 
-def names(installation: Installation, sites: Iterable[Site]) -> dict[str, tuple[str, ...]]:
+def names(installation: Installation, sites: Iterable[Site]) -> dict[str, list[str]]:
     """The names of the lists of each site. One command; changes nothing. Raises HostError."""
-    found: dict[str, tuple[str, ...]] = {}
-
-    def hear(event: Event) -> None:
-        match event:
-            case Names(why=None):
-                found[event.site] = event.names
-            case Names():
-                raise HostError(
-                    f"{installation.hostname}: the lists of {event.site} cannot be"
-                    f" listed: {event.why}"
-                )
-
-    wanted = [site.on_host(installation, None) for site in sites]
-    installation.call("adding", {"action": "names", "sites": wanted}, hear)
+    found, failed = installation.names(sites)
+    for site, why in failed.items():
+        raise HostError(f"{installation.hostname}: the lists of {site} cannot be listed: {why}")
     return found
 
 
 def site_of(
-    installation: Installation,
-    name: str,
-    sites: Sequence[Site],
-    lists: Mapping[str, Sequence[str]],
+    installation: Installation, name: str, sites: Sequence[Site], lists: Mapping[str, list[str]]
 ) -> Site | None:
     """The one of `sites` that has the list, or that would have it; None when no site has it.
 

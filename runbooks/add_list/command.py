@@ -12,6 +12,7 @@ import click
 
 from runbooks.errors import BadInputError
 from runbooks.terminal import options
+from runbooks.terminal.report import recorded
 
 if TYPE_CHECKING:
     from runbooks.add_list.check import Seen, Wanted
@@ -492,7 +493,7 @@ def _show_report(
             text = f"{name} {became[report.outcome]}, but not all is as it should be:"
             screen.say(text, style="yellow")
         _show_findings(screen, found, report.seen)
-    options.recorded(screen, found, report.recorded)
+    recorded(screen, found, report.recorded)
     screen.object(
         host=found.host.spec,
         site=site.name,
@@ -525,6 +526,4 @@ def _explain(
             "edit": planned,
         },
     )
-    screen.say(f"# {found.title}")
-    options.show_steps(screen, steps)
-    return 0
+    return options.show_steps(screen, found, steps)

@@ -378,3 +378,6 @@ PROCEDURE = Procedure(
         "note": "There is no Puppet on a practice site: newlist makes the list here.",
     },
 )
+
+#: In the order of the page.
+PROCEDURES = (PROCEDURE,)

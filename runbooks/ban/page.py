@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runbooks.ban.run import DONE_ALREADY
+from runbooks.ban import run
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import File, Procedure, Step, Trouble, every_list
 from runbooks.mailman.installation import Installation, Site
@@ -112,7 +112,7 @@ class _ByHand:
             "The same for a single list",
             "For a list that was locked the first time, or one that was created since.",
             self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
-            f"{name}: {DONE_ALREADY[self.action].value}",
+            f"{name}: {run.ACTIONS[self.action].already}",
         )
 
     def one(self, site: Site, name: str) -> Step:
@@ -318,3 +318,6 @@ PATTERN = Procedure(
         "stranger": "target@examplexcom",
     },
 )
+
+#: In the order of the page.
+PROCEDURES = (PROCEDURE, UNBAN, PATTERN)

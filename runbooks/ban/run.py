@@ -3,336 +3,168 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from runbooks.ban.entries import Entry
-from runbooks.errors import BadInputError, LostError
-from runbooks.mailman import events
-from runbooks.mailman.events import Event, ListEvent, Outcome
-from runbooks.mailman.installation import Site, unknown_list
-from runbooks.mailman.installation import as_mailman as as_mailman
-from runbooks.mailman.target import LockEvidence, invocation
-from runbooks.mailman.target import Target as Target
-
-if TYPE_CHECKING:
-    from runbooks.mailman.events import Recorded
-
-#: What a list is called that was so before.
-DONE_ALREADY = {"ban": Outcome.ALREADY, "unban": Outcome.ABSENT}
+from runbooks.errors import BadInputError
+from runbooks.mailman.events import Event, Outcome, Refused
+from runbooks.mailman.target import Target, invocation
+from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 
 
 @dataclass(frozen=True)
-class Look:
-    """What was seen of one list, before anything changed."""
+class Action:
+    """``ban`` or ``unban``."""
 
-    site: str
-    list: str
-    #: the entry by which the list refuses the address, or None
-    refused_by: str | None = None
-    #: that entry is in Mailman's GLOBAL_BAN_LIST, and not in the list's own
-    for_all: bool = False
-    #: entries that are the very address, as they are spelled there
-    entries: tuple[str, ...] = ()
-    #: there was a lock; what it means is for `Plan.evidence` to say
-    locked: bool = False
-    #: present members whom the new entry would match, and the first of them
-    members: int = 0
-    some_members: tuple[str, ...] = ()
-    of_members: int = 0
-    #: owners, moderators and addresses of the site whom it would match
-    people: tuple[str, ...] = ()
-    #: what stood in the way of looking
-    trouble: Outcome | None = None
-    detail: str = ""
+    name: str
+    #: what becomes of a list
+    past: Outcome
+    #: what is said of a list that was so before
+    already: Outcome
+
+    def is_done(self, seen: Answer) -> bool:
+        """Whether there is nothing to do for a list that was looked at."""
+        if self is BAN:
+            return seen.said.refused_by is not None
+        return not seen.said.entries
 
 
-@dataclass
+BAN = Action("ban", Outcome.BANNED, Outcome.ALREADY)
+UNBAN = Action("unban", Outcome.UNBANNED, Outcome.ABSENT)
+ACTIONS = {action.name: action for action in (BAN, UNBAN)}
+
+
+@dataclass(frozen=True)
 class Plan:
-    """What there is to do, list by list."""
+    """An entry, what is to become of it, and how each list stands to it."""
 
-    looks: list[Look] = field(default_factory=list)
-    #: sites whose lists could not be named, and why
-    sites_failed: dict[str, str] = field(default_factory=dict)
-    evidence: LockEvidence = field(default_factory=LockEvidence)
+    target: Target
+    entry: Entry
+    action: Action
+    seen: Work
+    #: options without which the command could not be repeated
+    options: tuple[str, ...] = field(default=())
 
-    def of(self, site: Site) -> list[Look]:
-        return [look for look in self.looks if look.site == site.name]
+    @property
+    def looks(self) -> list[Answer]:
+        """The lists that could be looked at."""
+        return [answer for answer in self.seen.answers if answer.outcome is Outcome.LOOKED]
+
+    @property
+    def to_do(self) -> list[Answer]:
+        return [look for look in self.looks if not self.action.is_done(look)]
 
     @property
     def people(self) -> dict[str, list[str]]:
         """Who runs a list and would be matched: address to the lists."""
         found: dict[str, list[str]] = {}
         for look in self.looks:
-            for address in look.people:
-                found.setdefault(address, []).append(look.list)
+            for address in look.said.people:
+                found.setdefault(address, []).append(str(look.list))
         return found
 
+    @property
+    def hints(self) -> Hints:
+        def again(options: tuple[str, ...]) -> tuple[str, ...]:
+            options = (*self.options, *options)
+            return invocation(self.action.name, self.entry.text, options=options)
 
-@dataclass(frozen=True)
-class Result:
-    """What became of one list."""
-
-    site: str
-    list: str
-    outcome: Outcome
-    detail: str = ""
-    #: the arguments of ``runbook`` that help, or ()
-    help: tuple[str, ...] = ()
-
-
-@dataclass
-class Report:
-    """What a change did, list by list."""
-
-    results: list[Result] = field(default_factory=list)
-    sites_failed: dict[str, str] = field(default_factory=dict)
-    #: the run ended before its last list, and why
-    ended_early: str = ""
-    #: where the run is recorded; None when nothing was to be changed
-    recorded: Recorded | None = None
+        names = Counter(str(answer.list) for answer in self.seen.answers)
+        return Hints(self.target, again, names)
 
     @property
-    def counts(self) -> Counter[Outcome]:
-        return Counter(result.outcome for result in self.results)
+    def untouched(self) -> Work:
+        """What there is to report where nothing is changed: each list as it was seen."""
+        work = replace(
+            self.seen, done=frozenset((Outcome.ALREADY, Outcome.ABSENT, Outcome.PLANNED))
+        )
+        work.answers = [self._as_it_is(answer) for answer in self.seen.answers]
+        return work
 
-    @property
-    def not_done(self) -> list[Result]:
-        return [result for result in self.results if not result.outcome.is_done]
+    def _as_it_is(self, seen: Answer) -> Answer:
+        if seen.outcome is not Outcome.LOOKED:
+            return seen
+        if not self.action.is_done(seen):
+            return replace(seen, outcome=Outcome.PLANNED)
+        if self.action is UNBAN and seen.said.refused_by is not None:
+            return self.explain(seen)
+        return replace(seen, outcome=self.action.already)
 
-    @property
-    def is_done(self) -> bool:
-        return not (self.not_done or self.sites_failed or self.ended_early)
+    def explain(self, answer: Answer) -> Answer:
+        """What became of a list, with the command that helps where that is not what was asked."""
+        said = answer.said
+        if said.refused_by is not None:
+            return self._still_refused(answer, said.refused_by)
+        if said.left_lock:
+            help = invocation("clear-lock", str(answer.list), options=self.hints.only(answer))
+            return replace(answer, help=help)
+        if answer.outcome is Outcome.ERROR and not (said.unknown or said.unseen):
+            # Where Mailman knows no such list, the command would not either.
+            return replace(answer, help=self.hints.repeat(answer))
+        return answer
+
+    def _still_refused(self, answer: Answer, entry: str) -> Answer:
+        still = "it still refuses the address, by"
+        if answer.said.for_all:
+            # No unban helps: it is in no ban list.
+            detail = f"{still} the entry {entry} of GLOBAL_BAN_LIST in Mailman's mm_cfg.py"
+            return replace(answer, outcome=Outcome.ERROR, detail=detail)
+        # Wherever that entry is, unless the command was about some lists alone.
+        some = ("--list", str(answer.list), *self.hints.only(answer))
+        help = invocation("unban", entry, options=some if self.target.is_narrowed else ())
+        return replace(
+            answer, outcome=Outcome.ERROR, detail=f"{still} its entry {entry}", help=help
+        )
+
+    def change(self, watch: Watch | None = None, arguments: Sequence[str] = ()) -> Work:
+        """Ban or unban on every list, and read back. One command.
+
+        Ctrl-C lets the lists in hand be finished; the report says what was done until then.
+        `arguments`: the command line, for the journal. Raises JournalError when the journal cannot
+        be written; then nothing was changed.
+        """
+        action, entry = self.action, self.entry
+        lists: dict[str, list[str]] | None = None
+        if self.target.lists is not None:
+            lists = {site.name: [] for site in self.target.sites}
+            for answer in self.seen.answers:
+                lists[answer.site].append(str(answer.list))
+        target = replace(self.target, lists=lists)
+        typed = arguments or (action.name, entry.text)
+        parameters = {
+            "action": action.name,
+            "address": entry.text,
+            "sample": entry.sample,
+            "journal": recorded(target, action.name, typed, address=entry.text),
+        }
+        done = (action.past, Outcome.ALREADY, Outcome.ABSENT, Outcome.GONE)
+        return over_lists(
+            target, "banning", parameters, done, watch=watch, hints=self.hints, explain=self.explain
+        )
 
 
-def look(target: Target, entry: Entry, *, people: bool = True) -> Plan:
+def look(
+    target: Target,
+    entry: Entry,
+    action: Action = BAN,
+    *,
+    people: bool = True,
+    options: tuple[str, ...] = (),
+) -> Plan:
     """See which lists refuse the address already. One command; changes nothing on the host.
 
-    `people`: look also for members, owners and moderators whom the entry would match.
-    Raises BadInputError for a list that none of the sites has, and for a pattern that the
-    host's Python does not compile.
-    """
-    plan = Plan()
-    parameters = target.parameters(
-        {site.name: list(target.names) for site in target.sites} if target.names else None
-    )
-    parameters |= {"action": "look" if people else "ask", "address": entry.text}
-
-    def hear(event: Event) -> None:
-        match event:
-            case events.Refused():
-                raise BadInputError(f"{entry.text!r} would ban nobody: {event.why}")
-            case events.SiteLists(error=str(why)):
-                plan.sites_failed[event.site] = why
-            case events.Locks():
-                plan.evidence.hear(event)
-            case ListEvent(outcome=Outcome.LOOKED):
-                plan.looks.append(_look(event))
-            case ListEvent(unknown=False):
-                plan.looks.append(
-                    Look(event.site, event.list, trouble=event.outcome, detail=event.detail)
-                )
-
-    target.installation.call("banning", parameters, hear)
-    found = {look.list for look in plan.looks}
-    for name in target.names:
-        if name not in found:
-            raise unknown_list(name, _all_names(target))
-    plan.looks.sort(key=lambda look: (look.site, look.list))
-    return plan
-
-
-def _look(event: ListEvent) -> Look:
-    return Look(
-        site=event.site,
-        list=event.list,
-        refused_by=event.refused_by,
-        for_all=event.for_all,
-        entries=event.entries,
-        locked=event.locked,
-        members=event.members,
-        some_members=event.some_members,
-        of_members=event.of_members,
-        people=event.people,
-        detail=event.detail,
-    )
-
-
-def _all_names(target: Target) -> list[str]:
-    """The names of all lists of the sites, to find the one that was perhaps meant."""
-    names: list[str] = []
-    parameters = target.parameters() | {"action": "names", "address": ""}
-
-    def hear(event: Event) -> None:
-        if isinstance(event, ListEvent):
-            names.append(event.list)
-
-    target.installation.call("banning", parameters, hear)
-    return names
-
-
-def nothing_to_do(target: Target, plan: Plan, action: str) -> Report:
-    """The report of a run that found every list as asked (or past helping) when it looked."""
-    done = DONE_ALREADY[action]
-    hints = _Hints(target, plan, action)
-    results = []
-    for look in plan.looks:
-        if look.trouble:
-            results.append(Result(look.site, look.list, look.trouble, look.detail))
-        elif action == "unban" and look.refused_by is not None:
-            refused = _still_refused(
-                look.site, look.list, look.refused_by, hints, for_all=look.for_all
-            )
-            results.append(refused)
-        else:
-            results.append(Result(look.site, look.list, done))
-    return Report(results, plan.sites_failed)
-
-
-class _Hints:
-    """The arguments of ``runbook`` that help with one list, and touch no other than was asked for.
-
-    `options`: of the command itself, without those that choose lists.
+    `people`: look also for members, owners and moderators whom the entry would match. `options`:
+    those without which the command could not be repeated. Raises BadInputError for a pattern
+    that the host's Python does not compile.
     """
 
-    def __init__(
-        self,
-        target: Target,
-        plan: Plan,
-        action: str,
-        address: str = "",
-        options: Sequence[str] = (),
-    ) -> None:
-        self.target = target
-        self.names = Counter(look.list for look in plan.looks)
-        self.action, self.address, self.options = action, address, options
-
-    def only(self, site: str, name: str) -> tuple[str, ...]:
-        return self.target.only(site, several=self.names[name] > 1)
-
-    def again(self, site: str, name: str) -> tuple[str, ...]:
-        options = (*self.options, "--list", name, *self.only(site, name))
-        return invocation(self.action, self.address, options=options)
-
-    def lift(self, site: str, name: str, entry: str) -> tuple[str, ...]:
-        """Lift another entry: wherever it is, unless the command was about some lists alone."""
-        some = self.target.names or len(self.target.sites) < len(self.target.installation.sites)
-        options = ("--list", name, *self.only(site, name)) if some else ()
-        return invocation("unban", entry, options=options)
-
-
-def _still_refused(
-    site: str, name: str, entry: str, hints: _Hints, *, for_all: bool = False
-) -> Result:
-    still = "it still refuses the address, by"
-    if for_all:
-        # No unban helps: it is in no ban list.
-        detail = f"{still} the entry {entry} of GLOBAL_BAN_LIST in Mailman's mm_cfg.py"
-        return Result(site, name, Outcome.ERROR, detail)
-    help = hints.lift(site, name, entry)
-    return Result(site, name, Outcome.ERROR, f"{still} its entry {entry}", help)
-
-
-def change(
-    target: Target,
-    action: str,
-    entry: Entry,
-    plan: Plan,
-    on_result: Callable[[Result], None] = lambda result: None,
-    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
-    arguments: Sequence[str] = (),
-    options: Sequence[str] = (),
-) -> Report:
-    """``ban`` or ``unban`` on every list, and read back. One command.
-
-    Ctrl-C lets the lists in hand be finished; the report says what was done until then.
-    `arguments`: the command line, for the journal. `options`: those without which the command
-    could not be repeated. Raises JournalError when the journal cannot be written; then
-    nothing was changed.
-    """
-    from runbooks.mailman import journal
-
-    report = Report()
-    hints = _Hints(target, plan, action, entry.text, options)
-    evidence = LockEvidence()
-    names: dict[str, list[str]] | None = None
-    if target.names:
-        names = {site.name: [one.list for one in plan.of(site)] for site in target.sites}
-    parameters = target.parameters(names)
-    parameters |= {"action": action, "address": entry.text, "sample": entry.sample}
-    parameters["journal"] = journal.parameters(
-        target.installation,
-        action,
-        arguments or (action, entry.text),
-        sites=target.sites,
-        address=entry.text,
-    )
-
     def hear(event: Event) -> None:
-        match event:
-            case events.SiteLists(error=str(why)):
-                report.sites_failed[event.site] = why
-            case events.Waiting():
-                on_waiting(event.lists, event.seconds)
-            case events.Locks():
-                evidence.hear(event)
-            case events.Recorded() | events.Unrecorded():
-                report.recorded = journal.heard(event) or report.recorded
-                report.ended_early = journal.stopped_why(event) or report.ended_early
-            case events.Stopped():
-                report.ended_early = report.ended_early or INTERRUPTED
-            case ListEvent():
-                result = _result(event, hints)
-                report.results.append(result)
-                on_result(result)
+        if isinstance(event, Refused):
+            raise BadInputError(f"{entry.text!r} would ban nobody: {event.why}")
 
-    try:
-        target.installation.call("banning", parameters, hear)
-    except KeyboardInterrupt:
-        report.ended_early = report.ended_early or INTERRUPTED
-    except LostError as e:
-        # What was heard until then is worth telling; the host finishes what it had in hand.
-        report.ended_early = str(e)
-    report.results = [
-        _explained(result, evidence, hints) if result.outcome is Outcome.LOCKED else result
-        for result in sorted(report.results, key=lambda result: (result.site, result.list))
-    ]
-    return report
-
-
-#: Why a run ended before its last list.
-INTERRUPTED = (
-    "interrupted: the lists in hand were finished, and no other was begun;"
-    " the same command run again completes it"
-)
-
-
-def _result(event: ListEvent, hints: _Hints) -> Result:
-    """What became of a list."""
-    site, name, outcome = event.site, event.list, event.outcome
-    if event.refused_by:
-        return _still_refused(site, name, event.refused_by, hints, for_all=event.for_all)
-    help: tuple[str, ...] = ()
-    if event.left_lock:
-        help = invocation("clear-lock", name, options=hints.only(site, name))
-    elif outcome in (Outcome.LOCKED, Outcome.ERROR) and not (
-        # Mailman knows no such list: the command would not either.
-        event.unknown or event.unseen
-    ):
-        help = hints.again(site, name)
-    return Result(site, name, outcome, event.detail, help)
-
-
-def _explained(result: Result, evidence: LockEvidence, hints: _Hints) -> Result:
-    """A list that was locked, with who has the lock and what to do about it."""
-    return replace(
-        result,
-        detail=evidence.describe(result.site, result.list),
-        help=evidence.help(
-            result.site,
-            result.list,
-            again=result.help,
-            only=hints.only(result.site, result.list),
-        ),
-    )
+    parameters = {"action": "look" if people else "ask", "address": entry.text}
+    seen = over_lists(target, "banning", parameters, (Outcome.LOOKED,), on_event=hear)
+    # It was removed while the others were looked at.
+    seen.answers = [answer for answer in seen.answers if not answer.said.unknown]
+    return Plan(target, entry, action, seen, options)

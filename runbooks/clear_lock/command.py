@@ -9,10 +9,12 @@ import click
 
 from runbooks.errors import BadInputError
 from runbooks.terminal import options
+from runbooks.terminal.report import recorded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from runbooks.book.procedure import Step
     from runbooks.clear_lock.run import Found, Look, Plan, Report, Result, Save
     from runbooks.mailman.installation import Installation, Site
     from runbooks.mailman.locks import Lock
@@ -341,7 +343,7 @@ def _explain(screen: Screen, installation: Installation, seen: Look, names: tupl
     from runbooks.clear_lock import run as procedure
     from runbooks.mailman.locks import MASTER, START_MAILMANCTL
 
-    screen.say(f"# {installation.title}")
+    steps: list[Step] = []
     for name in names:
         site = procedure.site_of(seen, name)
         if name == MASTER:
@@ -349,9 +351,8 @@ def _explain(screen: Screen, installation: Installation, seen: Look, names: tupl
                 f"{MASTER} is the lock of mailmanctl, and {START_MAILMANCTL} removes it:"
                 f" runbook clear-lock {MASTER} --dry-run says whether a runner is left"
             )
-        steps = page.steps(installation, {"list": name, "site": site.name})
-        options.show_steps(screen, steps)
-    return 0
+        steps += page.steps(installation, {"list": name, "site": site.name})
+    return options.show_steps(screen, installation, steps)
 
 
 def _label(installation: Installation, site: Site, label: str) -> str:
@@ -467,7 +468,7 @@ def _show_report(screen: Screen, installation: Installation, report: Report) -> 
             history = installation.host.command(("history", *run))
             others = f"'{history}' shows what became of locks not named here"
         screen.say(f"{report.ended_early}: {others}", style="red")
-    options.recorded(screen, installation, report.recorded)
+    recorded(screen, installation, report.recorded)
 
 
 def _became(result: Result) -> str:

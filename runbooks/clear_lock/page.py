@@ -232,3 +232,6 @@ PROCEDURE = Procedure(
     ),
     example={"list": "openstack-foo", "site": "openstack"},
 )
+
+#: In the order of the page.
+PROCEDURES = (PROCEDURE,)

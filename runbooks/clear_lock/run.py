@@ -148,6 +148,9 @@ def look(
     longer exists.
     """
     seen = Look(tuple(sites))
+    if len(sites) == len(installation.sites):
+        for site_name, why in installation.silent.items():
+            seen.failed[site_name] = locks.printable(f"the site does not answer: {why}")
 
     def hear(event: Event) -> None:
         match event:

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from runbooks.errors import BadInputError
-from runbooks.mailman import journal
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, as_mailman
 from runbooks.mailman.journal import ListRecord, Run
-from runbooks.mailman.target import Target
-from runbooks.mailman.work import Answer, Work, over_lists
+from runbooks.mailman.target import Target, invocation
+from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 
 #: Commands whose runs change ban lists or descriptions.
 COMMANDS = ("ban", "unban", "undo", "add-list")
 
 #: By site and list: what the run did there, as the on-host program wants it.
-Entries = dict[str, dict[str, Mapping[str, object]]]
+Entries = dict[str, dict[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class Plan:
     """What there is left to take back."""
 
+    target: Target
     entries: Entries
     seen: Work
     #: lists that were begun, and no more is on record: nobody knows whether the run changed them
@@ -34,41 +36,71 @@ class Plan:
     @property
     def to_do(self) -> list[Answer]:
         """The lists on which something is to be done, as they were seen."""
+        return [answer for answer in self._remaining if not self._is_unknown(answer)]
+
+    @property
+    def left(self) -> list[Answer]:
+        """What is not taken back: what cannot be read, what somebody changed since, what the run
+        may not have changed."""
+        gone = [
+            Answer(site, None, Outcome.GONE, "the host has no such site any more")
+            for site in self.sites_gone
+        ]
+        since = [self._since(one) for one in self.changed_since]
+        doubtful = [self._doubt(one) for one in self._remaining if self._is_unknown(one)]
+        return [*gone, *self.seen.left, *since, *doubtful]
+
+    @property
+    def changed_since(self) -> list[Answer]:
+        """Lists of which the run set the description, or an attribute, and somebody else since."""
         return [
             answer
             for answer in self.seen.answers
-            if _left(answer) and (answer.site, answer.list) not in self.unknown
+            if answer.said.described_since is not None or answer.said.set_since
         ]
 
     @property
-    def doubtful(self) -> list[Answer]:
-        """Lists that the run may have changed, and that show it."""
+    def _remaining(self) -> list[Answer]:
         return [
             answer
             for answer in self.seen.answers
-            if _left(answer) and (answer.site, answer.list) in self.unknown
+            if answer.said.take_out
+            or answer.said.put_back
+            or answer.said.describe is not None
+            or answer.said.set
         ]
 
-    @property
-    def described_since(self) -> list[Answer]:
-        """Lists whose description the run set, and somebody else since."""
-        return [a for a in self.seen.answers if a.said.get("described_since") is not None]
+    def _is_unknown(self, answer: Answer) -> bool:
+        return (answer.site, answer.list) in self.unknown
 
-    @property
-    def troubled(self) -> list[Answer]:
-        return [a for a in self.seen.answers if a.outcome in ("corrupt", "locked", "error")]
+    def _since(self, answer: Answer) -> Answer:
+        if answer.said.set_since:
+            why = f"somebody changed {', '.join(answer.said.set_since)} since"
+        else:
+            was = self.entries[answer.site][str(answer.list)]["description_was"]
+            why = f"somebody changed its description since: it was {was!r} before the run"
+        return replace(answer, outcome=Outcome.CHANGED_SINCE, detail=why)
 
-
-def _left(answer: Answer) -> bool:
-    said = answer.said
-    return bool(said.get("take_out") or said.get("put_back") or said.get("describe") is not None)
+    def _doubt(self, answer: Answer) -> Answer:
+        said, only = answer.said, Hints(self.target).only(answer)
+        entry, verb, has = (
+            (said.take_out[0], "unban", "has")
+            if said.take_out
+            else (said.put_back[0], "ban", "does not have")
+        )
+        why = (
+            f"the run did not record what became of this list; it {has} {entry},"
+            " perhaps since before"
+        )
+        help = invocation(verb, entry, options=("--list", str(answer.list), *only))
+        return replace(answer, outcome=Outcome.UNKNOWN, detail=why, help=help)
 
 
 def check(run: Run, installation: Installation) -> None:
     """Raise BadInputError for a run that cannot be taken back this way, with what helps instead."""
     if run.command == "clear-lock":
         why = "a lock whose process is gone has nobody to give it back to"
-    elif run.command not in COMMANDS:
+    elif run.command not in COMMANDS and not changed(run):
         why = f"{run.command!r} is none of: {', '.join(COMMANDS)}, withlist"
     elif run.state == "running":
         raise BadInputError(f"run {run.id} is still at work: wait for it")
@@ -90,11 +122,12 @@ def _of_no_use(run: Run, installation: Installation) -> str:
                 f"it created the list {one.list}, which may have members and archives by now;"
                 f" to remove it with all of them: {line}"
             )
-        if one.outcome == "begun" and run.command in ("add-list", "undo"):
-            helps = {
-                "add-list": f"see how it stands with: runbook add-list {one.list} --check{host}",
-                "undo": f"complete it first: runbook undo {run.undoes}{host}",
-            }[run.command]
+        if one.outcome == "begun" and run.command not in ("ban", "unban"):
+            helps = f"complete it first: runbook {run.typed}"
+            if run.command == "add-list":
+                helps = f"see how it stands with: runbook add-list {one.list} --check{host}"
+            elif run.command == "undo":
+                helps = f"complete it first: runbook undo {run.undoes}{host}"
             return (
                 f"it was killed with {one.list} in hand, and what it did there is not on record;"
                 f" {helps}"
@@ -107,7 +140,10 @@ def changed(run: Run) -> list[ListRecord]:
     return [
         one
         for one in run.lists
-        if one.added or one.removed or "description_set" in one.more or one.outcome == "begun"
+        if one.added
+        or one.removed
+        or one.more.keys() & {"description_set", "set"}
+        or one.outcome == "begun"
     ]
 
 
@@ -117,16 +153,18 @@ def look(target: Target, run: Run) -> Plan:
     Raises BadInputError for a run that cannot be taken back.
     """
     check(run, target.installation)
-    known = {site.name for site in target.installation.sites}
+    known = {site.name for site in target.installation.sites} | set(target.installation.silent)
     entries: Entries = {}
     for one in changed(run):
         if one.site in known:
             supposed = _supposed(run, one) if one.outcome == "begun" else one
             entries.setdefault(one.site, {})[one.list] = _entry(supposed)
+    parameters = {"action": "look", "entries": entries}
     seen = over_lists(
-        target.installation, "undoing", _parameters(target, entries) | {"action": "look"}
+        _holding(target, entries), "undoing", parameters, (Outcome.LOOKED, Outcome.GONE)
     )
     return Plan(
+        target=target,
         entries=entries,
         seen=seen,
         unknown=frozenset((one.site, one.list) for one in run.lists if one.outcome == "begun"),
@@ -143,25 +181,18 @@ def _supposed(run: Run, one: ListRecord) -> ListRecord:
     return ListRecord(one.site, one.list, one.outcome, removed=entries)
 
 
-def _entry(one: ListRecord) -> Mapping[str, object]:
+def _entry(one: ListRecord) -> dict[str, Any]:
     return {
         "added": list(one.added),
         "removed": list(one.removed),
         "description_was": one.more.get("description_was"),
         "description_set": one.more.get("description_set"),
+        "set": one.more.get("set", {}),
     }
 
 
-def _parameters(target: Target, entries: Entries) -> dict[str, object]:
-    target = Target(
-        target.installation,
-        tuple(site for site in target.installation.sites if site.name in entries),
-        jobs=target.jobs,
-        timeout=target.timeout,
-    )
-    return target.parameters({site: sorted(lists) for site, lists in entries.items()}) | {
-        "entries": entries
-    }
+def _holding(target: Target, entries: Entries) -> Target:
+    return target.on({site: sorted(lists) for site, lists in entries.items()})
 
 
 def undo(
@@ -169,8 +200,7 @@ def undo(
     run: Run,
     plan: Plan,
     arguments: Sequence[str] = (),
-    on_answer: Callable[[Answer], None] = lambda answer: None,
-    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
+    watch: Watch | None = None,
 ) -> Work:
     """Take it back, and read it back. One command, which leaves a record of its own.
 
@@ -179,25 +209,20 @@ def undo(
     """
     entries: Entries = {}
     for answer in plan.to_do:
-        entry = plan.entries[answer.site][answer.list]
-        if answer in plan.described_since:  # it stays, and the plan names it
-            entry = {**entry, "description_set": None}
-        entries.setdefault(answer.site, {})[answer.list] = entry
-    parameters = _parameters(target, entries) | {
+        entry = plan.entries[answer.site][str(answer.list)]
+        if answer in plan.changed_since:  # it stays, and the plan names it
+            stays = answer.said.set_since
+            set_now = {name: of for name, of in entry["set"].items() if name not in stays}
+            entry = {**entry, "set": set_now}
+            if answer.said.described_since is not None:
+                entry["description_set"] = None
+        entries.setdefault(answer.site, {})[str(answer.list)] = entry
+    target = _holding(target, entries)
+    parameters = {
         "action": "undo",
-        "journal": journal.parameters(
-            target.installation,
-            "undo",
-            arguments or ("undo", run.id),
-            sites=[site for site in target.installation.sites if site.name in entries],
-            undoes=run.id,
-        ),
+        "entries": entries,
+        "journal": recorded(target, "undo", arguments or ("undo", run.id), undoes=run.id),
     }
-    return over_lists(
-        target.installation,
-        "undoing",
-        parameters,
-        on_answer,
-        on_waiting,
-        again=lambda options: ("undo", run.id),
-    )
+    done = (Outcome.UNDONE, Outcome.ALREADY, Outcome.GONE)
+    hints = Hints(target, lambda options: ("undo", run.id))
+    return over_lists(target, "undoing", parameters, done, watch=watch, hints=hints)

@@ -255,6 +255,8 @@ class ListEvent(Event, kind="list"):
     detail: str = ""
     #: its lock was seen in a look; or it is the lock that is in the way, and `detail` says of what
     locked: bool = False
+    #: nothing is to be done to it
+    is_done: bool = False
     has_lock: bool = False
     #: the process that had it in hand died, and may have left its lock
     left_lock: bool = False
@@ -283,6 +285,9 @@ class ListEvent(Event, kind="list"):
     describe: str | None = None
     #: the description that somebody set since
     described_since: str | None = None
+    #: attributes to go back, with their values, and those that somebody set since
+    set: Mapping[str, object] = field(default_factory=dict)
+    set_since: tuple[str, ...] = ()
 
     # scripting: attributes and files that the script changed
     changed: tuple[str, ...] = ()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -153,6 +153,8 @@ class Installation:
     #: the number of the user who logged in
     uid: int
     sites: tuple[Site, ...]
+    #: sites that do not answer, and why. Nothing can be done to their lists
+    silent: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
 
     @property
@@ -175,11 +177,15 @@ class Installation:
     def choose_sites(self, names: Iterable[str]) -> tuple[Site, ...]:
         """The sites called `names`, or all when there are none.
 
-        Raises BadInputError for a name that no site has.
+        Raises BadInputError for a name that no site has, or one that does not answer.
         """
         wanted = list(names)
         known = {site.name: site for site in self.sites}
         for name in wanted:
+            if name in self.silent:
+                raise BadInputError(
+                    f"the site {name} on {self.hostname} does not answer: {self.silent[name]}"
+                )
             if name not in known:
                 raise BadInputError(
                     f"there is no site {name!r} on {self.hostname}; it has: {', '.join(known)}"
@@ -202,6 +208,25 @@ class Installation:
         run_as = None if as_login else (self.user, self.group)
         made = Program(program, parameters, run_as=run_as)
         return _run(self.host, made, shlex.quote(self.interpreter), on_event, secret)
+
+    def names(self, sites: Iterable[Site]) -> tuple[dict[str, list[str]], dict[str, str]]:
+        """The names of the lists of each site; of sites that do not tell them, the reason.
+
+        One command; changes nothing.
+        """
+        from runbooks.mailman.events import Names
+
+        found: dict[str, list[str]] = {}
+        failed: dict[str, str] = {}
+
+        wanted = [site.on_host(self, None) for site in sites]
+        for event in self.call("adding", {"action": "names", "sites": wanted}):
+            match event:
+                case Names(why=str(why)):
+                    failed[event.site] = why
+                case Names():
+                    found[event.site] = [*event.names]
+        return found, failed
 
     def check_user(self) -> None:
         """Raise HostError unless the login may become Mailman's user."""
@@ -289,12 +314,16 @@ def _installation(host: Host, event: Described) -> Installation:
     if not event.sites:
         said = "; ".join(dict.fromkeys(refusal.said for refusal in event.refusals))
         raise HostError(f"{host.spec}: Mailman in {event.bin} does not start: {said}")
+    sites = _told_apart([_site(answer) for answer in event.sites])
+    # Where there are several sites, Mailman itself refuses to start without the name of one.
+    refused = {one.site_dir: one.said for one in event.refusals if one.site_dir is not None}
     problems = [f"another Mailman is in {other}; it was left alone" for other in event.others]
-    problems += [
-        f"the site {refusal.site_dir} does not answer: {refusal.said}"
-        for refusal in event.refusals
-        if refusal.site_dir is not None
-    ]
+    problems += [f"the site {folder} does not answer: {why}" for folder, why in refused.items()]
+    taken = {site.name for site in sites}
+    silent: dict[str, str] = {}
+    for folder, why in refused.items():
+        name = PurePosixPath(folder).name
+        silent[folder if name in taken or name in silent else name] = why
     return Installation(
         host=host,
         hostname=event.hostname,
@@ -305,7 +334,7 @@ def _installation(host: Host, event: Described) -> Installation:
         python=event.python,
         processors=event.processors,
         uid=event.uid,
-        sites=_told_apart([_site(answer) for answer in event.sites]),
+        sites=sites,
         problems=tuple(problems),
     )
 

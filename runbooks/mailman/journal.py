@@ -15,6 +15,7 @@ import socket
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from runbooks.errors import BadInputError, RunbookError
 from runbooks.mailman import events
@@ -51,7 +52,7 @@ class ListRecord:
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     #: whatever else the command kept
-    more: Mapping[str, object] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,11 @@ class Run:
     def typed(self) -> str:
         """The command line, for a shell: ``ban target@example.com --yes``."""
         return shlex.join(self.arguments)
+
+    @property
+    def outline(self) -> str:
+        """When, by whom and what, in a line."""
+        return f"{self.id}, {self.began}, {self.login} on {self.machine}: {self.typed}"
 
 
 @dataclass

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from runbooks.mailman.installation import Installation, Site
+from runbooks.mailman.installation import Installation, Site, unknown_list
 
 if TYPE_CHECKING:
     from runbooks.mailman.events import Locks
@@ -32,12 +32,59 @@ class Target:
 
     installation: Installation
     sites: tuple[Site, ...]
-    #: names of lists, as Mailman spells them; all lists when empty
-    names: tuple[str, ...] = ()
+    #: the lists of each site that are meant; all of them when None
+    lists: Mapping[str, Sequence[str]] | None = None
     #: lists worked on at a time
     jobs: int = 1
     #: seconds
     timeout: float = TIMEOUT
+    #: sites that are meant as well and do not answer, and why
+    silent: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        installation: Installation,
+        sites: Sequence[str] = (),
+        names: Sequence[str] = (),
+        *,
+        jobs: int = 1,
+        timeout: float = TIMEOUT,
+    ) -> Target:
+        """The lists called `names` on the sites called `sites`; without names, all.
+
+        Raises BadInputError for a site that is not there or does not answer, and for a list that
+        none of the sites has.
+        """
+        chosen = installation.choose_sites(sites)
+        silent = {} if sites else installation.silent
+        if not names:
+            return cls(installation, chosen, None, jobs, timeout, silent)
+        there, failed = installation.names(chosen)
+        for name in names:
+            if not failed and not any(name in found for found in there.values()):
+                raise unknown_list(name, (one for found in there.values() for one in found))
+        lists = {
+            site.name: [name for name in names if name in there.get(site.name, names)]
+            for site in chosen
+        }
+        return cls(installation, chosen, lists, jobs, timeout, silent)
+
+    def on(self, lists: Mapping[str, Sequence[str]]) -> Target:
+        """The same for these lists alone, and for the sites that have any of them."""
+        sites = tuple(site for site in self.installation.sites if lists.get(site.name))
+        silent = {site: why for site, why in self.installation.silent.items() if lists.get(site)}
+        return replace(self, sites=sites, lists=lists, silent=silent)
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether it leaves out lists of the installation."""
+        return self.lists is not None or len(self.sites) < len(self.installation.sites)
+
+    @property
+    def site_names(self) -> tuple[str, ...]:
+        """The sites that are meant, those that do not answer last."""
+        return (*(site.name for site in self.sites), *self.silent)
 
     def only(self, site: str, *, several: bool) -> tuple[str, ...]:
         """The option for one site, where the name of a list does not say enough.
@@ -47,11 +94,13 @@ class Target:
         narrowed = len(self.sites) < len(self.installation.sites)
         return ("--site", site) if narrowed or several else ()
 
-    def parameters(self, lists: dict[str, list[str]] | None = None) -> dict[str, object]:
-        """For an on-host program over lists. `lists`: by site, where not all are meant."""
+    def parameters(self) -> dict[str, object]:
+        """For an on-host program over lists."""
         return {
             "sites": [
-                site.on_host(self.installation, None if lists is None else lists[site.name])
+                site.on_host(
+                    self.installation, None if self.lists is None else list(self.lists[site.name])
+                )
                 for site in self.sites
             ],
             "jobs": self.jobs,

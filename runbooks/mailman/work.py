@@ -1,37 +1,50 @@
-"""Work on many lists of a host, through an on-host program over lists: what came back."""
+"""One thing done to many lists of a host, through an on-host program over lists: what came back."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Protocol
 
 from runbooks.errors import LostError
 from runbooks.mailman import events, journal
-from runbooks.mailman.events import Event, Outcome, Recorded
-from runbooks.mailman.installation import Installation
-from runbooks.mailman.target import LockEvidence
+from runbooks.mailman.events import Event, ListEvent, Outcome, Recorded
+from runbooks.mailman.target import LockEvidence, Target
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an on-host program said of one list."""
+    """What an on-host program said of one list, or of a site whose lists it could not name."""
 
     site: str
-    list: str
+    #: None: all of the site
+    list: str | None
     outcome: Outcome
     detail: str = ""
     #: the arguments of ``runbook`` that help, or ()
     help: tuple[str, ...] = ()
-    #: everything that it said
-    said: Mapping[str, Any] = field(default_factory=dict)
+    #: everything that it said; of a site, nothing
+    said: ListEvent = field(default_factory=lambda: ListEvent("", "", Outcome.UNKNOWN))
+
+
+class Watch(Protocol):
+    """Who is told how far the work is."""
+
+    def advance(self) -> None:
+        """One list more is done."""
+
+    def waiting(self, lists: int, seconds: float) -> None:
+        """So many locked lists are waited for, at most so long."""
 
 
 @dataclass
 class Work:
     """What became of a run over lists."""
 
+    #: the outcomes of lists that are as was asked
+    done: frozenset[Outcome]
+    #: a list each, by site and name
     answers: list[Answer] = field(default_factory=list)
     #: sites whose lists could not be named, and why
     sites_failed: dict[str, str] = field(default_factory=dict)
@@ -39,51 +52,87 @@ class Work:
     ended_early: str = ""
     #: where the run is recorded; None for one that changes nothing
     recorded: Recorded | None = None
+    evidence: LockEvidence = field(default_factory=LockEvidence)
 
     @property
     def counts(self) -> Counter[str]:
         return Counter(answer.outcome for answer in self.answers)
 
+    @property
+    def left(self) -> list[Answer]:
+        """What was not done: lists, and whole sites."""
+        lists = [answer for answer in self.answers if answer.outcome not in self.done]
+        sites = [Answer(site, None, Outcome.ERROR, w) for site, w in self.sites_failed.items()]
+        return lists + sites
+
+    @property
+    def is_done(self) -> bool:
+        return not (self.left or self.ended_early)
+
     def of(self, site: str) -> list[Answer]:
         return [answer for answer in self.answers if answer.site == site]
 
 
+@dataclass(frozen=True)
+class Hints:
+    """The arguments of ``runbook`` that help with one list, and touch no other."""
+
+    target: Target
+    #: of the options that choose a list, what repeats the command for it
+    again: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda options: ()
+    #: on how many sites there is a list of a name; None: not known, so the site is always named
+    names: Mapping[str, int] | None = None
+
+    def only(self, answer: Answer) -> tuple[str, ...]:
+        """The option for the site, where the name alone may mean several lists."""
+        several = len(self.target.installation.sites) > 1
+        if self.names is not None and answer.list is not None:
+            several = self.names.get(answer.list, 0) > 1
+        return self.target.only(answer.site, several=several)
+
+    def repeat(self, answer: Answer) -> tuple[str, ...]:
+        return self.again(("--list", str(answer.list), *self.only(answer)))
+
+
 def over_lists(
-    installation: Installation,
+    target: Target,
     program: str,
-    parameters: dict[str, object],
-    on_answer: Callable[[Answer], None] = lambda answer: None,
-    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
+    parameters: Mapping[str, object],
+    done: Iterable[Outcome],
+    *,
+    watch: Watch | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
-    again: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda options: (),
+    hints: Hints | None = None,
+    explain: Callable[[Answer], Answer] = lambda answer: answer,
     secret: bytes = b"",
 ) -> Work:
     """Run an on-host program over lists (`onhost/lists.py`). One command.
 
-    `on_answer` hears of each list when it is done, `on_waiting` when locks are waited for,
-    `on_event` whatever else the program says. Ctrl-C lets the lists in hand be finished.
-    `again`: of the options that choose a list, the arguments of ``runbook`` that repeat this for
-    it, to help where it was locked. `secret`: what the program reads from standard input.
-    Raises JournalError when the run cannot be recorded; then nothing was changed.
+    `done`: the outcomes of lists that are as was asked. `watch` is told of each list that is
+    done, and when locks are waited for; `on_event` hears whatever else the program says. Ctrl-C
+    lets the lists in hand be finished. `hints`: what helps where a list was locked. `explain`
+    puts an answer into words. `secret`: what the program reads from standard input. Raises
+    JournalError when the run cannot be recorded; then nothing was changed.
     """
-    work = Work()
-    evidence = LockEvidence()
+    work = Work(frozenset(done))
+    for site, why in target.silent.items():
+        work.sites_failed[site] = f"the site does not answer: {why}"
 
     def hear(event: Event) -> None:
         match event:
-            case events.ListEvent():
-                answer = Answer(
-                    event.site, event.list, event.outcome, event.detail, said=vars(event)
-                )
-                work.answers.append(answer)
-                on_answer(answer)
+            case ListEvent():
+                said = event.site, event.list, event.outcome, event.detail
+                work.answers.append(Answer(*said, said=event))
+                if watch:
+                    watch.advance()
             case events.SiteLists():
                 if event.error is not None:
                     work.sites_failed[event.site] = event.error
             case events.Waiting():
-                on_waiting(event.lists, event.seconds)
+                if watch:
+                    watch.waiting(event.lists, event.seconds)
             case events.Locks():
-                evidence.hear(event)
+                work.evidence.hear(event)
             case Recorded() | events.Unrecorded():
                 work.recorded = journal.heard(event) or work.recorded
                 work.ended_early = journal.stopped_why(event) or work.ended_early
@@ -93,39 +142,42 @@ def over_lists(
                 on_event(event)
 
     try:
-        installation.call(program, parameters, hear, secret)
+        target.installation.call(program, target.parameters() | dict(parameters), hear, secret)
     except KeyboardInterrupt:
-        see = _see_history(work, installation)
-        work.ended_early = work.ended_early or f"interrupted at once{see}"
+        work.ended_early = work.ended_early or f"interrupted at once{_see_history(work, target)}"
     except LostError as e:
         if work.recorded is None:
             raise
         # What was heard until then is worth telling; the host ends what it has in hand.
-        work.ended_early = f"{e}{_see_history(work, installation)}"
-    several = len(installation.sites) > 1
-    for at, answer in enumerate(work.answers):
-        # Which of the other sites has a list of that name is not known here.
-        only = ("--site", answer.site) if several else ()
-        repeat = again(("--list", answer.list, *only))
-        work.answers[at] = _explained(answer, evidence, repeat, only)
-    work.answers.sort(key=lambda answer: (answer.site, answer.list))
+        work.ended_early = f"{e}{_see_history(work, target)}"
+    hints = hints or Hints(target)
+    told = (_explained(explain(answer), work.evidence, hints) for answer in work.answers)
+    work.answers = sorted(told, key=lambda answer: (answer.site, answer.list or ""))
     return work
 
 
-def _see_history(work: Work, installation: Installation) -> str:
+def recorded(
+    target: Target, command: str, arguments: Sequence[str], *, undoes: str = "", **more: object
+) -> dict[str, object]:
+    """The parameter of a program over lists that has it keep a record. See `journal.parameters`."""
+    return journal.parameters(
+        target.installation, command, arguments, sites=target.sites, undoes=undoes, **more
+    )
+
+
+def _see_history(work: Work, target: Target) -> str:
     if work.recorded is None:
         return ""
-    command = installation.host.command(("history", work.recorded.run))
+    command = target.installation.host.command(("history", work.recorded.run))
     return f" ('{command}' shows what became of the lists in hand)"
 
 
-def _explained(
-    answer: Answer, evidence: LockEvidence, again: tuple[str, ...], only: tuple[str, ...]
-) -> Answer:
+def _explained(answer: Answer, evidence: LockEvidence, hints: Hints) -> Answer:
     """An answer that is about a lock, with who holds that and what to do about it."""
-    if answer.outcome != "locked" and not answer.said.get("locked"):
+    is_locked = answer.outcome is Outcome.LOCKED or answer.said.locked
+    if answer.list is None or answer.outcome is Outcome.LOOKED or not is_locked:
         return answer
     who = evidence.describe(answer.site, answer.list)
-    detail = f"{answer.detail}: {who}" if answer.said.get("locked") and answer.detail else who
-    help = evidence.help(answer.site, answer.list, again, only)
+    detail = f"{answer.detail}: {who}" if answer.said.locked and answer.detail else who
+    help = evidence.help(answer.site, answer.list, hints.repeat(answer), hints.only(answer))
     return replace(answer, detail=detail, help=help)

@@ -2,8 +2,8 @@
 #
 # Python 2.7 and 3, standard library alone. The entries that the run put into the ban list
 # are taken out, those that it took out are put back, to the letter. An entry that is gone
-# (or is back) already is nobody's business any more. A description goes back to what it was,
-# while it is the one that the run set.
+# (or is back) already is nobody's business any more. A description, or another attribute, goes
+# back to what it was, while it is the one that the run set.
 from __future__ import print_function
 
 import describing
@@ -30,11 +30,17 @@ class Undoing(object):
 
         "take_out" of the ban list and "put_back" into it; "describe": the description to go
         back to, or None; "described_since": the one that somebody set since the run, or None.
+        "set": attributes to go back, with their values; "set_since": those that somebody set.
         """
         kept = self.entries[name]
         found = {"take_out": [e for e in kept["added"] if e in m.ban_list],
                  "put_back": [e for e in kept["removed"] if e not in m.ban_list],
-                 "describe": None, "described_since": None}
+                 "describe": None, "described_since": None, "set": {}, "set_since": []}
+        for attribute, (was, now) in sorted(kept["set"].items()):
+            if getattr(m, attribute) == now:
+                found["set"][attribute] = was
+            elif getattr(m, attribute) != was:
+                found["set_since"].append(attribute)
         if kept["description_set"] is not None:
             now = describing.description(m)
             if now == describing.given(kept["description_set"]):
@@ -55,6 +61,9 @@ class Undoing(object):
                     kept["description_was"] = describing.description(m)
                     describing.describe(m, left["describe"])
                     kept["description_set"] = describing.description(m)
+                for attribute, was in left["set"].items():
+                    kept.setdefault("set", {})[attribute] = [getattr(m, attribute), was]
+                    setattr(m, attribute, was)
                 m.Save()
         answer = {"outcome": "undone" if kept else "already", "detail": ""}
         m = self.lists.read_back(name) if kept else self.lists.read(name)[0]
@@ -62,9 +71,8 @@ class Undoing(object):
         if is_left(left):
             answer = {"outcome": "error",
                       "detail": "saved, but read again the list is as it was before"}
-        elif left["described_since"] is not None:
-            answer = {"outcome": "error",
-                      "detail": "somebody changed its description in the same moment"}
+        elif left["described_since"] is not None or left["set_since"]:
+            answer = {"outcome": "error", "detail": "somebody changed it in the same moment"}
         mailmanlist.forget(m)
         if kept:
             answer["kept"] = kept
@@ -72,7 +80,8 @@ class Undoing(object):
 
 
 def is_left(left):
-    return bool(left["take_out"] or left["put_back"] or left["describe"] is not None)
+    return bool(left["take_out"] or left["put_back"] or left["describe"] is not None
+                or left["set"])
 
 
 def prepare(site, parameters):

@@ -29,7 +29,7 @@ from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.truth import Witness
 from runbooks.practice.site import PracticeSite, create
-from runbooks.procedures import PROCEDURES, find
+from runbooks.procedures import all_procedures, find
 from runbooks.terminal.console import Screen, many
 
 #: (site, list) or (site, "locks"): what is there
@@ -63,7 +63,7 @@ def walk(screen: Screen) -> int:
         _introduce(screen, installation, folder)
         screen = _Shortened(folder)
         different = 0
-        for number, procedure in enumerate(PROCEDURES, 1):
+        for number, procedure in enumerate(all_procedures(), 1):
             # Each other one would wait for the stale lock, for ten seconds each time.
             start = locked if procedure is clear_lock.PROCEDURE else free
             _put_back(start, site)
@@ -96,7 +96,7 @@ def _introduce(screen: Screen, installation: Installation, folder: Path) -> None
         "\nEach procedure of the page follows, by hand, as the page prints it, and by command,"
         "\nwith what changed on the lists:"
     )
-    for number, procedure in enumerate(PROCEDURES, 1):
+    for number, procedure in enumerate(all_procedures(), 1):
         screen.say(f"  {number}. {procedure.title}")
 
 

@@ -394,3 +394,6 @@ OPEN = Procedure(
     after="close-lists",
     example={"function": "reopen"},
 )
+
+#: In the order of the page.
+PROCEDURES = (PROCEDURE, FIND, CLOSE, OPEN)

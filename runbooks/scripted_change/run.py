@@ -6,17 +6,14 @@ import base64
 import hashlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from runbooks.errors import BadInputError, short
-from runbooks.mailman import events, journal
-from runbooks.mailman.events import Event
-from runbooks.mailman.installation import unknown_list
-from runbooks.mailman.journal import ListRecord, Run
+from runbooks.mailman import events
+from runbooks.mailman.events import Event, Outcome
 from runbooks.mailman.target import Target, invocation
-from runbooks.mailman.work import Answer, Work, over_lists
+from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 from runbooks.onhost import source
 
 #: Scripts that come along, by the name of their file. They are on the page.
@@ -107,24 +104,24 @@ def _content(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class Plan:
-    """The lists that a script will meet."""
+    """A script, and the lists that it will meet."""
 
+    target: Target
+    script: Script
     #: Mailman's Python on the host, under which the script compiles
     python: str
     #: a list each, with outcome "looked", or what is wrong
     seen: Work
-    names: dict[str, list[str]] | None = None
 
     @property
     def lists(self) -> list[Answer]:
-        return [answer for answer in self.seen.answers if answer.outcome == "looked"]
+        return [answer for answer in self.seen.answers if answer.outcome is Outcome.LOOKED]
 
 
 def look(target: Target, script: Script) -> Plan:
     """Compile the script on the host, and see which lists there are. Changes nothing.
 
-    Raises BadInputError for a script that does not compile or that has no such function, and
-    for a list that none of the sites has.
+    Raises BadInputError for a script that does not compile or that has no such function.
     """
     python = ""
 
@@ -135,17 +132,9 @@ def look(target: Target, script: Script) -> Plan:
         if isinstance(event, events.Compiled):
             python = event.python
 
-    names = {site.name: list(target.names) for site in target.sites} if target.names else None
-    parameters = _parameters(target, script, names) | {"action": "look"}
-    seen = over_lists(target.installation, "scripting", parameters, on_event=hear)
-    if target.names:
-        known = [answer.list for answer in seen.answers if answer.outcome == "looked"]
-        for name in target.names:
-            if name not in known:
-                raise unknown_list(name, _all_names(target, script))
-        seen.answers = [answer for answer in seen.answers if answer.outcome != "gone"]
-        names = {site.name: [a.list for a in seen.of(site.name)] for site in target.sites}
-    return Plan(python, seen, names)
+    parameters = _parameters(script) | {"action": "look"}
+    seen = over_lists(target, "scripting", parameters, (Outcome.LOOKED,), on_event=hear)
+    return Plan(target, script, python, seen)
 
 
 def _refused(script: Script, event: events.Refused) -> str:
@@ -154,15 +143,8 @@ def _refused(script: Script, event: events.Refused) -> str:
     return f"{where}: {event.why}{hint} (under the host's Python {event.python})"
 
 
-def _all_names(target: Target, script: Script) -> list[str]:
-    everything = _parameters(replace(target, names=()), script, None) | {"action": "look"}
-    return [a.list for a in over_lists(target.installation, "scripting", everything).answers]
-
-
-def _parameters(
-    target: Target, script: Script, names: dict[str, list[str]] | None
-) -> dict[str, object]:
-    return target.parameters(names) | {
+def _parameters(script: Script) -> dict[str, object]:
+    return {
         "script": base64.b64encode(script.text).decode("ascii"),
         "filename": script.filename,
         "module": script.module,
@@ -173,17 +155,14 @@ def _parameters(
 
 
 def run(
-    target: Target,
-    script: Script,
     plan: Plan,
     *,
     rehearse: bool = False,
     secret: bytes = b"",
     arguments: Sequence[str] = (),
     on_output: Callable[[str, str, str], None] = lambda site, name, text: None,
-    on_answer: Callable[[Answer], None] = lambda answer: None,
-    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
     on_stopping: Callable[[float], None] = lambda seconds: None,
+    watch: Watch | None = None,
 ) -> Work:
     """Run the script on each list. One command.
 
@@ -200,6 +179,7 @@ def run(
     the command line, for the journal. Raises JournalError when that cannot be written; then
     nothing was run.
     """
+    target, script = plan.target, plan.script
 
     def hear(event: Event) -> None:
         if isinstance(event, events.Output):
@@ -207,131 +187,25 @@ def run(
         elif isinstance(event, events.Stopping):
             on_stopping(event.seconds)
 
-    parameters = _parameters(target, script, plan.names) | {"secret": len(secret)}
-    if rehearse:
-        parameters["action"] = "rehearse"
-    else:
+    parameters = _parameters(script) | {"secret": len(secret), "action": "rehearse"}
+    if not rehearse:
         parameters["action"] = "run"
-        parameters["journal"] = journal.parameters(
-            target.installation,
+        parameters["journal"] = recorded(
+            target,
             "withlist",
             arguments or ("withlist", script.filename, *script.arguments),
-            sites=target.sites,
             script=script.filename,
             function=script.function,
             sha256=script.sha256,
         )
+    again = ("--dry-run",) if rehearse else ()
     return over_lists(
-        target.installation,
+        target,
         "scripting",
         parameters,
-        on_answer,
-        on_waiting,
-        hear,
-        again=lambda options: script.command(*(["--dry-run"] if rehearse else []), *options),
+        (Outcome.CHANGED, Outcome.UNCHANGED, Outcome.PLANNED),
+        watch=watch,
+        on_event=hear,
+        hints=Hints(target, lambda options: script.command(*again, *options)),
         secret=secret,
     )
-
-
-# -- putting back -------------------------------------------------------------------------
-
-
-@dataclass
-class Kept:
-    """The lists of which a run kept the state, and how they stand to it."""
-
-    #: where the host has them
-    path: str = ""
-    seen: Work = field(default_factory=Work)
-    #: sites that the host does not have any more
-    sites_gone: list[str] = field(default_factory=list)
-    #: lists that the run changed, and of which it kept nothing
-    not_kept: list[ListRecord] = field(default_factory=list)
-
-    @property
-    def to_do(self) -> list[Answer]:
-        return [answer for answer in self.seen.answers if answer.outcome == "planned"]
-
-    @property
-    def left(self) -> list[Answer]:
-        """Lists that are not put back, and why."""
-        return [a for a in self.seen.answers if a.outcome not in ("planned", "already")]
-
-
-def kept(target: Target, run: Run) -> Kept:
-    """See what can be put back. One command; changes nothing on the host.
-
-    Raises BadInputError for a run that kept nothing, or that still goes on.
-    """
-    if run.command != "withlist":
-        raise BadInputError(
-            f"run {run.id} is no run of withlist: 'runbook undo {run.id}' takes back"
-            " what can be taken back"
-        )
-    if run.state == "running":
-        raise BadInputError(f"run {run.id} is still at work: wait for it")
-    found = Kept(
-        not_kept=[one for one in run.lists if "files" in one.more and "state" not in one.more]
-    )
-
-    def hear(event: Event) -> None:
-        if isinstance(event, events.Kept):
-            found.path, found.sites_gone = event.path, [*event.sites_gone]
-
-    parameters = _restore_parameters(target, run) | {"action": "look"}
-    found.seen = over_lists(target.installation, "restoring", parameters, on_event=hear)
-    there_is = found.seen.answers or found.sites_gone or found.seen.sites_failed or found.not_kept
-    if not there_is:
-        raise BadInputError(
-            f"run {run.id} changed no list, or nothing is kept of it any more in {found.path}"
-        )
-    return found
-
-
-def restore(
-    target: Target,
-    run: Run,
-    plan: Kept,
-    *,
-    arguments: Sequence[str] = (),
-    on_answer: Callable[[Answer], None] = lambda answer: None,
-    on_waiting: Callable[[int, float], None] = lambda lists, seconds: None,
-) -> Work:
-    """Put back the lists that nobody changed since, byte for byte, and read them back.
-
-    One command, which leaves a record of its own and keeps what it replaces. Raises
-    JournalError when the record cannot be written; then nothing was changed.
-    """
-    to_do = _by_site(plan.to_do)
-    names = {site.name: to_do.get(site.name, []) for site in target.sites}
-    parameters = _restore_parameters(target, run, names) | {
-        "action": "restore",
-        "journal": journal.parameters(
-            target.installation,
-            "withlist",
-            arguments or ("withlist", "--restore", run.id),
-            sites=[site for site in target.sites if names[site.name]],
-            undoes=run.id,
-        ),
-    }
-    return over_lists(
-        target.installation,
-        "restoring",
-        parameters,
-        on_answer,
-        on_waiting,
-        again=lambda options: ("withlist", "--restore", run.id),
-    )
-
-
-def _restore_parameters(
-    target: Target, run: Run, names: dict[str, list[str]] | None = None
-) -> dict[str, Any]:
-    return target.parameters(names) | {"folder": os.path.dirname(run.path), "restores": run.id}
-
-
-def _by_site(answers: Sequence[Answer]) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
-    for answer in answers:
-        found.setdefault(answer.site, []).append(answer.list)
-    return found

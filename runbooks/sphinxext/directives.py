@@ -11,7 +11,7 @@ from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from runbooks.book.procedure import Procedure, Step, paste
-from runbooks.procedures import PROCEDURES, find
+from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext import blocks, verification
 from runbooks.sphinxext.documented import INSTALLATION, SERVER
 from runbooks.sphinxext.printed import anchor, by_command, command_of, steps_of, text_of
@@ -31,7 +31,7 @@ class _Directive(SphinxDirective):
         try:
             return find(self.arguments[0])
         except KeyError:
-            known = ", ".join(procedure.name for procedure in PROCEDURES)
+            known = ", ".join(procedure.name for procedure in all_procedures())
             raise self.error(
                 f"there is no procedure {self.arguments[0]!r}; there are: {known}"
             ) from None
@@ -197,7 +197,9 @@ class IndexDirective(_Directive):
 
     def run(self) -> list[nodes.Node]:
         self.note_sources()
-        text = "\n".join(f":ref:`{p.name}`\n   {first_sentence(p.when)}\n" for p in PROCEDURES)
+        text = "\n".join(
+            f":ref:`{p.name}`\n   {first_sentence(p.when)}\n" for p in all_procedures()
+        )
         return self.prose(text)
 
 
@@ -209,7 +211,7 @@ class CommandsDirective(_Directive):
     def run(self) -> list[nodes.Node]:
         self.note_sources()
         found: list[nodes.Node] = []
-        for procedure in PROCEDURES:
+        for procedure in all_procedures():
             arguments = procedure.example if procedure.practice is None else procedure.practice
             found += self.prose(f":ref:`{procedure.name}`:")
             found.append(blocks.command(command_of(procedure, arguments)))

@@ -143,10 +143,11 @@ class Bar:
         if self.progress:
             self.progress.advance(self.progress.task_ids[0])
 
-    def note(self, text: str) -> None:
-        """Show beside the bar what takes its time."""
+    def waiting(self, lists: int, seconds: float) -> None:
+        """Show beside the bar what takes its time: at most `seconds`, for locked lists."""
         if self.progress:
-            self.progress.update(self.progress.task_ids[0], description=clean(text))
+            text = f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most"
+            self.progress.update(self.progress.task_ids[0], description=text)
 
 
 def _console(*, stderr: bool) -> Console:

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from runbooks.book.procedure import Step, paste
 from runbooks.errors import BadInputError, LostError
+from runbooks.terminal.console import Screen
 
 if TYPE_CHECKING:
-    from runbooks.book.procedure import Step
     from runbooks.host.host import Host
-    from runbooks.mailman.events import Recorded
     from runbooks.mailman.installation import Installation
     from runbooks.mailman.target import Target
-    from runbooks.terminal.console import Screen
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -80,6 +79,12 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
+#: Of a command that changes lists.
+change_lists = together(
+    lists, sites, host, timeout, jobs, dry_run, yes, explain, json
+)  # fmt: skip
+
+
 def reach(host_spec: str) -> Host:
     """The host that was named. Begins to connect; what is imported meanwhile costs no time."""
     from runbooks.host.host import Host
@@ -113,14 +118,27 @@ def target(
     from runbooks.mailman.target import MOST_JOBS, Target
 
     found.check_user()
-    return Target(
-        installation=found,
-        sites=found.choose_sites(sites),
-        names=tuple(dict.fromkeys(list_name(name) for name in lists)),
+    return Target.of(
+        found,
+        sites,
+        tuple(dict.fromkeys(list_name(name) for name in lists)),
         # While one waits for the disk, which each save does, another can work.
         jobs=jobs or min(2 * found.processors, MOST_JOBS),
         timeout=timeout,
     )
+
+
+def begin(
+    host_spec: str | Host,
+    as_json: bool,
+    sites: tuple[str, ...] = (),
+    lists: tuple[str, ...] = (),
+    timeout: float = 0,
+    jobs: int | None = None,
+) -> tuple[Screen, Target]:
+    """Where a command writes, and the lists that it is about."""
+    screen = Screen(as_json)
+    return screen, target(installation(host_spec, screen), sites, lists, timeout, jobs)
 
 
 def typed() -> tuple[str, ...]:
@@ -128,23 +146,14 @@ def typed() -> tuple[str, ...]:
     return tuple(click.get_current_context().find_root().obj or ())
 
 
-def recorded(screen: Screen, installation: Installation, where: Recorded | None) -> None:
-    """Say where the run is recorded."""
-    if where:
-        from runbooks.mailman import journal
-
-        screen.say(journal.describe(where, installation))
-        screen.object(recorded={"run": where.run, "path": where.path})
-
-
-def show_steps(screen: Screen, steps: Iterable[Step]) -> None:
-    """The steps by hand, ready to paste."""
-    from runbooks.book.procedure import paste
-
+def show_steps(screen: Screen, installation: Installation, steps: Iterable[Step]) -> int:
+    """The steps by hand, ready to paste; the exit status."""
+    screen.say(f"# {installation.title}")
     for number, step in enumerate(steps, 1):
         screen.say(f"\n# {number}. {step.title}")
         screen.say(paste(step))
         screen.object(step=step.name, title=step.title, command=paste(step))
+    return 0
 
 
 def permission(screen: Screen, question: str, yes: bool) -> None:

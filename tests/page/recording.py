@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timezone
 from pathlib import Path
 
-from runbooks.procedures import PROCEDURES, find
+from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext import records
 from runbooks.sphinxext.printed import STATE, by_command, steps_of, text_of
 from runbooks.sphinxext.records import RealRun
@@ -22,7 +22,7 @@ PROPERTY = "record"
 
 def texts() -> dict[str, str]:
     """The hash of the present text of each procedure."""
-    return {procedure.name: text_of(procedure) for procedure in PROCEDURES}
+    return {procedure.name: text_of(procedure) for procedure in all_procedures()}
 
 
 def today() -> date:
@@ -35,7 +35,7 @@ def record(path: Path, steps: Sequence[Record], page: Page) -> list[str]:
     A procedure passes when every step passed, both ways, and both ended in the same state. One that
     failed anywhere has failed. One that was left before its end proves nothing and changes nothing.
     """
-    read = Walk(page, PROCEDURES)
+    read = Walk(page, all_procedures())
     read.read()
     if read.faults:
         # A record would be of a text that nobody has run.

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from runbooks.book.procedure import paste
-from runbooks.procedures import PROCEDURES
+from runbooks.procedures import all_procedures
 from runbooks.sphinxext.blocks import creates_source
 from runbooks.sphinxext.printed import anchor, command_of, steps_of
 from tests.page import pages
@@ -63,10 +63,10 @@ def test_nothing_is_fetched_from_elsewhere(built):
 
 
 def test_the_page_prints_every_procedure_and_nothing_that_no_test_runs(lists_page):
-    walk = Walk(lists_page, PROCEDURES)
+    walk = Walk(lists_page, all_procedures())
     printed = walk.read()
     assert not walk.faults, "\n".join(["", *walk.faults])
-    assert [printing.procedure.name for printing in printed] == [p.name for p in PROCEDURES]
+    assert [printing.procedure.name for printing in printed] == [p.name for p in all_procedures()]
 
 
 def test_anchors_are_those_that_were_published(lists_page):
@@ -76,7 +76,7 @@ def test_anchors_are_those_that_were_published(lists_page):
     there = [
         str(section["id"])
         for section in lists_page.article.find_all("section")
-        if any(str(section["id"]).startswith(p.name) for p in PROCEDURES)
+        if any(str(section["id"]).startswith(p.name) for p in all_procedures())
     ]
     expected = [line for line in published if line in wanted]
     assert there == expected, (
@@ -94,7 +94,7 @@ def test_procedures_and_steps_can_be_referred_to_and_are_in_the_index(built):
         if " std:label " in line
     }
     index = {str(tag["href"]) for tag in Page(built, "genindex").soup.select("article a[href]")}
-    for procedure in PROCEDURES:
+    for procedure in all_procedures():
         for part in ("", "command", "by-hand", *(step.name for step in steps_of(procedure))):
             name = anchor(procedure, part)
             assert labels[name] in (f"lists.html#{name}", "lists.html#$"), name
@@ -105,7 +105,7 @@ def test_no_command_of_a_procedure_is_typed_in_a_page():
     typed = []
     for source in SOURCE.rglob("*.rst"):
         text = source.read_text(encoding="utf-8")
-        for procedure in PROCEDURES:
+        for procedure in all_procedures():
             commands = [command_of(procedure)]
             commands += [paste(step).splitlines()[0] for step in steps_of(procedure)]
             typed += [f"{source.name}: {command}" for command in commands if command in text]
@@ -115,7 +115,7 @@ def test_no_command_of_a_procedure_is_typed_in_a_page():
 def test_what_the_reader_creates_is_the_file_itself(lists_page):
     blocks = {block.anchor: block for block in lists_page.blocks if block.kind == "command"}
     created = set()
-    for procedure in PROCEDURES:
+    for procedure in all_procedures():
         for step in steps_of(procedure):
             if step.creates is None or step.creates.path in created:
                 continue

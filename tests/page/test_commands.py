@@ -9,7 +9,7 @@ import pytest
 
 from runbooks.host.host import Host
 from runbooks.mailman.installation import discover
-from runbooks.procedures import PROCEDURES
+from runbooks.procedures import all_procedures
 from runbooks.sphinxext.documented import INSTALLATION
 from tests.page import world
 from tests.page.walk import Walk, image_of
@@ -33,10 +33,10 @@ def test_the_page_is_about_such_a_server(box):
 @pytest.mark.needs("puppet")
 @pytest.mark.timeout(600)
 def test_every_command_does_what_the_page_says(box, lists_page, write_records, tmp_path):
-    unknown = set(ONLY or ()) - {procedure.name for procedure in PROCEDURES}
+    unknown = set(ONLY or ()) - {procedure.name for procedure in all_procedures()}
     assert not unknown, f"RUNBOOK_WALK_ONLY names no procedure: {unknown}"
     world.make(box)
-    walk = Walk(lists_page, PROCEDURES)
+    walk = Walk(lists_page, all_procedures())
     try:
         walk.go(box, image_of(box), tmp_path, only=ONLY)
     finally:

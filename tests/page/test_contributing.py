@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 import yaml
 
-from runbooks.procedures import PROCEDURES
+from runbooks.procedures import all_procedures
 from runbooks.sphinxext.printed import anchor, by_command, steps_of
 from tests.page import world
 from tests.page.conftest import ROOT, build_in
@@ -61,7 +61,7 @@ def page_block(built, language: str) -> str:
 @pytest.mark.layout("multi")
 def test_the_example_is_printed_and_does_what_it_says(box, page_with_example, example, tmp_path):
     world.make(box)
-    walk = Walk(page_with_example, [*PROCEDURES, example.PROCEDURE])
+    walk = Walk(page_with_example, [*all_procedures(), example.PROCEDURE])
     walk.go(box, image_of(box), tmp_path, only=[example.PROCEDURE.name])
     assert not walk.faults, "\n".join(["", *walk.faults])
     assert len(walk.records) == 4

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from runbooks.book.procedure import paste
-from runbooks.procedures import PROCEDURES
+from runbooks.procedures import all_procedures
 from runbooks.sphinxext.blocks import PACKAGE
 from runbooks.sphinxext.printed import steps_of
 from runbooks.sphinxext.roles import EXAMPLE
@@ -110,7 +110,7 @@ def test_each_command_line_of_runbook_in_a_block_is_one(built):
 def test_a_literal_names_something_on_the_list_server(box, every_literal, tmp_path):
     world.make(box)
     there = files_of(box)
-    for procedure in PROCEDURES:
+    for procedure in all_procedures():
         world.befall(box, tmp_path, procedure)
         there |= files_of(box)
         with reader.Shell(box) as shell:

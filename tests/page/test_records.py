@@ -16,7 +16,7 @@ import pytest
 from images import Image
 
 from runbooks.book.procedure import File, Step
-from runbooks.procedures import PROCEDURES
+from runbooks.procedures import all_procedures
 from runbooks.sphinxext import records
 from runbooks.sphinxext.printed import STATE, by_command, steps_of
 from runbooks.sphinxext.records import RealRun, Standing, text_hash
@@ -29,7 +29,7 @@ from tests.support.selection import Subject
 
 TODAY = date(2026, 5, 3)
 RUN = RealRun("ban", "2.1.39", "2.7", "multi", TODAY, True, "now")
-NAMES = [procedure.name for procedure in PROCEDURES]
+NAMES = [procedure.name for procedure in all_procedures()]
 
 
 # The check that the records of this repository have to pass
@@ -277,7 +277,7 @@ def test_walk(write_records, lists_page, name):
 
 def steps(name: str, **changes: object) -> list[Record]:
     """What a walk writes down of a procedure that passed."""
-    (procedure,) = [one for one in PROCEDURES if one.name == name]
+    (procedure,) = [one for one in all_procedures() if one.name == name]
     names = [*(step.name for step in (*by_command(procedure), *steps_of(procedure))), STATE]
     one = Record(
         build="0" * 16,

@@ -15,7 +15,7 @@ from runbooks.book.procedure import File
 from runbooks.errors import BadInputError
 from runbooks.practice import walk as walkthrough
 from runbooks.practice.site import SITES, STALE_LIST, TARGET, create
-from runbooks.procedures import PROCEDURES
+from runbooks.procedures import all_procedures
 from runbooks.terminal.console import Screen
 
 
@@ -80,7 +80,7 @@ def test_the_walk_shows_each_procedure_both_ways_and_leaves_nothing(tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "\x1b" not in done.stdout
-    for number, procedure in enumerate(PROCEDURES, 1):
+    for number, procedure in enumerate(all_procedures(), 1):
         assert f"\n{number}. {procedure.title}\n" in done.stdout
     # A ban on every list of both sites.
     assert "11 lists banned and read back" in done.stdout
@@ -98,7 +98,7 @@ def test_the_walk_notices_when_the_two_ways_differ(monkeypatch, capsys):
         return (broken, *rest)
 
     spoiled = dataclasses.replace(ban.PROCEDURE, steps=steps)
-    monkeypatch.setattr(walkthrough, "PROCEDURES", (spoiled,))
+    monkeypatch.setattr(walkthrough, "all_procedures", lambda: (spoiled,))
     assert walkthrough.walk(Screen()) == 1
     assert "ended in different states" in capsys.readouterr().out
 
@@ -112,7 +112,7 @@ def test_the_walk_notices_when_a_step_prints_something_else(monkeypatch, capsys)
         return (broken, *rest)
 
     spoiled = dataclasses.replace(ban.PROCEDURE, steps=steps)
-    monkeypatch.setattr(walkthrough, "PROCEDURES", (spoiled,))
+    monkeypatch.setattr(walkthrough, "all_procedures", lambda: (spoiled,))
     assert walkthrough.walk(Screen()) == 1
     said = capsys.readouterr().out
     assert "no line is 'openstack-announce: banned'" in said

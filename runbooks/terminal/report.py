@@ -1,0 +1,242 @@
+"""The life of a command that changes a host, as a person or a program sees it: written once.
+
+What a plan holds is the command's own. The rest is the same for all: the end of a dry run, what
+was not done and what helps, where it is recorded, objects for programs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from runbooks.mailman import journal
+from runbooks.mailman.events import Outcome, Recorded
+from runbooks.mailman.installation import Installation
+from runbooks.mailman.target import Target
+from runbooks.mailman.work import Answer, Watch, Work
+from runbooks.terminal import options
+from runbooks.terminal.console import Screen, many
+
+#: So many lists of which the same is to be said have a row each; more share one.
+NAMED = 5
+
+
+class Report:
+    """Tells what becomes of the lists of an installation."""
+
+    def __init__(self, screen: Screen, installation: Installation) -> None:
+        self.screen = screen
+        self.installation = installation
+
+    def label(self, site: str, name: str | None) -> str:
+        """A list, with its site where there are several; without a name, all of the site."""
+        if name is None:
+            return f"all of {site}"
+        return f"{name} ({site})" if len(self.installation.sites) > 1 else name
+
+    def names(self, answers: Sequence[Answer]) -> str:
+        """The lists, no more than `NAMED` of them."""
+        named = [self.label(answer.site, answer.list) for answer in answers[:NAMED]]
+        more = len(answers) - len(named)
+        return ", ".join(named) + (f" and {more:,} more" if more else "")
+
+    # -- before -----------------------------------------------------------------------
+
+    def plan(self, rows: Sequence[tuple[str, ...]], *more: str) -> None:
+        """What there is to do, a row for each site, and what else is to be known first."""
+        self.screen.say(self.installation.title, style="bold")
+        for line in more:
+            self.screen.say(line)
+        self.screen.table(rows)
+
+    def dry_run(self, what: str = "nothing was changed") -> None:
+        """The last line of a run that changes nothing."""
+        self.screen.say(f"dry run: {what}")
+
+    # -- after ------------------------------------------------------------------------
+
+    def headline(self, parts: Iterable[str], left: int, *, done: bool) -> None:
+        """What was done, and how much was not; the rows below say which."""
+        parts = [*parts, *([f"{left:,} not done"] if left else [])]
+        end = ":" if left else ""
+        self.screen.say(", ".join(parts) + end, style="green" if done else "yellow")
+
+    def left(self, answers: Sequence[Answer]) -> None:
+        """What was not done, why, and the command that helps."""
+        groups: dict[tuple[str, tuple[str, ...]], list[Answer]] = {}
+        for answer in answers:
+            groups.setdefault((answer.detail, answer.help), []).append(answer)
+        rows: list[tuple[str, str]] = []
+        for (detail, help), alike in groups.items():
+            names = [self.label(answer.site, answer.list) for answer in alike]
+            if len(alike) > NAMED:
+                detail = f"{detail}\n{', '.join(names)}"
+                names = [many(len(names), "list")]
+            helps = f"\n→ {self.installation.host.command(help)}" if help else ""
+            rows += [(name, detail + helps) for name in names]
+        self.screen.table(rows)
+
+    def ended(self, work: Work, *, repeatable: bool = True) -> None:
+        """Why a run ended before its last list. `repeatable`: doing it again does no harm."""
+        if work.ended_early:
+            again = "; the same command completes it" if repeatable else ""
+            text = f"{work.ended_early}: lists not named here were not begun{again}"
+            self.screen.say(text, style="red")
+
+    def recorded(self, where: Recorded | None) -> None:
+        """Where the run is recorded."""
+        recorded(self.screen, self.installation, where)
+
+    # -- for programs -----------------------------------------------------------------
+
+    def object(
+        self, answer: Answer, outcome: Outcome | None = None, detail: str = "", **more: object
+    ) -> None:
+        """One list, or a site whose lists could not be named."""
+        self.screen.object(
+            host=self.installation.host.spec,
+            site=answer.site,
+            list=answer.list,
+            outcome=outcome or answer.outcome,
+            detail=detail or answer.detail,
+            **more,
+        )
+
+    def objects(self, work: Work) -> None:
+        """Every list, and how many there are of each outcome."""
+        for answer in work.answers:
+            self.object(answer)
+        self.summary(work.counts, work)
+
+    def summary(self, counts: Mapping[str, int], work: Work) -> None:
+        """What comes last: sites whose lists could not be named, and how many lists there were."""
+        total = Counter(counts)
+        for site, why in work.sites_failed.items():
+            total["error"] += 1
+            self.object(Answer(site, None, Outcome.ERROR, why))
+        ending = {"ended_early": work.ended_early} if work.ended_early else {}
+        self.screen.object(summary=dict(total), **ending)
+
+
+def recorded(screen: Screen, installation: Installation, where: Recorded | None) -> None:
+    """Say where a run is recorded."""
+    if where:
+        screen.say(journal.describe(where, installation))
+        screen.object(recorded={"run": where.run, "path": where.path})
+
+
+# -- one thing done to every list that is not so already ------------------------------------
+
+
+class Plan(Protocol):
+    """How each list stands to what was asked, and what carries it out."""
+
+    @property
+    def target(self) -> Target: ...
+
+    @property
+    def seen(self) -> Work:
+        """Every list, with outcome "looked", or what is wrong."""
+
+    @property
+    def to_do(self) -> Sequence[Answer]:
+        """Those of them to which something is to be done."""
+
+    @property
+    def untouched(self) -> Work:
+        """What there is to report where nothing is changed: "planned", or what it is already."""
+
+    def change(self, watch: Watch, arguments: Sequence[str]) -> Work:
+        """Do it, and read it back. `arguments`: the command line, for the journal."""
+
+
+@dataclass(frozen=True)
+class Words:
+    """What differs from command to command in what a person reads."""
+
+    #: the question, without the number of lists: "Ban t@example.com from"
+    question: str
+    #: as in "126 to ban"
+    to_do: str
+    #: as in "126 lists banned and read back"; also the outcome of such a list
+    past: str
+    #: of lists that are as was asked: one, several, and several before this run
+    done: tuple[str, str, str]
+
+
+def carry_out(
+    screen: Screen,
+    plan: Plan,
+    words: Words,
+    *,
+    dry_run: bool,
+    yes: bool,
+    details: Callable[[Report], None] = lambda report: None,
+) -> int:
+    """Show the plan, ask, do it, report; the exit status. `details`: more of the plan."""
+    report = Report(screen, plan.target.installation)
+    _show_plan(report, plan, words)
+    details(report)
+    if dry_run:
+        would = plan.untouched
+        report.left([answer for answer in would.left if answer.list is not None])
+        report.dry_run()
+        report.objects(would)
+        return 1 if would.left else 0
+    if not plan.to_do:
+        return _show_work(report, plan.untouched, words)
+    options.permission(screen, f"{words.question} {many(len(plan.to_do), 'list')}?", yes)
+    with options.changing():
+        with screen.progress(len(plan.seen.answers)) as bar:
+            work = plan.change(bar, options.typed())
+        return _show_work(report, work, words)
+
+
+def _show_plan(report: Report, plan: Plan, words: Words) -> None:
+    seen, to_do, rows = plan.seen, plan.to_do, []
+    for site in plan.target.site_names:
+        answers = seen.of(site)
+        if site in seen.sites_failed:
+            rows.append((site, "? lists", f"not readable: {seen.sites_failed[site]}"))
+            continue
+        begin = sum(look.site == site for look in to_do)
+        finished = sum(answer.outcome in seen.done for answer in answers) - begin
+        parts = [f"{begin:,} {words.to_do}"]
+        if finished:
+            parts.append(f"{finished:,} {words.done[finished > 1]}")
+        if len(answers) > begin + finished:
+            parts.append(f"{len(answers) - begin - finished:,} cannot be read")
+        rows.append((site, many(len(answers), "list"), ", ".join(parts)))
+    report.plan(rows)
+    locked = [look for look in to_do if look.said.locked]
+    if locked:
+        report.screen.say(f"  {many(len(locked), 'list')} locked now:")
+        who = [
+            (report.label(one.site, one.list), seen.evidence.describe(one.site, str(one.list)))
+            for one in locked[:NAMED]
+        ]
+        report.screen.table(who, indent=4)
+        if len(locked) > NAMED:
+            report.screen.say(f"    and {many(len(locked) - NAMED, 'list')} more")
+    for look in seen.answers:
+        if look.detail:
+            report.screen.warn(f"{report.label(look.site, look.list)}: {look.detail}")
+
+
+def _show_work(report: Report, work: Work, words: Words) -> int:
+    counts, left = work.counts, work.left
+    changed, already = counts[words.past], counts["already"] + counts["absent"]
+    parts = []
+    if changed or not already:
+        parts.append(f"{many(changed, 'list')} {words.past} and read back")
+    if already:
+        noun = "" if changed else " list" if already == 1 else " lists"
+        parts.append(f"{already:,}{noun} {words.done[2]}")
+    report.headline(parts, len(left), done=work.is_done)
+    report.left(left)
+    report.ended(work)
+    report.recorded(work.recorded)
+    report.objects(work)
+    return 0 if work.is_done else 1
