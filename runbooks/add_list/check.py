@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 from urllib.parse import urlsplit
 
 from runbooks.add_list import rules as new_list
 from runbooks.add_list.manifest.insertion import Value
 from runbooks.errors import BadInputError, HostError
-from runbooks.host.host import Event
+from runbooks.mailman.events import Aliases, Looked
 from runbooks.mailman.installation import Installation, Site
-from runbooks.onhost import Program
 
 #: Where a mail server and Puppet have the aliases.
 ALIASES_FILE = "/etc/aliases"
@@ -60,15 +57,15 @@ class Seen:
     site: Site
     wanted: Wanted
     #: the on-host program's answer
-    said: Mapping[str, Any]
+    said: Looked
     #: its answers about files of aliases
-    aliases: tuple[Mapping[str, Any], ...] = ()
+    aliases: tuple[Aliases, ...] = ()
     #: Mailman's
     version: str = ""
 
     @property
     def exists(self) -> bool:
-        return bool(self.said["exists"]) and "unreadable" not in self.said
+        return self.said.exists and self.said.unreadable is None
 
     @property
     def description(self) -> str | None:
@@ -76,28 +73,28 @@ class Seen:
         wanted = self.wanted.description
         if not self.exists or not isinstance(wanted, str):
             return None
-        return wanted if self.said["description"] != wanted else None
+        return wanted if self.said.description != wanted else None
 
     @property
     def lacking(self) -> list[str]:
         """What every other list of the site refuses, and this one does not."""
-        return list(self.said["lacking"]) if self.exists else []
+        return list(self.said.lacking) if self.exists else []
 
     @property
     def findings(self) -> list[Finding]:
         """The check, point by point."""
-        if not self.said["exists"]:
+        if not self.said.exists:
             return [Finding("list", MISSING, f"{self.wanted.name} is not on {self.site.name}")]
         if not self.exists:
-            return [Finding("list", MISSING, f"it cannot be read: {self.said['unreadable']}")]
+            return [Finding("list", MISSING, f"it cannot be read: {self.said.unreadable}")]
         return [
-            Finding("list", GOOD, self.said["note"] or f"it is on {self.site.name}"),
+            Finding("list", GOOD, self.said.note or f"it is on {self.site.name}"),
             self._owner(),
-            self._host("mail host", self.wanted.mail_host, self.said["mail_host"], "mail"),
+            self._host("mail host", self.wanted.mail_host, self.said.mail_host, "mail"),
             self._host(
                 "web host",
                 self.wanted.web_host,
-                urlsplit(self.said["web_page_url"]).hostname or "",
+                urlsplit(self.said.web_page_url).hostname or "",
                 "url",
             ),
             self._described(),
@@ -110,7 +107,7 @@ class Seen:
         return all(finding.state != MISSING for finding in self.findings)
 
     def _owner(self) -> Finding:
-        owners, wanted = self.said["owner"], self.wanted.admin
+        owners, wanted = self.said.owner, self.wanted.admin
         shown = ", ".join(owners) or "nobody"
         if wanted is None:
             return Finding("owner", UNKNOWN, f"{shown}; nothing says who it should be")
@@ -148,7 +145,7 @@ class Seen:
         )
 
     def _described(self) -> Finding:
-        is_now, wanted = self.said["description"], self.wanted.description
+        is_now, wanted = self.said.description, self.wanted.description
         shown = repr(is_now) if is_now else "empty"
         if wanted is None:
             return Finding("description", UNKNOWN, f"{shown}; nothing says what it should be")
@@ -168,31 +165,31 @@ class Seen:
         return ("add-list", self.wanted.name, "--fix")
 
     def _aliases(self) -> Finding:
-        readable = [a for a in self.aliases if "why" not in a]
-        has_some = [a for a in readable if len(a["missing"]) < len(aliases_of(self.wanted.name))]
+        readable = [a for a in self.aliases if a.why is None]
+        has_some = [a for a in readable if len(a.missing) < len(aliases_of(self.wanted.name))]
         if not has_some:
             return self._no_aliases(readable)
-        best = min(has_some, key=lambda a: len(a["missing"]) + len(a["elsewhere"]))
-        if best["missing"]:
-            absent = ", ".join(best["missing"])
-            return Finding("aliases", MISSING, f"{best['path']} lacks {absent}")
-        if best["elsewhere"]:
-            alias, value = sorted(best["elsewhere"].items())[0]
-            return Finding("aliases", MISSING, f"{best['path']} has {alias} for {value}")
-        if best["stale"]:
+        best = min(has_some, key=lambda a: len(a.missing) + len(a.elsewhere))
+        if best.missing:
+            absent = ", ".join(best.missing)
+            return Finding("aliases", MISSING, f"{best.path} lacks {absent}")
+        if best.elsewhere:
+            alias, value = sorted(best.elsewhere.items())[0]
+            return Finding("aliases", MISSING, f"{best.path} has {alias} for {value}")
+        if best.stale:
             return Finding(
                 "aliases",
                 MISSING,
-                f"{best['stale']} is older than {best['path']}, and the mail server reads that:"
+                f"{best.stale} is older than {best.path}, and the mail server reads that:"
                 " run newaliases",
             )
         count = len(aliases_of(self.wanted.name))
-        return Finding("aliases", GOOD, f"all {count} are in {best['path']}")
+        return Finding("aliases", GOOD, f"all {count} are in {best.path}")
 
-    def _no_aliases(self, readable: list[Mapping[str, Any]]) -> Finding:
-        others = [a for a in readable if a["others"]]
+    def _no_aliases(self, readable: list[Aliases]) -> Finding:
+        others = [a for a in readable if a.others]
         if others:
-            text = f"{others[0]['path']} has those of other lists and none of this one: "
+            text = f"{others[0].path} has those of other lists and none of this one: "
             if self.wanted.by_maillist:
                 return Finding("aliases", MISSING, text + self._puppet_again)
             text += (
@@ -200,13 +197,12 @@ class Seen:
                 " wants that"
             )
             return Finding("aliases", MISSING, text)
-        closed = [a for a in self.aliases if "why" in a and not a["absent"]]
+        closed = [a for a in self.aliases if a.why is not None and not a.absent]
         if closed:
-            why = closed[0]["why"]
-            hint = ": look as root" if why == os.strerror(errno.EACCES) else ""
-            text = f"{closed[0]['path']} cannot be read ({why}){hint}"
+            hint = ": look as root" if closed[0].why == os.strerror(errno.EACCES) else ""
+            text = f"{closed[0].path} cannot be read ({closed[0].why}){hint}"
             return Finding("aliases", UNKNOWN, text)
-        looked = " and ".join(a["path"] for a in self.aliases)
+        looked = " and ".join(a.path for a in self.aliases)
         if self.wanted.by_maillist:
             text = f"Puppet writes them to {ALIASES_FILE}, and there is none: "
             return Finding("aliases", MISSING, text + self._puppet_again)
@@ -232,11 +228,11 @@ class Seen:
         return "run Puppet here"
 
     def _bans(self) -> Finding:
-        lacking, others = self.said["lacking"], self.said["others"]
-        left_out = self.said["left_out"]
+        lacking, others = self.said.lacking, self.said.others
+        left_out = self.said.left_out
         without = f" ({', '.join(left_out)} could not be read)" if left_out else ""
-        if self.said["as_new"]:
-            without += f" ({', '.join(self.said['as_new'])}: as new as this one, and not asked)"
+        if self.said.as_new:
+            without += f" ({', '.join(self.said.as_new)}: as new as this one, and not asked)"
         if not others:
             return Finding(
                 "bans", GOOD, f"{self.site.name} has no other list to take bans from{without}"
@@ -260,19 +256,9 @@ def aliases_of(name: str) -> dict[str, str]:
 
 def names(installation: Installation, sites: Iterable[Site]) -> dict[str, list[str]]:
     """The names of the lists of each site. One command; changes nothing. Raises HostError."""
-    found: dict[str, list[str]] = {}
-
-    def hear(event: Event) -> None:
-        if event["event"] == "names":
-            if "why" in event:
-                raise HostError(
-                    f"{installation.hostname}: the lists of {event['site']} cannot be"
-                    f" listed: {event['why']}"
-                )
-            found[event["site"]] = event["names"]
-
-    wanted = [site.on_host(installation, None) for site in sites]
-    installation.call("adding", {"action": "names", "sites": wanted}, hear)
+    found, failed = installation.names(sites)
+    for site, why in failed.items():
+        raise HostError(f"{installation.hostname}: the lists of {site} cannot be listed: {why}")
     return found
 
 
@@ -296,14 +282,16 @@ def site_of(
 
 def look(installation: Installation, site: Site, wanted: Wanted) -> Seen:
     """See how a list is. Changes nothing on the host."""
-    found: dict[str, Any] = {}
     parameters: dict[str, object] = {
         "action": "look",
         "site": site.on_host(installation, None),
         "list": wanted.name,
     }
-    installation.call("adding", parameters, found.update)
-    return with_aliases(installation, Seen(site, wanted, found, version=installation.version))
+    for event in installation.call("adding", parameters):
+        if isinstance(event, Looked):
+            seen = Seen(site, wanted, event, version=installation.version)
+            return with_aliases(installation, seen)
+    raise HostError(f"{installation.hostname}: {wanted.name} was not looked at")
 
 
 def with_aliases(installation: Installation, seen: Seen) -> Seen:
@@ -316,9 +304,9 @@ def with_aliases(installation: Installation, seen: Seen) -> Seen:
         return seen
     practice = installation.host.practice_dir or ""
     others = [n for n in names(installation, [seen.site])[seen.site.name] if n != seen.wanted.name]
-    wanted = {"aliases": aliases_of(seen.wanted.name), "others": others}
-    own = Program("aliases", {**wanted, "files": [f"{practice}{ALIASES_FILE}"]})
-    answers = installation.host.run(own, shlex.quote(installation.interpreter))
-    if seen.said["alias_files"]:
-        answers += installation.call("aliases", {**wanted, "files": seen.said["alias_files"]})
-    return replace(seen, aliases=tuple(a for a in answers if a["event"] == "aliases"))
+    wanted: dict[str, object] = {"aliases": aliases_of(seen.wanted.name), "others": others}
+    own = {**wanted, "files": [f"{practice}{ALIASES_FILE}"]}
+    answers = installation.call("aliases", own, as_login=True)
+    if seen.said.alias_files:
+        answers += installation.call("aliases", {**wanted, "files": seen.said.alias_files})
+    return replace(seen, aliases=tuple(a for a in answers if isinstance(a, Aliases)))

@@ -17,6 +17,7 @@ from runbooks.terminal.report import recorded
 if TYPE_CHECKING:
     from runbooks.add_list.check import Seen, Wanted
     from runbooks.add_list.edit import Edit
+    from runbooks.add_list.manifest.file import Judgement
     from runbooks.add_list.run import Report
     from runbooks.mailman.installation import Installation, Site
     from runbooks.terminal.console import Screen
@@ -270,11 +271,7 @@ def _show_diff(screen: Screen, diff: str) -> None:
         screen.say(line, style=styles.get(line[:1], ""))
 
 
-def _show_judgements(screen: Screen, judged: object, linted: object) -> None:
-    from runbooks.add_list.manifest.file import Judgement
-
-    assert isinstance(judged, Judgement)
-    assert isinstance(linted, Judgement)
+def _show_judgements(screen: Screen, judged: Judgement, linted: Judgement) -> None:
     if judged.asked:
         screen.say("puppet parser validate has nothing to say against it")
     else:

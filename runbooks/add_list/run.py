@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from runbooks.add_list.check import Seen, Wanted, with_aliases
 from runbooks.errors import LostError
-from runbooks.host.host import Event
-from runbooks.mailman import journal
+from runbooks.mailman import events, journal
+from runbooks.mailman.events import Event, Looked, Outcome, Recorded
 from runbooks.mailman.installation import Installation, Site
-from runbooks.mailman.journal import Recorded
 from runbooks.mailman.target import LockEvidence
 
 
@@ -19,15 +17,14 @@ from runbooks.mailman.target import LockEvidence
 class Report:
     """What became of a list that was created or corrected."""
 
-    #: "created", "changed", "already", "locked", "corrupt", "error"
-    outcome: str = "error"
+    outcome: Outcome = Outcome.ERROR
     detail: str = ""
     #: the arguments of ``runbook`` that help, or ()
     help: tuple[str, ...] = ()
     #: the description that was replaced, where it was
     description_was: str | None = None
     #: entries that the ban list got
-    added: list[str] = field(default_factory=list)
+    added: tuple[str, ...] = ()
     #: the list, read again
     seen: Seen | None = None
     recorded: Recorded | None = None
@@ -36,7 +33,8 @@ class Report:
 
     @property
     def is_done(self) -> bool:
-        done = self.outcome in ("created", "changed", "already") and not self.unrecorded
+        as_asked = (Outcome.CREATED, Outcome.CHANGED, Outcome.ALREADY)
+        done = self.outcome in as_asked and not self.unrecorded
         return done and self.seen is not None and self.seen.is_good
 
 
@@ -58,7 +56,7 @@ def carry_out(
     """
     report = Report()
     evidence = LockEvidence()
-    found: dict[str, Any] = {}
+    found: Looked | None = None
     options: list[str] = []
     if isinstance(wanted.web_host, str):
         options += ["-u", wanted.web_host]
@@ -86,17 +84,18 @@ def carry_out(
     }
 
     def hear(event: Event) -> None:
-        match event["event"]:
-            case "recorded" | "unrecorded":
+        nonlocal found
+        match event:
+            case events.Recorded() | events.Unrecorded():
                 report.recorded = journal.heard(event) or report.recorded
                 report.unrecorded = journal.stopped_why(event) or report.unrecorded
-            case "locks":
+            case events.Locks():
                 evidence.hear(event)
-            case "list":
-                report.outcome, report.detail = event["outcome"], event["detail"]
-                report.description_was, report.added = event["description_was"], event["added"]
-            case "looked":
-                found.update(event)
+            case events.ListEvent():
+                report.outcome, report.detail = event.outcome, event.detail
+                report.description_was, report.added = event.description_was, event.added
+            case Looked():
+                found = event
 
     try:
         installation.call("adding", parameters, hear, password)

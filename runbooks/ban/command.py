@@ -12,6 +12,7 @@ from runbooks.ban import entries, run
 from runbooks.ban.entries import Entry
 from runbooks.ban.run import Plan
 from runbooks.errors import BadInputError
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import short
 from runbooks.mailman.target import Target
 from runbooks.terminal import options
@@ -112,7 +113,7 @@ def banned(address: str, **chosen: Any) -> int:
     accepting = len(plan.looks) - len(refusing)
     left = plan.seen.left
     report = Report(screen, target.installation)
-    report.plan([(str(one.list), one.site, f"by {one.said['refused_by']}") for one in refusing])
+    report.plan([(str(one.list), one.site, f"by {one.said.refused_by}") for one in refusing])
     refuse = "refuses" if len(refusing) == 1 else "refuse"
     accept = "accepts" if accepting == 1 else "accept"
     screen.say(f"{many(len(refusing), 'list')} {refuse} {entry.text}, {accepting:,} {accept} it")
@@ -120,14 +121,14 @@ def banned(address: str, **chosen: Any) -> int:
         screen.say(f"{len(left):,} could not be asked:", style="red")
         report.left(left)
     for look in plan.seen.answers:
-        if look.outcome != "looked":
+        if look.outcome is not Outcome.LOOKED:
             report.object(look)
         elif look in refusing:
-            report.object(look, "refuses", detail=look.detail or str(look.said["refused_by"]))
+            report.object(look, Outcome.REFUSES, detail=look.detail or str(look.said.refused_by))
         else:
-            report.object(look, "accepts")
+            report.object(look, Outcome.ACCEPTS)
     counts = Counter({"refuses": len(refusing), "accepts": accepting})
-    counts.update(look.outcome for look in plan.seen.answers if look.outcome != "looked")
+    counts.update(look.outcome for look in plan.seen.answers if look.outcome is not Outcome.LOOKED)
     report.summary(counts, plan.seen)
     return 1 if left else 0
 
@@ -161,16 +162,16 @@ def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
 
 def _show_members(screen: Screen, plan: Plan) -> None:
     """Whom the new entry would match among those who are subscribed now."""
-    having = [look for look in plan.looks if look.said.get("members")]
+    having = [look for look in plan.looks if look.said.members]
     if not having:
         return
     on = many(len(having), "list")
     if not plan.entry.is_pattern:
         screen.say(f"  It is subscribed to {on} and stays so: a ban does not unsubscribe.")
         return
-    matched = sum(look.said["members"] for look in having)
-    total = sum(look.said.get("of_members", 0) for look in plan.looks)
-    who = sorted({address for look in having for address in look.said["some_members"]})
+    matched = sum(look.said.members for look in having)
+    total = sum(look.said.of_members for look in plan.looks)
+    who = sorted({address for look in having for address in look.said.some_members})
     some = ", ".join(who[:NAMED]) + (", …" if len(who) > NAMED or matched > len(who) else "")
     screen.say(f"  It matches {matched:,} of {many(total, 'subscription')} on {on}: {some}")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from runbooks.ban.entries import Entry
 from runbooks.errors import BadInputError
-from runbooks.host.session import Event
+from runbooks.mailman.events import Event, Outcome, Refused
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 
@@ -19,19 +19,19 @@ class Action:
 
     name: str
     #: what becomes of a list
-    past: str
+    past: Outcome
     #: what is said of a list that was so before
-    already: str
+    already: Outcome
 
     def is_done(self, seen: Answer) -> bool:
         """Whether there is nothing to do for a list that was looked at."""
         if self is BAN:
-            return seen.said.get("refused_by") is not None
-        return not seen.said.get("entries")
+            return seen.said.refused_by is not None
+        return not seen.said.entries
 
 
-BAN = Action("ban", "banned", "already")
-UNBAN = Action("unban", "unbanned", "absent")
+BAN = Action("ban", Outcome.BANNED, Outcome.ALREADY)
+UNBAN = Action("unban", Outcome.UNBANNED, Outcome.ABSENT)
 ACTIONS = {action.name: action for action in (BAN, UNBAN)}
 
 
@@ -49,7 +49,7 @@ class Plan:
     @property
     def looks(self) -> list[Answer]:
         """The lists that could be looked at."""
-        return [answer for answer in self.seen.answers if answer.outcome == "looked"]
+        return [answer for answer in self.seen.answers if answer.outcome is Outcome.LOOKED]
 
     @property
     def to_do(self) -> list[Answer]:
@@ -60,7 +60,7 @@ class Plan:
         """Who runs a list and would be matched: address to the lists."""
         found: dict[str, list[str]] = {}
         for look in self.looks:
-            for address in look.said.get("people", ()):
+            for address in look.said.people:
                 found.setdefault(address, []).append(str(look.list))
         return found
 
@@ -76,42 +76,46 @@ class Plan:
     @property
     def untouched(self) -> Work:
         """What there is to report where nothing is changed: each list as it was seen."""
-        work = replace(self.seen, done=frozenset(("already", "absent", "planned")))
+        work = replace(
+            self.seen, done=frozenset((Outcome.ALREADY, Outcome.ABSENT, Outcome.PLANNED))
+        )
         work.answers = [self._as_it_is(answer) for answer in self.seen.answers]
         return work
 
     def _as_it_is(self, seen: Answer) -> Answer:
-        if seen.outcome != "looked":
+        if seen.outcome is not Outcome.LOOKED:
             return seen
         if not self.action.is_done(seen):
-            return replace(seen, outcome="planned")
-        if self.action is UNBAN and seen.said.get("refused_by") is not None:
+            return replace(seen, outcome=Outcome.PLANNED)
+        if self.action is UNBAN and seen.said.refused_by is not None:
             return self.explain(seen)
         return replace(seen, outcome=self.action.already)
 
     def explain(self, answer: Answer) -> Answer:
         """What became of a list, with the command that helps where that is not what was asked."""
         said = answer.said
-        if said.get("refused_by") is not None:
-            return self._still_refused(answer)
-        if said.get("left_lock"):
+        if said.refused_by is not None:
+            return self._still_refused(answer, said.refused_by)
+        if said.left_lock:
             help = invocation("clear-lock", str(answer.list), options=self.hints.only(answer))
             return replace(answer, help=help)
-        if answer.outcome == "error" and not (said.get("unknown") or said.get("unseen")):
+        if answer.outcome is Outcome.ERROR and not (said.unknown or said.unseen):
             # Where Mailman knows no such list, the command would not either.
             return replace(answer, help=self.hints.repeat(answer))
         return answer
 
-    def _still_refused(self, answer: Answer) -> Answer:
-        still, entry = "it still refuses the address, by", answer.said["refused_by"]
-        if answer.said.get("for_all"):
+    def _still_refused(self, answer: Answer, entry: str) -> Answer:
+        still = "it still refuses the address, by"
+        if answer.said.for_all:
             # No unban helps: it is in no ban list.
             detail = f"{still} the entry {entry} of GLOBAL_BAN_LIST in Mailman's mm_cfg.py"
-            return replace(answer, outcome="error", detail=detail)
+            return replace(answer, outcome=Outcome.ERROR, detail=detail)
         # Wherever that entry is, unless the command was about some lists alone.
         some = ("--list", str(answer.list), *self.hints.only(answer))
         help = invocation("unban", entry, options=some if self.target.is_narrowed else ())
-        return replace(answer, outcome="error", detail=f"{still} its entry {entry}", help=help)
+        return replace(
+            answer, outcome=Outcome.ERROR, detail=f"{still} its entry {entry}", help=help
+        )
 
     def change(self, watch: Watch | None = None, arguments: Sequence[str] = ()) -> Work:
         """Ban or unban on every list, and read back. One command.
@@ -134,7 +138,7 @@ class Plan:
             "sample": entry.sample,
             "journal": recorded(target, action.name, typed, address=entry.text),
         }
-        done = (action.past, "already", "absent", "gone")
+        done = (action.past, Outcome.ALREADY, Outcome.ABSENT, Outcome.GONE)
         return over_lists(
             target, "banning", parameters, done, watch=watch, hints=self.hints, explain=self.explain
         )
@@ -156,11 +160,11 @@ def look(
     """
 
     def hear(event: Event) -> None:
-        if event["event"] == "refused":
-            raise BadInputError(f"{entry.text!r} would ban nobody: {event['why']}")
+        if isinstance(event, Refused):
+            raise BadInputError(f"{entry.text!r} would ban nobody: {event.why}")
 
     parameters = {"action": "look" if people else "ask", "address": entry.text}
-    seen = over_lists(target, "banning", parameters, ("looked",), on_event=hear)
+    seen = over_lists(target, "banning", parameters, (Outcome.LOOKED,), on_event=hear)
     # It was removed while the others were looked at.
-    seen.answers = [answer for answer in seen.answers if not answer.said.get("unknown")]
+    seen.answers = [answer for answer in seen.answers if not answer.said.unknown]
     return Plan(target, entry, action, seen, options)

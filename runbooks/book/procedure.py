@@ -8,33 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from runbooks.book import expected
 
 if TYPE_CHECKING:
     from runbooks.mailman.installation import Site
-
-
-class Outcome(str, Enum):
-    """What became of one list."""
-
-    BANNED = "banned"
-    ALREADY = "already"
-    UNBANNED = "unbanned"
-    ABSENT = "absent"
-    LOCKED = "locked"
-    CORRUPT = "corrupt"
-    ERROR = "error"
-    CLEARED = "cleared"
-    GONE = "gone"
-    REFUSED = "refused"
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the list is as was asked."""
-        return self not in (Outcome.LOCKED, Outcome.CORRUPT, Outcome.ERROR, Outcome.REFUSED)
 
 
 @dataclass(frozen=True)

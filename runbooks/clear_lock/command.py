@@ -12,7 +12,7 @@ from runbooks.terminal import options
 from runbooks.terminal.report import recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from runbooks.book.procedure import Step
     from runbooks.clear_lock.run import Found, Look, Plan, Report, Result, Save
@@ -76,13 +76,12 @@ def _status(seen: Look) -> int:
     return 1 if seen.failed or any(found.lock.blocks for found in seen.all()) else 0
 
 
-def _watch(screen: Screen, installation: Installation, seen: Look, look: object) -> int:
+def _watch(screen: Screen, installation: Installation, seen: Look, look: Callable[[], Look]) -> int:
     """Look again and again. Ctrl-C ends it with the status of the last look."""
     import sys
     import time
     from contextlib import suppress
 
-    assert callable(look)
     if screen.as_json or not sys.stdout.isatty():
         with suppress(KeyboardInterrupt):
             while True:
@@ -443,7 +442,7 @@ def _capital(text: str) -> str:
 
 
 def _show_report(screen: Screen, installation: Installation, report: Report) -> None:
-    from runbooks.book.procedure import Outcome
+    from runbooks.mailman.events import Outcome
 
     cleared = [r.found for r in report.results if r.outcome is Outcome.CLEARED]
     gone = sum(r.outcome is Outcome.GONE for r in report.results)

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from runbooks.book.procedure import Outcome
 from runbooks.errors import BadInputError, LostError
-from runbooks.host.session import Event
-from runbooks.mailman import journal, locks
+from runbooks.mailman import events, journal, locks
+from runbooks.mailman.events import Event, Outcome, Recorded, UnfinishedSave
 from runbooks.mailman.installation import Installation, Site, unknown_list
-from runbooks.mailman.journal import Recorded
-from runbooks.mailman.locks import Lock, Observation, Verdict
+from runbooks.mailman.locks import Lock, Verdict
 
 #: Names of claims that a run looks for, to see who takes a lock next.
 _MOST_WAITERS = 100
@@ -47,7 +44,7 @@ class Save:
     site: Site
     list: str
     #: what the on-host program is told, and compares with what is there by then
-    order: Mapping[str, Any]
+    order: UnfinishedSave
 
     @property
     def is_lock(self) -> bool:
@@ -55,16 +52,16 @@ class Save:
 
     @property
     def label(self) -> str:
-        return f"{self.list}/{self.order['name']}"
+        return f"{self.list}/{self.order.name}"
 
     @property
     def outline(self) -> str:
         """``a save that was not finished by process 83 on lists, which no longer runs``"""
-        who = f"process {self.order['pid']} on {locks.printable(self.order['host'])}"
+        who = f"process {self.order.pid} on {locks.printable(self.order.host)}"
         return f"a save that was not finished by {who}, which no longer runs"
 
     def as_json(self) -> dict[str, object]:
-        return {"list": self.list, "save": self.order["name"], "bytes": self.order["size"]}
+        return {"list": self.list, "save": self.order.name, "bytes": self.order.size}
 
 
 @dataclass
@@ -77,7 +74,7 @@ class Look:
     #: lock folders that could not be read, and why
     failed: dict[str, str] = field(default_factory=dict)
     #: the names of the lists of a site, where they were asked for
-    lists: dict[str, list[str]] = field(default_factory=dict)
+    lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: saves that were cut short, where they were asked for
     saves: list[Save] = field(default_factory=list)
 
@@ -156,22 +153,21 @@ def look(
             seen.failed[site_name] = locks.printable(f"the site does not answer: {why}")
 
     def hear(event: Event) -> None:
-        match event["event"]:
-            case "locks":
-                observation = Observation.from_json(event["observation"])
+        match event:
+            case events.Locks(observation=observation):
                 if observation.error:
                     why = f"{observation.lock_dir}: {observation.error}"
-                    seen.failed[event["site"]] = locks.printable(why)
-                seen.locks[event["site"]] = locks.examine(observation, gone)
-            case "saves":
-                site = next(site for site in sites if site.name == event["site"])
-                seen.saves += [Save(site, order["list"], order) for order in event["saves"]]
-                if event["error"]:
-                    seen.failed[event["site"]] = locks.printable(event["error"])
-            case "lists":
-                seen.lists[event["site"]] = event["names"]
-                if event["error"]:
-                    seen.failed[event["site"]] = locks.printable(event["error"])
+                    seen.failed[event.site] = locks.printable(why)
+                seen.locks[event.site] = locks.examine(observation, gone)
+            case events.Saves():
+                site = next(site for site in sites if site.name == event.site)
+                seen.saves += [Save(site, order.list, order) for order in event.saves]
+                if event.error:
+                    seen.failed[event.site] = locks.printable(event.error)
+            case events.ListNames():
+                seen.lists[event.site] = event.names
+                if event.error:
+                    seen.failed[event.site] = locks.printable(event.error)
 
     parameters = {
         "action": "look",
@@ -276,26 +272,24 @@ def clear(
     JournalError when that cannot be written; then nothing was changed.
     """
     report = Report()
-    answers: dict[tuple[str, str], Event] = {}
+    answers: dict[tuple[str, str], events.Removal] = {}
     taken: dict[tuple[str, str], Lock] = {}
     after: dict[str, list[Lock]] = {}
 
     def hear(event: Event) -> None:
-        match event["event"]:
-            case "removal":
-                answers[event["site"], event["files"][0]] = event
-            case "taken" | "after":
-                seen = locks.examine(Observation.from_json(event["observation"]))
-                if event["event"] == "after":
-                    after[event["site"]] = seen
-                for name in event.get("locks", ()):
-                    now = next((lock for lock in seen if lock.files[0] == name), None)
-                    if now:
-                        taken[event["site"], name] = now
-            case "recorded" | "unrecorded":
+        match event:
+            case events.Removal():
+                answers[event.site, event.files[0]] = event
+            case events.After():
+                after[event.site] = locks.examine(event.observation)
+            case events.Taken():
+                for lock in locks.examine(event.observation):
+                    if lock.files[0] in event.locks:
+                        taken[event.site, lock.files[0]] = lock
+            case Recorded() | events.Unrecorded():
                 report.recorded = journal.heard(event) or report.recorded
                 report.ended_early = journal.stopped_why(event) or report.ended_early
-            case "stopped":
+            case events.Stopped():
                 report.ended_early = report.ended_early or "interrupted"
 
     to_remove: list[Found | Save] = [*plan.remove, *plan.saves]
@@ -307,7 +301,9 @@ def clear(
                 **_on_host(site),
                 "locks": [_order(found) for found in plan.remove if found.site == site],
                 "saves": [
-                    {**save.order, "label": save.label} for save in plan.saves if save.site == site
+                    {**vars(save.order), "label": save.label}
+                    for save in plan.saves
+                    if save.site == site
                 ],
             }
             for site in sites
@@ -339,7 +335,7 @@ def clear(
     for save in plan.saves:
         answer = answers.get((save.site.name, save.label))
         if answer is not None:
-            report.results.append(Result(save, _OUTCOMES[answer["result"]], _said(answer)))
+            report.results.append(Result(save, _OUTCOMES[answer.result], _said(answer)))
     return report
 
 
@@ -370,7 +366,7 @@ def _order(found: Found) -> dict[str, object]:
 
 
 def _result(
-    found: Found, answer: Event, after: Sequence[Lock] | None, taken: Lock | None
+    found: Found, answer: events.Removal, after: Sequence[Lock] | None, taken: Lock | None
 ) -> Result:
     """What became of a lock: what the host says it did, and what was seen there afterwards."""
     if after is None:
@@ -386,7 +382,7 @@ def _result(
     claims = {waiter.claim.name for lock in after for waiter in lock.waiters}
     claims |= {lock.files[0] for lock in after if lock.verdict is Verdict.WAITING}
     waiting = sum(waiter.claim.name in claims for waiter in found.lock.waiters)
-    match answer["result"]:
+    match answer.result:
         case "removed" if still:
             return Result(found, Outcome.ERROR, "it was removed, and is there again", now)
         case "removed":
@@ -401,5 +397,5 @@ def _result(
     return Result(found, Outcome.ERROR, _said(answer), now)
 
 
-def _said(answer: Event, fallback: str = "") -> str:
-    return locks.printable(answer["reason"] or fallback)
+def _said(answer: events.Removal, fallback: str = "") -> str:
+    return locks.printable(answer.reason or fallback)

@@ -12,6 +12,7 @@ from runbooks.history import restore
 from runbooks.history import run as undoing
 from runbooks.history.run import Plan
 from runbooks.mailman import journal
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.work import Work
@@ -146,20 +147,20 @@ def _show_plan(report: Report, past: Run, plan: Plan) -> None:
         counts = {
             "as before already": sum(a not in here for a in well),
             "cannot be read": len(answers) - len(well),
-            "locked now": sum(bool(a.said.get("has_lock")) for a in here),
+            "locked now": sum(a.said.has_lock for a in here),
         }
         parts = [f"{len(here):,} to take back"]
         parts += [f"{number:,} {what}" for what, number in counts.items() if number]
         rows.append((site.name, many(len(answers), "list"), ", ".join(parts)))
     report.plan(rows, past.outline)
     for what, member in (("out of", "take_out"), ("back into", "put_back")):
-        entries = sorted({e for a in plan.to_do for e in a.said[member]})
+        entries = sorted({e for a in plan.to_do for e in getattr(a.said, member)})
         if entries:
             screen.say(f"  {what} the ban lists: {', '.join(entries)}")
     for answer in plan.to_do:
-        if answer.said["describe"] is not None:
-            screen.say(f"  description back to: {answer.said['describe']!r}")
-    back = {f"{name} back to {was!r}" for a in plan.to_do for name, was in a.said["set"].items()}
+        if answer.said.describe is not None:
+            screen.say(f"  description back to: {answer.said.describe!r}")
+    back = {f"{name} back to {was!r}" for a in plan.to_do for name, was in a.said.set.items()}
     for line in sorted(back):
         screen.say(f"  {line}")
     if not plan.to_do:
@@ -181,9 +182,9 @@ def _tell_seen(report: Report, plan: Plan) -> None:
     doubtful = {(one.site, one.list) for one in plan.left}
     for answer in plan.seen.answers:
         if answer in plan.to_do:
-            report.object(answer, "planned")
+            report.object(answer, Outcome.PLANNED)
         elif (answer.site, answer.list) not in doubtful:
-            report.object(answer, "already" if answer.outcome == "looked" else "")
+            report.object(answer, Outcome.ALREADY if answer.outcome is Outcome.LOOKED else None)
 
 
 def _show_work(report: Report, plan: Plan, work: Work) -> int:

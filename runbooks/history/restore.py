@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runbooks.errors import BadInputError
-from runbooks.host.session import Event
+from runbooks.mailman.events import Event, Outcome
+from runbooks.mailman.events import Kept as KeptThere
 from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
@@ -37,12 +38,12 @@ class Kept:
 
     @property
     def to_do(self) -> list[Answer]:
-        return [answer for answer in self.seen.answers if answer.outcome == "planned"]
+        return [answer for answer in self.seen.answers if answer.outcome is Outcome.PLANNED]
 
     @property
     def is_all(self) -> bool:
         """Whether all that the run changed can be put back, or is as it was."""
-        strays = any(answer.said.get("strays") for answer in self.seen.answers)
+        strays = any(answer.said.strays for answer in self.seen.answers)
         return not (self.seen.left or self.sites_gone or self.not_kept or strays)
 
 
@@ -62,11 +63,11 @@ def kept(target: Target, run: Run) -> Kept:
 
     def hear(event: Event) -> None:
         nonlocal path, sites_gone
-        if event["event"] == "kept":
-            path = event["path"]
-            sites_gone = [site for site in event["sites_gone"] if site not in target.silent]
+        if isinstance(event, KeptThere):
+            path = event.path
+            sites_gone = [site for site in event.sites_gone if site not in target.silent]
 
-    done = ("planned", "already")
+    done = (Outcome.PLANNED, Outcome.ALREADY)
     parameters = _kept_of(run) | {"action": "look"}
     seen = over_lists(target, "restoring", parameters, done, on_event=hear)
     not_kept = [one for one in run.lists if "files" in one.more and "state" not in one.more]
@@ -95,7 +96,7 @@ def restore(
         "journal": recorded(target, run.command, arguments or command, undoes=run.id),
     }
     hints = Hints(target, lambda options: command)
-    done = ("restored", "already")
+    done = (Outcome.RESTORED, Outcome.ALREADY)
     return over_lists(target, "restoring", parameters, done, watch=watch, hints=hints)
 
 
@@ -153,19 +154,19 @@ def _show_kept(report: Report, past: Run, plan: Kept) -> None:
         if not answers:
             continue
         counts = {
-            "to put back": sum(a.outcome == "planned" for a in answers),
-            "as before already": sum(a.outcome == "already" for a in answers),
-            "changed since": sum(a.outcome == "changed since" for a in answers),
+            "to put back": sum(a.outcome is Outcome.PLANNED for a in answers),
+            "as before already": sum(a.outcome is Outcome.ALREADY for a in answers),
+            "changed since": sum(a.outcome is Outcome.CHANGED_SINCE for a in answers),
         }
         parts = [f"{number:,} {what}" for what, number in counts.items() if number]
         rows.append((site.name, many(len(answers), "list"), ", ".join(parts)))
     report.plan(rows, past.outline)
-    files = [file for answer in plan.to_do for file in answer.said.get("files", ())]
+    files = [file for answer in plan.to_do for file in answer.said.files]
     if set(files) - {"config.pck"}:
         screen.say(f"  files to put back: {', '.join(counted(files))}")
     for answer in plan.seen.answers:
-        if answer.said.get("strays"):
-            what = ", ".join(answer.said["strays"])
+        if answer.said.strays:
+            what = ", ".join(answer.said.strays)
             screen.warn(
                 f"{report.label(answer.site, answer.list)}: {what} changed without the list's"
                 " lock, and stays as it is"

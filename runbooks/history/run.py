@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from runbooks.errors import BadInputError
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, as_mailman
 from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.target import Target, invocation
@@ -42,7 +43,7 @@ class Plan:
         """What is not taken back: what cannot be read, what somebody changed since, what the run
         may not have changed."""
         gone = [
-            Answer(site, None, "gone", "the host has no such site any more")
+            Answer(site, None, Outcome.GONE, "the host has no such site any more")
             for site in self.sites_gone
         ]
         since = [self._since(one) for one in self.changed_since]
@@ -55,7 +56,7 @@ class Plan:
         return [
             answer
             for answer in self.seen.answers
-            if answer.said.get("described_since") is not None or answer.said.get("set_since")
+            if answer.said.described_since is not None or answer.said.set_since
         ]
 
     @property
@@ -63,36 +64,36 @@ class Plan:
         return [
             answer
             for answer in self.seen.answers
-            if answer.said.get("take_out")
-            or answer.said.get("put_back")
-            or answer.said.get("describe") is not None
-            or answer.said.get("set")
+            if answer.said.take_out
+            or answer.said.put_back
+            or answer.said.describe is not None
+            or answer.said.set
         ]
 
     def _is_unknown(self, answer: Answer) -> bool:
         return (answer.site, answer.list) in self.unknown
 
     def _since(self, answer: Answer) -> Answer:
-        if answer.said.get("set_since"):
-            why = f"somebody changed {', '.join(answer.said['set_since'])} since"
+        if answer.said.set_since:
+            why = f"somebody changed {', '.join(answer.said.set_since)} since"
         else:
             was = self.entries[answer.site][str(answer.list)]["description_was"]
             why = f"somebody changed its description since: it was {was!r} before the run"
-        return replace(answer, outcome="changed since", detail=why)
+        return replace(answer, outcome=Outcome.CHANGED_SINCE, detail=why)
 
     def _doubt(self, answer: Answer) -> Answer:
         said, only = answer.said, Hints(self.target).only(answer)
         entry, verb, has = (
-            (said["take_out"][0], "unban", "has")
-            if said["take_out"]
-            else (said["put_back"][0], "ban", "does not have")
+            (said.take_out[0], "unban", "has")
+            if said.take_out
+            else (said.put_back[0], "ban", "does not have")
         )
         why = (
             f"the run did not record what became of this list; it {has} {entry},"
             " perhaps since before"
         )
         help = invocation(verb, entry, options=("--list", str(answer.list), *only))
-        return replace(answer, outcome="unknown", detail=why, help=help)
+        return replace(answer, outcome=Outcome.UNKNOWN, detail=why, help=help)
 
 
 def check(run: Run, installation: Installation) -> None:
@@ -159,7 +160,9 @@ def look(target: Target, run: Run) -> Plan:
             supposed = _supposed(run, one) if one.outcome == "begun" else one
             entries.setdefault(one.site, {})[one.list] = _entry(supposed)
     parameters = {"action": "look", "entries": entries}
-    seen = over_lists(_holding(target, entries), "undoing", parameters, ("looked", "gone"))
+    seen = over_lists(
+        _holding(target, entries), "undoing", parameters, (Outcome.LOOKED, Outcome.GONE)
+    )
     return Plan(
         target=target,
         entries=entries,
@@ -208,10 +211,10 @@ def undo(
     for answer in plan.to_do:
         entry = plan.entries[answer.site][str(answer.list)]
         if answer in plan.changed_since:  # it stays, and the plan names it
-            stays = answer.said.get("set_since", ())
+            stays = answer.said.set_since
             set_now = {name: of for name, of in entry["set"].items() if name not in stays}
             entry = {**entry, "set": set_now}
-            if answer.said.get("described_since") is not None:
+            if answer.said.described_since is not None:
                 entry["description_set"] = None
         entries.setdefault(answer.site, {})[str(answer.list)] = entry
     target = _holding(target, entries)
@@ -220,6 +223,6 @@ def undo(
         "entries": entries,
         "journal": recorded(target, "undo", arguments or ("undo", run.id), undoes=run.id),
     }
-    done = ("undone", "already", "gone")
+    done = (Outcome.UNDONE, Outcome.ALREADY, Outcome.GONE)
     hints = Hints(target, lambda options: ("undo", run.id))
     return over_lists(target, "undoing", parameters, done, watch=watch, hints=hints)

@@ -17,8 +17,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from runbooks.errors import BadInputError, HostError, short
-from runbooks.host.session import Event as Event
-from runbooks.host.session import Heard, Listener, Session, Traffic
+from runbooks.host.session import Heard, Json, Listener, Session, Traffic
 from runbooks.onhost import LAUNCHER, LAUNCHER_WITHOUT_INPUT, OPTIONS, Program, server
 
 #: Notices within a minute that the other end has gone.
@@ -114,7 +113,7 @@ class Host:
         interpreter: str,
         on_event: Listener | None = None,
         secret: bytes = b"",
-    ) -> list[Event]:
+    ) -> list[Json]:
         """Run `program` under `interpreter` (a shell word or script that ends in exec).
 
         Returns the program's events when `on_event` is None; otherwise each goes there
@@ -126,7 +125,7 @@ class Host:
         Raises HostError when nothing answered, LostError when the program began and was
         not heard to end.
         """
-        events: list[Event] = []
+        events: list[Json] = []
         listener = on_event or events.append
         self.connect(interpreter)
         if self._session is not None:

@@ -11,13 +11,14 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 from runbooks.errors import HostError, LostError
 from runbooks.onhost import Program, server
 
-Event = dict[str, Any]
-Listener = Callable[[Event], None]
+#: An event, as it comes: `runbooks.mailman.events` knows what each says.
+Json = dict[str, object]
+Listener = Callable[[Json], None]
 
 _MARK = b"@@runbook "
 
@@ -46,13 +47,13 @@ class Heard:
         if not line.startswith(_MARK):
             self.noise.append(line.decode("utf-8", "replace").strip())
             return
-        event = cast(Event, json.loads(line[len(_MARK) :].decode("ascii")))
+        event = cast(Json, json.loads(line[len(_MARK) :].decode("ascii")))
         self.any = True
         match event.get("event"):
             case "end":
                 self.ended = True
             case "failed":
-                self.failed = event["error"]
+                self.failed = str(event["error"])
             case _:
                 self.listener(event)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 
@@ -33,21 +34,21 @@ class Edit:
     ) -> Edit:
         """See how each list stands to it. One command; changes nothing on the host."""
         asked = {**parameters, "action": "look"}
-        seen = over_lists(target, program, asked, ("looked",))
+        seen = over_lists(target, program, asked, (Outcome.LOOKED,))
         return cls(target, program, parameters, command, seen)
 
     @property
     def to_do(self) -> list[Answer]:
-        looks = [answer for answer in self.seen.answers if answer.outcome == "looked"]
-        return [look for look in looks if not look.said["is_done"]]
+        looks = [answer for answer in self.seen.answers if answer.outcome is Outcome.LOOKED]
+        return [look for look in looks if not look.said.is_done]
 
     @property
     def untouched(self) -> Work:
         """What there is to report where nothing is changed."""
-        work = replace(self.seen, done=frozenset(("already", "planned")))
+        work = replace(self.seen, done=frozenset((Outcome.ALREADY, Outcome.PLANNED)))
         work.answers = [
-            replace(answer, outcome="planned" if answer in self.to_do else "already")
-            if answer.outcome == "looked"
+            replace(answer, outcome=Outcome.PLANNED if answer in self.to_do else Outcome.ALREADY)
+            if answer.outcome is Outcome.LOOKED
             else answer
             for answer in self.seen.answers
         ]
@@ -63,5 +64,5 @@ class Edit:
         asked = {**self.parameters, "action": "change", "journal": record}
         names = Counter(str(answer.list) for answer in self.seen.answers)
         hints = Hints(self.target, lambda options: (*self.command, *options), names)
-        done = ("changed", "already", "gone")
+        done = (Outcome.CHANGED, Outcome.ALREADY, Outcome.GONE)
         return over_lists(self.target, self.program, asked, done, watch=watch, hints=hints)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING
 
 from runbooks.errors import BadInputError, HostError
 from runbooks.errors import short as short
 from runbooks.host.host import Host
 from runbooks.onhost import Program
+
+if TYPE_CHECKING:
+    from runbooks.mailman.events import Absent, Described, Event, SiteDescription
 
 #: Where distributions and source installations put Mailman's programs. Only a place
 #: to start from: everything else is asked of the installation found there.
@@ -193,29 +196,36 @@ class Installation:
         self,
         program: str,
         parameters: dict[str, object],
-        on_event: Any = None,
+        on_event: Callable[[Event], None] | None = None,
         secret: bytes = b"",
-    ) -> list[dict[str, Any]]:
-        """Run an on-host program as Mailman's user. See `Host.run`."""
-        as_mailman = Program(program, parameters, run_as=(self.user, self.group))
-        return self.host.run(as_mailman, shlex.quote(self.interpreter), on_event, secret)
+        *,
+        as_login: bool = False,
+    ) -> list[Event]:
+        """Run an on-host program as Mailman's user, or as whoever logged in. See `Host.run`.
+
+        Raises StrangeEventError, too.
+        """
+        run_as = None if as_login else (self.user, self.group)
+        made = Program(program, parameters, run_as=run_as)
+        return _run(self.host, made, shlex.quote(self.interpreter), on_event, secret)
 
     def names(self, sites: Iterable[Site]) -> tuple[dict[str, list[str]], dict[str, str]]:
         """The names of the lists of each site; of sites that do not tell them, the reason.
 
         One command; changes nothing.
         """
+        from runbooks.mailman.events import Names
+
         found: dict[str, list[str]] = {}
         failed: dict[str, str] = {}
 
-        def hear(event: dict[str, Any]) -> None:
-            if event["event"] == "names" and "why" in event:
-                failed[event["site"]] = event["why"]
-            elif event["event"] == "names":
-                found[event["site"]] = event["names"]
-
         wanted = [site.on_host(self, None) for site in sites]
-        self.call("adding", {"action": "names", "sites": wanted}, hear)
+        for event in self.call("adding", {"action": "names", "sites": wanted}):
+            match event:
+                case Names(why=str(why)):
+                    failed[event.site] = why
+                case Names():
+                    found[event.site] = [*event.names]
         return found, failed
 
     def check_user(self) -> None:
@@ -242,6 +252,24 @@ def _interpreter(host: Host) -> str:
     return f"set -- {shlex.join(dirs)}\n{look}\n{_FIND_INTERPRETER}"
 
 
+def _run(
+    host: Host,
+    program: Program,
+    interpreter: str,
+    on_event: Callable[[Event], None] | None = None,
+    secret: bytes = b"",
+) -> list[Event]:
+    """`Host.run`, with events that have their types."""
+    # While the host answers, this takes no time.
+    host.connect(interpreter)
+    from runbooks.mailman.events import decode
+
+    events: list[Event] = []
+    listener = on_event or events.append
+    host.run(program, interpreter, lambda json: listener(decode(json, host.spec)), secret)
+    return events
+
+
 def discover(host: Host) -> Installation:
     """Ask the host what Mailman 2 it has. One command; changes nothing.
 
@@ -252,65 +280,61 @@ def discover(host: Host) -> Installation:
     # A practice site runs as whoever made it, who may be root; a Mailman never does.
     parameters = {"sites_file": sites_file, "is_owners": host.practice_dir is not None}
     program = Program("installation", parameters)
-    events = host.run(program, _interpreter(host))
+    events = _run(host, program, _interpreter(host))
+    from runbooks.mailman.events import Absent, Described
+
     for event in events:
-        if event["event"] == "absent":
+        if isinstance(event, Absent):
             raise HostError(f"{host.spec}: {_absence(event, host.mailman_dirs or USUAL_DIRS)}")
-        if event["event"] == "installation":
+        if isinstance(event, Described):
             return _installation(host, event)
     raise HostError(f"{host.spec}: the installation did not describe itself")
 
 
-def _absence(event: dict[str, Any], dirs: tuple[str, ...]) -> str:
-    match event["why"]:
+def _absence(event: Absent, dirs: tuple[str, ...]) -> str:
+    match event.why:
         case "mailman3":
             return "it has Mailman 3; these procedures are for Mailman 2"
         case "unreadable":
-            return f"{event['detail']}/withlist cannot be read: log in as root"
+            return f"{event.detail}/withlist cannot be read: log in as root"
         case "loose_interpreter":
             return (
                 f"Mailman's programs name an interpreter that others than root can change:"
-                f" {event['detail']}: log in as Mailman's user, who runs it anyway"
+                f" {event.detail}: log in as Mailman's user, who runs it anyway"
             )
         case "no_interpreter":
-            return f"Mailman's programs name an interpreter that is not there: {event['detail']}"
+            return f"Mailman's programs name an interpreter that is not there: {event.detail}"
     return (
         f"it has no Mailman 2: no withlist on the PATH or in {', '.join(dirs)}"
         " (elsewhere? add ?mailman=/its/bin to the host)"
     )
 
 
-def _installation(host: Host, event: dict[str, Any]) -> Installation:
-    if not event["sites"]:
-        said = "; ".join(dict.fromkeys(refusal["said"] for refusal in event["refusals"]))
-        raise HostError(f"{host.spec}: Mailman in {event['bin']} does not start: {said}")
-    sites = _told_apart([_site(answer) for answer in event["sites"]])
+def _installation(host: Host, event: Described) -> Installation:
+    if not event.sites:
+        said = "; ".join(dict.fromkeys(refusal.said for refusal in event.refusals))
+        raise HostError(f"{host.spec}: Mailman in {event.bin} does not start: {said}")
+    sites = _told_apart([_site(answer) for answer in event.sites])
     # Where there are several sites, Mailman itself refuses to start without the name of one.
-    refused = {
-        answer["site_dir"]: answer["said"]
-        for answer in event["refusals"]
-        if answer["site_dir"] is not None
-    }
-    problems = [f"another Mailman is in {other}; it was left alone" for other in event["others"]]
+    refused = {one.site_dir: one.said for one in event.refusals if one.site_dir is not None}
+    problems = [f"another Mailman is in {other}; it was left alone" for other in event.others]
     problems += [f"the site {folder} does not answer: {why}" for folder, why in refused.items()]
     taken = {site.name for site in sites}
-    silent = {}
+    silent: dict[str, str] = {}
     for folder, why in refused.items():
         name = PurePosixPath(folder).name
         silent[folder if name in taken or name in silent else name] = why
-    first = event["sites"][0]
     return Installation(
         host=host,
-        hostname=event["hostname"],
-        version=first["version"],
-        note=first["note"],
-        bin=event["bin"],
-        interpreter=event["interpreter"],
-        python=event["python"],
-        processors=event["processors"],
-        uid=event["uid"],
+        hostname=event.hostname,
+        version=event.sites[0].version,
+        note=event.sites[0].note,
+        bin=event.bin,
+        interpreter=event.interpreter,
+        python=event.python,
+        processors=event.processors,
+        uid=event.uid,
         sites=sites,
-        silent=silent,
         problems=tuple(problems),
     )
 
@@ -323,24 +347,24 @@ def _told_apart(sites: list[Site]) -> tuple[Site, ...]:
     )
 
 
-def _site(answer: dict[str, Any]) -> Site:
+def _site(answer: SiteDescription) -> Site:
     return Site(
-        name=PurePosixPath(answer["site_dir"] or answer["VAR_PREFIX"]).name,
-        site_dir=answer["site_dir"],
-        mail_domain=answer["DEFAULT_EMAIL_HOST"],
-        url_domain=answer["DEFAULT_URL_HOST"],
-        prefix=answer["VAR_PREFIX"],
-        list_dir=answer["LIST_DATA_DIR"],
-        lock_dir=answer["LOCK_DIR"],
-        log_dir=answer["LOG_DIR"],
-        lock_lifetime=answer["LIST_LOCK_LIFETIME"],
-        user=answer["MAILMAN_USER"],
-        group=answer["MAILMAN_GROUP"],
-        uid=answer["uid"],
-        site_list=answer["MAILMAN_SITE_LIST"],
-        lists=answer["lists"],
-        first_list=answer["first_list"],
-        problems=tuple(answer["problems"]),
+        name=PurePosixPath(answer.site_dir or answer.VAR_PREFIX).name,
+        site_dir=answer.site_dir,
+        mail_domain=answer.DEFAULT_EMAIL_HOST,
+        url_domain=answer.DEFAULT_URL_HOST,
+        prefix=answer.VAR_PREFIX,
+        list_dir=answer.LIST_DATA_DIR,
+        lock_dir=answer.LOCK_DIR,
+        log_dir=answer.LOG_DIR,
+        lock_lifetime=answer.LIST_LOCK_LIFETIME,
+        user=answer.MAILMAN_USER,
+        group=answer.MAILMAN_GROUP,
+        uid=answer.uid,
+        site_list=answer.MAILMAN_SITE_LIST,
+        lists=answer.lists,
+        first_list=answer.first_list,
+        problems=answer.problems,
     )
 
 

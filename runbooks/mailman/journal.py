@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from runbooks.errors import BadInputError, RunbookError
-from runbooks.host.host import Event
+from runbooks.mailman import events
+from runbooks.mailman.events import Event, KeptOfList, Recorded, RunFound
 from runbooks.mailman.installation import Installation, Site, short
 
 #: Below the prefix of a site: Mailman's user owns it, and nobody else but root can read it.
@@ -38,21 +39,13 @@ class JournalError(RunbookError):
 
 
 @dataclass(frozen=True)
-class Recorded:
-    """Where a run has its record."""
-
-    run: str
-    path: str
-
-
-@dataclass(frozen=True)
 class ListRecord:
     """What a run did to one list."""
 
     site: str
     #: "*": all lists of the site, which could not be named
     list: str
-    #: the value of an `Outcome`, or "begun" when no more than that is on record
+    #: the value of an `Outcome`, or of what another version of the command calls so
     outcome: str
     detail: str = ""
     #: entries of the ban list that the run put there, and those that it took out, as spelled there
@@ -93,7 +86,7 @@ class Run:
     #: the runs that took this one back
     undone_by: tuple[str, ...] = ()
     #: what else the command recorded when it began
-    more: Mapping[str, Any] = field(default_factory=dict)
+    more: Mapping[str, object] = field(default_factory=dict)
     #: of a single run alone
     lists: tuple[ListRecord, ...] = ()
 
@@ -204,20 +197,18 @@ def heard(event: Event) -> Recorded | None:
     Raises JournalError when it says that the run cannot be recorded, and that therefore
     nothing was changed.
     """
-    if event["event"] == "recorded":
-        return Recorded(event["run"], event["path"])
-    if event["event"] == "unrecorded" and not event["begun"]:
+    if isinstance(event, events.Unrecorded) and not event.begun:
         raise JournalError(
-            f"the journal cannot be written, so nothing was changed: {event['why']}"
+            f"the journal cannot be written, so nothing was changed: {event.why}"
             " (Mailman's user must be able to make the folder, or own it)"
         )
-    return None
+    return event if isinstance(event, Recorded) else None
 
 
 def stopped_why(event: Event) -> str | None:
     """Why a run stopped that could not go on recording, when `event` says so."""
-    if event["event"] == "unrecorded" and event["begun"]:
-        return f"the journal could not be written any more ({event['why']})"
+    if isinstance(event, events.Unrecorded) and event.begun:
+        return f"the journal could not be written any more ({event.why})"
     return None
 
 
@@ -259,20 +250,19 @@ def _ask(
     several: list[str] = []
 
     def hear(event: Event) -> None:
-        match event["event"]:
-            case "found":
-                found.number = event["runs"]
-            case "ambiguous":
-                several.extend(event["runs"])
-            case "run":
+        match event:
+            case events.Found():
+                found.number = event.runs
+            case events.Ambiguous():
+                several.extend(event.runs)
+            case RunFound():
                 found.runs.append(_run(event))
-            case "unreadable":
-                found.problems.append(f"{event['path']} cannot be read: {event['why']}")
-            case "damaged":
-                number = event["lines"]
+            case events.Unreadable():
+                found.problems.append(f"{event.path} cannot be read: {event.why}")
+            case events.Damaged(lines=number):
                 lines = "1 line is" if number == 1 else f"{number:,} lines are"
                 found.problems.append(
-                    f"{event['path']}: {lines} no record (torn when a run was killed) and ignored"
+                    f"{event.path}: {lines} no record (torn when a run was killed) and ignored"
                 )
 
     parameters: dict[str, object] = {
@@ -284,41 +274,32 @@ def _ask(
     return found, several
 
 
-def _run(event: Event) -> Run:
-    begin = dict(event["begin"])
-    host = begin.pop("host", {})
+def _run(event: RunFound) -> Run:
+    begin = event.begin
     return Run(
-        id=event["run"],
-        path=event["path"],
-        state=event["state"],
-        began=begin.pop("at", ""),
-        ended=event["ended"],
-        command=begin.pop("command", "?"),
-        arguments=tuple(begin.pop("arguments", ())),
-        login=begin.pop("login", "?"),
-        user=begin.pop("user", "?"),
-        machine=begin.pop("from", "?"),
-        host_login=host.get("login", ""),
-        host_client=host.get("client", ""),
-        sites=tuple(begin.pop("sites", ())),
-        counts=event["counts"],
-        undoes=begin.pop("undoes", ""),
-        undone_by=tuple(event["undone_by"]),
-        more=begin,
-        lists=tuple(_list(*entry) for entry in event.get("lists", ())),
+        id=event.run,
+        path=event.path,
+        state=event.state,
+        began=begin.at,
+        ended=event.ended,
+        command=begin.command,
+        arguments=begin.arguments,
+        login=begin.login,
+        user=begin.user,
+        machine=begin.from_,
+        host_login=begin.host.login,
+        host_client=begin.host.client,
+        sites=begin.sites,
+        counts=event.counts,
+        undoes=begin.undoes,
+        undone_by=event.undone_by,
+        more=begin.rest,
+        lists=tuple(_list(*entry) for entry in event.lists),
     )
 
 
-def _list(site: str, name: str, outcome: str, kept: dict[str, Any]) -> ListRecord:
-    return ListRecord(
-        site=site,
-        list=name,
-        outcome=outcome,
-        detail=kept.pop("detail", ""),
-        added=tuple(kept.pop("added", ())),
-        removed=tuple(kept.pop("removed", ())),
-        more=kept,
-    )
+def _list(site: str, name: str, outcome: str, kept: KeptOfList) -> ListRecord:
+    return ListRecord(site, name, outcome, kept.detail, kept.added, kept.removed, kept.rest)
 
 
 def describe(recorded: Recorded, installation: Installation) -> str:

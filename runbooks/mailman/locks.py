@@ -26,7 +26,8 @@ import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
-from typing import Any
+
+from runbooks.mailman.fromjson import made
 
 NS = 1_000_000_000
 DAY = 86_400
@@ -94,20 +95,6 @@ class Process:
     #: in a container of the host: whether it has the lock folder; None when unknown
     sees_folder: bool | None = None
 
-    @classmethod
-    def from_json(cls, pid: int, raw: Mapping[str, Any]) -> Process:
-        return cls(
-            pid=pid,
-            exists=raw["exists"],
-            start_ticks=raw.get("start_ticks"),
-            state=raw.get("state"),
-            threads=raw.get("threads"),
-            uid=raw.get("uid"),
-            command=raw.get("command"),
-            terminal=raw.get("terminal"),
-            sees_folder=raw.get("sees_folder"),
-        )
-
     @property
     def ended(self) -> bool:
         """Whether nothing of it runs. A zombie may be a dead main thread with live others."""
@@ -126,7 +113,7 @@ class Entry:
     """One name in the lock folder."""
 
     name: str
-    #: whether `name` and `content` are what is on the disk, and not escaped
+    #: whether `name` is what is on the disk, and not escaped
     exact: bool
     type: str
     inode: int = 0
@@ -137,25 +124,9 @@ class Entry:
     uid: int = 0
     size: int = 0
     content: str | None = None
+    content_exact: bool = True
     #: why there is no content
     trouble: str | None = None
-
-    @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Entry:
-        return cls(
-            name=raw["name"],
-            exact=raw["exact"] and raw.get("content_exact", True),
-            type=raw["type"],
-            inode=raw.get("inode", 0),
-            device=raw.get("device", 0),
-            nlink=raw.get("nlink", 0),
-            mtime_ns=raw.get("mtime_ns", 0),
-            ctime_ns=raw.get("ctime_ns", 0),
-            uid=raw.get("uid", 0),
-            size=raw.get("size", 0),
-            content=raw.get("content"),
-            trouble=raw.get("trouble"),
-        )
 
     @property
     def file(self) -> tuple[int, int]:
@@ -196,30 +167,11 @@ class Observation:
     error: str | None = None
 
     @classmethod
-    def from_json(cls, raw: Mapping[str, Any]) -> Observation:
-        """From what ``observe`` of the on-host program returned."""
-        return cls(
-            lock_dir=raw["lock_dir"],
-            host=raw["host"],
-            now_ns=raw["now_ns"],
-            lifetime=raw["lifetime"],
-            entries=tuple(Entry.from_json(entry) for entry in raw["entries"]),
-            processes={
-                int(pid): Process.from_json(int(pid), p) for pid, p in raw["processes"].items()
-            },
-            namesakes={
-                int(pid): tuple(Process.from_json(p["pid"], p) for p in found)
-                for pid, found in raw["namesakes"].items()
-            },
-            mailmanctl=tuple(Process.from_json(p["pid"], p) for p in raw["mailmanctl"]),
-            orphans=tuple(Process.from_json(p["pid"], p) for p in raw["orphans"]),
-            ticks_per_second=raw["ticks_per_second"],
-            boot_ns=raw["boot_ns"],
-            init_start_ticks=raw["init_start_ticks"],
-            made_at_start_ns=raw["made_at_start_ns"],
-            utc_offset=raw["utc_offset"],
-            error=raw["error"],
-        )
+    def from_json(cls, raw: Mapping[str, object]) -> Observation:
+        """From what ``observe`` of the on-host program returned. Raises MisfitError."""
+        processes = made(dict[int, dict[str, object]], raw.get("processes"))
+        with_ids = {str(pid): {**one, "pid": pid} for pid, one in processes.items()}
+        return made(cls, {**raw, "processes": with_ids})
 
     def started_ns(self, process: Process) -> int | None:
         """When a process started, by the present clock, to a few hundredths of a second."""
@@ -652,7 +604,8 @@ class _Examination:
         return left(Verdict.DEBRIS, reason)
 
     def not_a_file(self, entry: Entry) -> str | None:
-        if not entry.exact or not (entry.name + (entry.content or "")).isprintable():
+        text = entry.name + (entry.content or "")
+        if not (entry.exact and entry.content_exact and text.isprintable()):
             return "its name or content is not text"
         if entry.type != "file":
             return (

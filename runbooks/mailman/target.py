@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from runbooks.mailman.installation import Installation, Site, unknown_list
 
 if TYPE_CHECKING:
+    from runbooks.mailman.events import Locks
     from runbooks.mailman.locks import Lock
 
 #: Seconds for which lists that are locked are waited for, unless told otherwise.
@@ -113,13 +114,12 @@ class LockEvidence:
 
     sites: dict[str, list[Lock]] = field(default_factory=dict)
 
-    def hear(self, event: dict[str, Any]) -> None:
+    def hear(self, event: Locks) -> None:
         """Take the event ``locks`` of a program over lists."""
         # Where nothing is locked, nothing of this is needed.
         from runbooks.mailman import locks
 
-        seen = locks.Observation.from_json(event["observation"])
-        self.sites[event["site"]] = locks.examine(seen)
+        self.sites[event.site] = locks.examine(event.observation)
 
     def lock(self, site: str, name: str) -> Lock | None:
         from runbooks.mailman import locks

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from runbooks.errors import LostError
-from runbooks.host.session import Event
-from runbooks.mailman import journal
-from runbooks.mailman.journal import Recorded
+from runbooks.mailman import events, journal
+from runbooks.mailman.events import Event, ListEvent, Outcome, Recorded
 from runbooks.mailman.target import LockEvidence, Target
 
 
@@ -21,12 +20,12 @@ class Answer:
     site: str
     #: None: all of the site
     list: str | None
-    outcome: str
+    outcome: Outcome
     detail: str = ""
     #: the arguments of ``runbook`` that help, or ()
     help: tuple[str, ...] = ()
-    #: everything that it said
-    said: Mapping[str, Any] = field(default_factory=dict)
+    #: everything that it said; of a site, nothing
+    said: ListEvent = field(default_factory=lambda: ListEvent("", "", Outcome.UNKNOWN))
 
 
 class Watch(Protocol):
@@ -44,7 +43,7 @@ class Work:
     """What became of a run over lists."""
 
     #: the outcomes of lists that are as was asked
-    done: frozenset[str]
+    done: frozenset[Outcome]
     #: a list each, by site and name
     answers: list[Answer] = field(default_factory=list)
     #: sites whose lists could not be named, and why
@@ -63,7 +62,8 @@ class Work:
     def left(self) -> list[Answer]:
         """What was not done: lists, and whole sites."""
         lists = [answer for answer in self.answers if answer.outcome not in self.done]
-        return lists + [Answer(site, None, "error", why) for site, why in self.sites_failed.items()]
+        sites = [Answer(site, None, Outcome.ERROR, w) for site, w in self.sites_failed.items()]
+        return lists + sites
 
     @property
     def is_done(self) -> bool:
@@ -98,7 +98,7 @@ def over_lists(
     target: Target,
     program: str,
     parameters: Mapping[str, object],
-    done: Iterable[str],
+    done: Iterable[Outcome],
     *,
     watch: Watch | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
@@ -119,24 +119,24 @@ def over_lists(
         work.sites_failed[site] = f"the site does not answer: {why}"
 
     def hear(event: Event) -> None:
-        match event["event"]:
-            case "list":
-                said = event["site"], event["list"], event["outcome"], event.get("detail", "")
+        match event:
+            case ListEvent():
+                said = event.site, event.list, event.outcome, event.detail
                 work.answers.append(Answer(*said, said=event))
                 if watch:
                     watch.advance()
-            case "site":
-                if "error" in event:
-                    work.sites_failed[event["site"]] = event["error"]
-            case "waiting":
+            case events.SiteLists():
+                if event.error is not None:
+                    work.sites_failed[event.site] = event.error
+            case events.Waiting():
                 if watch:
-                    watch.waiting(event["lists"], event["seconds"])
-            case "locks":
+                    watch.waiting(event.lists, event.seconds)
+            case events.Locks():
                 work.evidence.hear(event)
-            case "recorded" | "unrecorded":
+            case Recorded() | events.Unrecorded():
                 work.recorded = journal.heard(event) or work.recorded
                 work.ended_early = journal.stopped_why(event) or work.ended_early
-            case "stopped":
+            case events.Stopped():
                 work.ended_early = work.ended_early or "interrupted"
             case _:
                 on_event(event)
@@ -174,10 +174,10 @@ def _see_history(work: Work, target: Target) -> str:
 
 def _explained(answer: Answer, evidence: LockEvidence, hints: Hints) -> Answer:
     """An answer that is about a lock, with who holds that and what to do about it."""
-    is_locked = answer.outcome == "locked" or answer.said.get("locked")
-    if answer.list is None or answer.outcome == "looked" or not is_locked:
+    is_locked = answer.outcome is Outcome.LOCKED or answer.said.locked
+    if answer.list is None or answer.outcome is Outcome.LOOKED or not is_locked:
         return answer
     who = evidence.describe(answer.site, answer.list)
-    detail = f"{answer.detail}: {who}" if answer.said.get("locked") and answer.detail else who
+    detail = f"{answer.detail}: {who}" if answer.said.locked and answer.detail else who
     help = evidence.help(answer.site, answer.list, hints.repeat(answer), hints.only(answer))
     return replace(answer, detail=detail, help=help)

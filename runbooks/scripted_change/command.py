@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import click
 
 from runbooks.errors import BadInputError
 from runbooks.history import restore as put_back
 from runbooks.mailman import journal
+from runbooks.mailman.events import Change
 from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Work
 from runbooks.scripted_change import run as scripted
@@ -159,7 +160,7 @@ def _show_plan(report: Report, plan: Plan, source: str) -> None:
         if site in plan.seen.sites_failed:
             rows.append((site, f"its lists cannot be named: {plan.seen.sites_failed[site]}"))
             continue
-        locked = sum(bool(answer.said.get("has_lock")) for answer in answers)
+        locked = sum(answer.said.has_lock for answer in answers)
         note = f", {locked:,} of them locked now" if locked else ""
         rows.append((site, many(len(answers), "list") + note))
     report.plan(rows)
@@ -220,26 +221,27 @@ def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
         [of_all + (parts[0] if parts else "nothing was done"), *parts[1:]], len(left), done=not left
     )
     report.left(left)
-    attributes = sorted({name for a in work.answers for name in a.said.get("changed", ())})
+    attributes = sorted({name for a in work.answers for name in a.said.changed})
     if attributes:
         screen.say(f"changed attributes: {', '.join(attributes)}")
-    files = [file for a in work.answers for file in a.said.get("files", ())]
+    files = [file for a in work.answers for file in a.said.files]
     if files:
         screen.say(f"changed files: {', '.join(put_back.counted(files))}")
-    for note in dict.fromkeys(note for a in work.answers for note in a.said.get("notes", ())):
-        having = [a for a in work.answers if note in a.said.get("notes", ())]
+    for note in dict.fromkeys(note for a in work.answers for note in a.said.notes):
+        having = [a for a in work.answers if note in a.said.notes]
         screen.warn(f"{note}: {report.names(having)}")
     report.ended(work, repeatable=False)
-    if any(answer.said.get("hopeless") for answer in work.answers):
+    if any(answer.said.hopeless for answer in work.answers):
         screen.say("no other list was begun: it would fare no better", style="red")
     if rehearsed:
         report.dry_run("it ran on copies of the lists; the lists are as they were")
     report.recorded(work.recorded)
-    if work.recorded and any(a.said.get("changed") or a.said.get("files") for a in work.answers):
+    if work.recorded and any(a.said.changed or a.said.files for a in work.answers):
         screen.say(f"to put them back: runbook withlist --restore {work.recorded.run}{host.option}")
     for answer in work.answers:
         members = ("changed", "files", "changes", "others", "notes", "traceback")
-        report.object(answer, **{key: answer.said[key] for key in members if answer.said.get(key)})
+        said = {key: getattr(answer.said, key) for key in members}
+        report.object(answer, **{key: value for key, value in said.items() if value})
     report.summary(counts, work)
     return 0 if work.is_done else 1
 
@@ -248,8 +250,8 @@ def _show_differences(report: Report, work: Work) -> None:
     """What a rehearsal would have changed; lists with the same changes together."""
     groups: dict[tuple[tuple[str, str], ...], list[Answer]] = {}
     for answer in work.answers:
-        lines = [*_lines(answer.said.get("changes", ()))]
-        for other, changes in answer.said.get("others", {}).items():
+        lines = [*_lines(answer.said.changes)]
+        for other, changes in answer.said.others.items():
             lines += [(f"{name} of {other}", change) for name, change in _lines(changes)]
         if lines:
             groups.setdefault(tuple(lines), []).append(answer)
@@ -264,10 +266,9 @@ def _show_differences(report: Report, work: Work) -> None:
             report.screen.say(f"  these are: {names}")
 
 
-def _lines(changes: object) -> list[tuple[str, str]]:
+def _lines(changes: Iterable[Change]) -> list[tuple[str, str]]:
     """``subscribe_policy``, ``1 → 2`` for each attribute."""
     found = []
-    assert isinstance(changes, list | tuple)
     for change in changes:
         name = change["name"]
         if "added" in change:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runbooks.errors import BadInputError, short
-from runbooks.host.session import Event
+from runbooks.mailman import events
+from runbooks.mailman.events import Event, Outcome
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 from runbooks.onhost import source
@@ -114,7 +115,7 @@ class Plan:
 
     @property
     def lists(self) -> list[Answer]:
-        return [answer for answer in self.seen.answers if answer.outcome == "looked"]
+        return [answer for answer in self.seen.answers if answer.outcome is Outcome.LOOKED]
 
 
 def look(target: Target, script: Script) -> Plan:
@@ -126,19 +127,20 @@ def look(target: Target, script: Script) -> Plan:
 
     def hear(event: Event) -> None:
         nonlocal python
-        python = event.get("python", "")
-        if event["event"] == "refused":
+        if isinstance(event, events.Refused):
             raise BadInputError(_refused(script, event))
+        if isinstance(event, events.Compiled):
+            python = event.python
 
     parameters = _parameters(script) | {"action": "look"}
-    seen = over_lists(target, "scripting", parameters, ("looked",), on_event=hear)
+    seen = over_lists(target, "scripting", parameters, (Outcome.LOOKED,), on_event=hear)
     return Plan(target, script, python, seen)
 
 
-def _refused(script: Script, event: Event) -> str:
-    where = f"{script.filename}:{event['line']}" if event.get("line") else script.filename
-    hint = " (name one with --function)" if event.get("functions") else ""
-    return f"{where}: {event['why']}{hint} (under the host's Python {event['python']})"
+def _refused(script: Script, event: events.Refused) -> str:
+    where = f"{script.filename}:{event.line}" if event.line else script.filename
+    hint = " (name one with --function)" if event.functions else ""
+    return f"{where}: {event.why}{hint} (under the host's Python {event.python})"
 
 
 def _parameters(script: Script) -> dict[str, object]:
@@ -180,10 +182,10 @@ def run(
     target, script = plan.target, plan.script
 
     def hear(event: Event) -> None:
-        if event["event"] == "output":
-            on_output(event["site"], event["list"], event["text"])
-        elif event["event"] == "stopping":
-            on_stopping(event["seconds"])
+        if isinstance(event, events.Output):
+            on_output(event.site, event.list, event.text)
+        elif isinstance(event, events.Stopping):
+            on_stopping(event.seconds)
 
     parameters = _parameters(script) | {"secret": len(secret), "action": "rehearse"}
     if not rehearse:
@@ -201,7 +203,7 @@ def run(
         target,
         "scripting",
         parameters,
-        ("changed", "unchanged", "planned"),
+        (Outcome.CHANGED, Outcome.UNCHANGED, Outcome.PLANNED),
         watch=watch,
         on_event=hear,
         hints=Hints(target, lambda options: script.command(*again, *options)),

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from runbooks.mailman import journal
+from runbooks.mailman.events import Outcome, Recorded
 from runbooks.mailman.installation import Installation
-from runbooks.mailman.journal import Recorded
 from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Watch, Work
 from runbooks.terminal import options
@@ -91,7 +91,9 @@ class Report:
 
     # -- for programs -----------------------------------------------------------------
 
-    def object(self, answer: Answer, outcome: str = "", detail: str = "", **more: object) -> None:
+    def object(
+        self, answer: Answer, outcome: Outcome | None = None, detail: str = "", **more: object
+    ) -> None:
         """One list, or a site whose lists could not be named."""
         self.screen.object(
             host=self.installation.host.spec,
@@ -113,7 +115,7 @@ class Report:
         total = Counter(counts)
         for site, why in work.sites_failed.items():
             total["error"] += 1
-            self.object(Answer(site, None, "error", why))
+            self.object(Answer(site, None, Outcome.ERROR, why))
         ending = {"ended_early": work.ended_early} if work.ended_early else {}
         self.screen.object(summary=dict(total), **ending)
 
@@ -208,7 +210,7 @@ def _show_plan(report: Report, plan: Plan, words: Words) -> None:
             parts.append(f"{len(answers) - begin - finished:,} cannot be read")
         rows.append((site, many(len(answers), "list"), ", ".join(parts)))
     report.plan(rows)
-    locked = [look for look in to_do if look.said.get("locked")]
+    locked = [look for look in to_do if look.said.locked]
     if locked:
         report.screen.say(f"  {many(len(locked), 'list')} locked now:")
         who = [

@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import pytest
 
-from runbooks.book.procedure import Outcome, paste
+from runbooks.book.procedure import paste
 from runbooks.clear_lock import page as clear_lock_page
 from runbooks.clear_lock import run as clear_lock
 from runbooks.clear_lock.run import Found, Report
 from runbooks.host.host import Host
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.locks import Verdict
 from tests.support.box import PROGRAMS, Box

@@ -23,10 +23,10 @@ from testinfra.backend.base import BaseBackend
 
 from runbooks.add_list.rules import SUFFIXES
 from runbooks.book import expected
-from runbooks.book.procedure import Outcome
 from runbooks.cli import cli
 from runbooks.errors import RunbookError
 from runbooks.host.host import Host
+from runbooks.mailman.events import Outcome
 from runbooks.sphinxext.roles import EXAMPLE, MARKS
 from runbooks.sphinxext.verification import VERIFICATION
 from tests.page import recording, toxcalls

@@ -16,11 +16,13 @@ import pytest
 from runbooks import cli
 from runbooks.add_list import check as add_list_check
 from runbooks.add_list import edit as add_list_edit
-from runbooks.add_list import run as add_list
 from runbooks.add_list.check import GOOD, MISSING, UNKNOWN, Seen, Wanted
 from runbooks.add_list.manifest import file as manifest_file
 from runbooks.add_list.manifest import insertion as puppet
 from runbooks.add_list.manifest.insertion import Value
+from runbooks.errors import BadInputError
+from runbooks.mailman.events import Aliases, Looked
+from runbooks.mailman.fromjson import made
 from runbooks.practice.site import PracticeSite, create
 
 TEXT = """\
@@ -492,9 +494,9 @@ def test_declared(tmp_path: Path) -> None:
     assert wanted.by_maillist
     path.write_text(SITES)
     file = manifest_file.load(str(path))
-    with pytest.raises(add_list.BadInputError, match=r"several lists a \(openstack, zuul\)"):
+    with pytest.raises(BadInputError, match=r"several lists a \(openstack, zuul\)"):
         add_list_edit.declared(file, "a", None)
-    with pytest.raises(add_list.BadInputError, match="for another site"):
+    with pytest.raises(BadInputError, match="for another site"):
         add_list_edit.declared(file, "a", "airship")
     wanted, site = add_list_edit.declared(file, "a", "zuul")
     assert (site, wanted.mail_host, wanted.by_maillist) == ("zuul", None, False)
@@ -508,21 +510,18 @@ def seen(
     from runbooks.mailman.installation import discover
 
     site = discover(Host(practice.spec)).sites[0]
+    aliases = said.pop("aliases", ())
     list_ = {
         "exists": True,
-        "note": "",
+        "alias_files": [],
         "owner": ["a@example.com"],
         "description": "D",
         "mail_host": "lists.example.org",
         "web_page_url": "http://lists.example.org/mailman/",
-        "lacking": [],
         "others": 3,
-        "left_out": [],
-        "as_new": [],
         **said,
     }
-    aliases = said.pop("aliases", ())
-    found = Seen(site, wanted, list_, aliases, version).findings
+    found = Seen(site, wanted, made(Looked, list_), aliases, version).findings
     return {one.what: (one.state, one.detail) for one in found}
 
 
@@ -568,16 +567,9 @@ def test_the_points_of_the_check(practice: PracticeSite) -> None:
 
 def test_the_aliases(practice: PracticeSite) -> None:
     def alias(by_maillist: bool = False, version: str = "", **said: Any) -> tuple[str, str]:
-        file = {
-            "path": "/etc/aliases",
-            "missing": [],
-            "elsewhere": {},
-            "others": 0,
-            "stale": None,
-            **said,
-        }
+        file = made(Aliases, {"path": "/etc/aliases", **said})
         wanted = Wanted("x", by_maillist=by_maillist)
-        return seen(practice, wanted, version, aliases=[file])["aliases"]
+        return seen(practice, wanted, version, aliases=(file,))["aliases"]
 
     every = list(add_list_check.aliases_of("x"))
     assert len(every) == 10

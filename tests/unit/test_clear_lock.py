@@ -24,6 +24,7 @@ from runbooks.book.procedure import Step, paste
 from runbooks.clear_lock import page as clear_lock
 from runbooks.errors import LostError
 from runbooks.host.host import Host
+from runbooks.mailman.events import Event, Removal
 from runbooks.mailman.installation import Installation, discover
 from runbooks.practice.site import STALE_LIST, PracticeSite, create
 from runbooks.procedures import all_procedures
@@ -447,9 +448,9 @@ def test_a_removal_that_was_not_heard_to_end_sends_to_the_journal(
     call = Installation.call
 
     def cut_off(self: Installation, modules: Any, parameters: Any, on_event: Any = None) -> Any:
-        def hear(event: dict[str, Any]) -> None:
+        def hear(event: Event) -> None:
             on_event(event)
-            if event["event"] == "removal":
+            if isinstance(event, Removal):
                 raise end
 
         return call(self, modules, parameters, hear)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from runbooks.errors import BadInputError
 from runbooks.mailman import journal
+from runbooks.mailman.events import Unrecorded
 from runbooks.mailman.journal import JournalError, heard, stopped_why, without_passwords
 
 
@@ -37,12 +40,13 @@ def test_a_variable_alone_makes_nobody_else(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_what_cannot_be_recorded_is_not_done() -> None:
-    event = {"event": "unrecorded", "why": "/x: No space left on device", "begun": False}
+    event = Unrecorded(why="/x: No space left on device", begun=False)
     with pytest.raises(JournalError, match="so nothing was changed: /x: No space left"):
         heard(event)
     assert stopped_why(event) is None
-    assert heard({**event, "begun": True}) is None
-    assert stopped_why({**event, "begun": True}) == (
+    begun = replace(event, begun=True)
+    assert heard(begun) is None
+    assert stopped_why(begun) == (
         "the journal could not be written any more (/x: No space left on device)"
     )
 

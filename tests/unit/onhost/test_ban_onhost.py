@@ -16,8 +16,9 @@ import pytest
 from runbooks.ban import entries as addresses
 from runbooks.ban import page as ban_page
 from runbooks.ban import run as ban
-from runbooks.book.procedure import Outcome, paste
+from runbooks.book.procedure import paste
 from runbooks.errors import BadInputError
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Work
 from runbooks.practice.walk import state
