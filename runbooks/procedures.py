@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from runbooks.add_list import page as add_list
 from runbooks.ban import page as ban
 from runbooks.book.procedure import Procedure
 from runbooks.clear_lock import page as clear_lock
+from runbooks.mailman.installation import Installation
 from runbooks.scripted_change import page as scripted_change
 
-PROCEDURES: tuple[Procedure, ...] = (
+#: Each has arguments of its own kind.
+PROCEDURES: tuple[Procedure[Installation, Any], ...] = (
     add_list.PROCEDURE,
     scripted_change.PROCEDURE,
     scripted_change.FIND,
@@ -21,6 +25,6 @@ PROCEDURES: tuple[Procedure, ...] = (
 )
 
 
-def find(name: str) -> Procedure:
+def find(name: str) -> Procedure[Installation, Any]:
     """The procedure called `name`. Raises KeyError."""
     return {procedure.name: procedure for procedure in PROCEDURES}[name]

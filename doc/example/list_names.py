@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from runbooks.book.expected import MORE
-from runbooks.book.procedure import Procedure, Step, Trouble, every_list
+from runbooks.book.procedure import NoArguments, Procedure, Step, Trouble, every_list
 from runbooks.mailman.installation import Installation, as_mailman
 
 
-def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The procedure by hand. `arguments`: none."""
+def steps(installation: Installation, arguments: NoArguments) -> tuple[Step, ...]:
+    """The procedure by hand."""
     return tuple(
         Step(
             name=f"lists-{site.name}",
@@ -28,6 +25,7 @@ PROCEDURE = Procedure(
     name="list-names",
     title="Seeing Which Lists There Are",
     when="Somebody asks for a list, and nobody knows whether it is there already.",
+    example=NoArguments(),
     steps=steps,
     command=lambda arguments: ("sites",),
     shows="""\

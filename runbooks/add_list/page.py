@@ -3,49 +3,53 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from runbooks.add_list.check import ALIASES_FILE
 from runbooks.add_list.edit import Edit
 from runbooks.add_list.manifest.language import quote
+from runbooks.add_list.rules import PASSWORD_VARIABLE
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import File, Procedure, Step, Trouble
+from runbooks.book.procedure import File, Practice, Procedure, Secret, Step, Trouble
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.onhost import source
-
-
-def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The procedure by hand.
-
-    `arguments`: ``name``, ``admin``, ``description``; and where they are there ``site``, its
-    name; ``direct``, without Puppet; ``exists``, when the list is there and only the rest is
-    to be done; ``edit``, an `Edit` of a manifest at hand.
-    """
-    sites = installation.sites
-    chosen = arguments.get("site")
-    site = next((one for one in sites if one.name == chosen), sites[0])
-    hand = _ByHand(
-        installation, site, arguments["name"], arguments["admin"], arguments["description"]
-    )
-    begin: tuple[Step, ...]
-    if arguments.get("exists"):
-        begin = ()
-    elif arguments.get("direct"):
-        begin = (hand.newlist(),)
-    else:
-        begin = (hand.resource(arguments.get("edit")), *hand.puppet())
-    if not begin:
-        return hand.complete()
-    return (*begin, hand.see(), *hand.complete())
-
 
 #: Where the list server has the repository that the manifest is in.
 CHECKOUT = "/opt/system-config"
 
 #: The manifest of the documentation, in that repository.
 MANIFEST = "modules/openstack_project/manifests/lists.pp"
+
+
+@dataclass(frozen=True)
+class AddArguments:
+    """What adding a list is told."""
+
+    name: str
+    admin: str
+    description: str
+    #: where the manifest is
+    manifest: str = MANIFEST
+    #: its name; the first one unless there is such a site
+    site: str | None = None
+    #: without Puppet
+    direct: bool = False
+    #: the list is there, and only the rest is to be done
+    exists: bool = False
+    #: of a manifest at hand
+    edit: Edit | None = None
+
+
+def steps(installation: Installation, arguments: AddArguments) -> tuple[Step, ...]:
+    """The procedure by hand."""
+    sites = installation.sites
+    site = next((one for one in sites if one.name == arguments.site), sites[0])
+    hand = _ByHand(installation, site, arguments.name, arguments.admin, arguments.description)
+    if arguments.exists:
+        return hand.complete()
+    if arguments.direct:
+        return (hand.newlist(), hand.see(), *hand.complete())
+    return (hand.resource(arguments.edit), *hand.puppet(), hand.see(), *hand.complete())
 
 
 @dataclass(frozen=True)
@@ -233,18 +237,18 @@ class _ByHand:
         return ascii(self.description)
 
 
-def command(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+def command(arguments: AddArguments) -> tuple[str, ...]:
     """By command: what edits the manifest, or what creates the list where there is no Puppet."""
-    words = ["add-list", arguments["name"], "--admin", arguments["admin"]]
-    words += ["--description", arguments["description"]]
-    if arguments.get("direct"):
-        return (*words, "--site", arguments["site"], "--direct")
-    return (*words, "--manifest", arguments["manifest"])
+    words = ["add-list", arguments.name, "--admin", arguments.admin]
+    words += ["--description", arguments.description]
+    if not arguments.direct:
+        return (*words, "--manifest", arguments.manifest)
+    return (*words, *(["--site", arguments.site] if arguments.site else []), "--direct")
 
 
-def then(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
+def then(installation: Installation, arguments: AddArguments) -> tuple[Step, ...]:
     """By command, once the change of the manifest is on the list server."""
-    name, manifest = arguments["name"], arguments["manifest"]
+    name, manifest = arguments.name, arguments.manifest
     hand = _ByHand(installation, installation.sites[0], name, "", "")
     words = ["runbook", "add-list", name, "--manifest", manifest, "--fix"]
     puppet, again = hand.puppet()
@@ -362,19 +366,16 @@ PROCEDURE = Procedure(
             " on its standard input, and does the rest.",
         ),
     ),
-    example={
-        "name": "openstack-foo",
-        "admin": "admin@example.com",
-        "description": "Discussion of OpenStack Foo",
-        "manifest": MANIFEST,
-    },
-    practice={
-        "name": "openstack-bar",
-        "admin": "admin@example.com",
-        "description": "Discussion of OpenStack Bar",
-        "site": "openstack",
-        "direct": True,
-        "password": "practice",
-        "note": "There is no Puppet on a practice site: newlist makes the list here.",
-    },
+    example=AddArguments("openstack-foo", "admin@example.com", "Discussion of OpenStack Foo"),
+    practice=Practice(
+        AddArguments(
+            "openstack-bar",
+            "admin@example.com",
+            "Discussion of OpenStack Bar",
+            site="openstack",
+            direct=True,
+        ),
+        note="There is no Puppet on a practice site: newlist makes the list here.",
+        secret=Secret("practice", PASSWORD_VARIABLE),
+    ),
 )

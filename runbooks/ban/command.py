@@ -262,14 +262,14 @@ def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
         lists = {site.name: [look.list for look in plan.of(site)] for site in target.sites}
     steps = page.steps(
         target.installation,
-        {
-            "address": entry.text,
-            "list": target.sites[0].first_list,
-            "sites": target.sites,
-            "lists": lists,
-            "action": action,
-            "timeout": target.timeout,
-        },
+        page.BanArguments(
+            entry.text,
+            action,
+            single=target.sites[0].first_list,
+            sites=target.sites,
+            lists=lists,
+            timeout=target.timeout,
+        ),
     )
     screen.say(f"# {target.installation.title}")
     options.show_steps(screen, steps)

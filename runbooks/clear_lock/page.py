@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Procedure, Step, Trouble
@@ -16,14 +15,19 @@ from runbooks.mailman.locks import START_MAILMANCTL
 _DOUBT = 20
 
 
-def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The procedure by hand.
+@dataclass(frozen=True)
+class ClearArguments:
+    """What clearing a stale lock is told."""
 
-    `arguments`: ``list``; ``site``, the name of its site, the first one when missing.
-    """
-    name = arguments["list"]
-    sites = {site.name: site for site in installation.sites}
-    site = sites[arguments["site"]] if arguments.get("site") else installation.sites[0]
+    list: str
+    #: the name of its site
+    site: str
+
+
+def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, ...]:
+    """The procedure by hand."""
+    name = arguments.list
+    site = next(site for site in installation.sites if site.name == arguments.site)
     path = f"{site.lock_dir}/{name}.lock"
     claim = f"{path}.{installation.hostname}.4711.0"
     # `stat` and `ps` of any Debian; no process id is known when this is printed.
@@ -152,10 +156,6 @@ _SHOWS = (
 )
 
 
-def _command(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    return ("clear-lock", arguments["list"])
-
-
 PROCEDURE = Procedure(
     name="clear-lock",
     title="Lock Files",
@@ -167,7 +167,7 @@ PROCEDURE = Procedure(
         " ends with exit status 1 when one keeps everybody from its list."
     ),
     steps=steps,
-    command=_command,
+    command=lambda arguments: ("clear-lock", arguments.list),
     shows=_SHOWS,
     troubles=(
         Trouble(
@@ -230,5 +230,5 @@ PROCEDURE = Procedure(
             " takes that into account, and refuses when in doubt. The lock ends when it expires.",
         ),
     ),
-    example={"list": "openstack-foo", "site": "openstack"},
+    example=ClearArguments("openstack-foo", site="openstack"),
 )

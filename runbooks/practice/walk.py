@@ -17,13 +17,11 @@ import sys
 import tempfile
 import textwrap
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from runbooks.add_list.rules import PASSWORD_VARIABLE
 from runbooks.book import expected
-from runbooks.book.procedure import Procedure, paste
+from runbooks.book.procedure import A, Procedure, paste
 from runbooks.clear_lock import page as clear_lock
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
@@ -102,7 +100,7 @@ def _introduce(screen: Screen, installation: Installation, folder: Path) -> None
 
 def _walk_through(
     screen: Screen,
-    procedure: Procedure,
+    procedure: Procedure[Installation, A],
     installation: Installation,
     site: PracticeSite,
     start: Path,
@@ -111,11 +109,11 @@ def _walk_through(
     screen.say(textwrap.fill(_plain(procedure.when), 88, break_on_hyphens=False))
     before = state(site)
 
-    arguments = _arguments(procedure)
-    if "note" in arguments:
-        screen.say(arguments["note"])
+    practice = procedure.practised
+    if practice.note:
+        screen.say(practice.note)
     screen.say("\nby hand", style="bold")
-    steps = procedure.steps(installation, arguments)
+    steps = procedure.steps(installation, practice.arguments)
     witness = Witness(installation, _answer_of, [step.shows for step in steps])
     is_true = True
     for number, step in enumerate(steps, 1):
@@ -126,7 +124,8 @@ def _walk_through(
         screen.say("  $ " + shown.replace("\n", "\n    "), style="cyan")
         witness.sees(step.shows)
         if step.asks:
-            printed = _run_answering(screen, paste(step), step.asks, arguments[step.asks])
+            secret = practice.secret.value if practice.secret else ""
+            printed = _run_answering(screen, paste(step), step.asks, secret)
         else:
             _, printed = _run(screen, paste(step))
         if fault := expected.fault(step.shows, printed, witness.truth()):
@@ -137,10 +136,10 @@ def _walk_through(
 
     _put_back(start, site)
     screen.say("\nby command, on the site as it was", style="bold")
-    command = ("runbook", *procedure.command(arguments), "--yes")
+    command = ("runbook", *procedure.command(practice.arguments), "--yes")
     screen.say(f"  $ {shlex.join(command)} --host {shlex.quote(site.spec)}", style="cyan")
-    if "password" in arguments:
-        screen.say(f"    (with the password in the variable {PASSWORD_VARIABLE})")
+    if practice.secret:
+        screen.say(f"    (with the password in the variable {practice.secret.variable})")
     status, _ = _run(screen, _command_line(procedure, site))
     if status:
         screen.say(f"    (exit status {status})")
@@ -153,7 +152,7 @@ def _walk_through(
     return is_true and by_hand == by_command
 
 
-def _prepare(procedure: Procedure, site: PracticeSite) -> None:
+def _prepare(procedure: Procedure[Installation, A], site: PracticeSite) -> None:
     """Do what the next procedure begins with. Raises RuntimeError when nothing came of it."""
     done = subprocess.run(
         ["/bin/sh", "-c", _command_line(procedure, site)],
@@ -167,16 +166,12 @@ def _prepare(procedure: Procedure, site: PracticeSite) -> None:
         raise RuntimeError(f"{procedure.title}: {done.stderr.strip()}")
 
 
-def _arguments(procedure: Procedure) -> Mapping[str, Any]:
-    return procedure.example if procedure.practice is None else procedure.practice
-
-
-def _command_line(procedure: Procedure, site: PracticeSite) -> str:
-    arguments = _arguments(procedure)
-    words = [sys.executable, "-m", "runbooks", *procedure.command(arguments), "--yes"]
+def _command_line(procedure: Procedure[Installation, A], site: PracticeSite) -> str:
+    practice = procedure.practised
+    words = [sys.executable, "-m", "runbooks", *procedure.command(practice.arguments), "--yes"]
     line = shlex.join([*words, "--host", site.spec])
-    if "password" in arguments:
-        line = f"{PASSWORD_VARIABLE}={shlex.quote(arguments['password'])} {line}"
+    if secret := practice.secret:
+        line = f"{secret.variable}={shlex.quote(secret.value)} {line}"
     return line
 
 

@@ -34,15 +34,21 @@ def page_with_example(checkout, built):
     """The page with the example on it, after the three changes that `contributing` tells of."""
     blocks = {block.anchor: block.text for block in Page(built, "contributing").blocks}
     assert blocks["the-module"] == EXAMPLE.read_text(encoding="utf-8").strip("\n")
-    (checkout / "runbooks" / "list_names.py").write_text(blocks["the-module"], encoding="utf-8")
+    folder = checkout / "runbooks" / "list_names"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "page.py").write_text(blocks["the-module"], encoding="utf-8")
     procedures = checkout / "runbooks" / "procedures.py"
     text = procedures.read_text(encoding="utf-8")
-    entry = re.search(r"^ *(list_names\.PROCEDURE,)$", page_block(built, "python"), re.MULTILINE)
+    lines = page_block(built, "python")
+    imported = re.search(r"^from runbooks\..* import .*\n", lines, re.MULTILINE)
+    entry = re.search(r"^ *list_names\.PROCEDURE,\n", lines, re.MULTILINE)
+    assert imported
     assert entry
-    changed = re.sub(r"\n\)", f"\n    {entry.group(1)}\n)", text, count=1)
-    changed = changed.replace("from runbooks import ", "from runbooks import list_names, ", 1)
-    assert changed != text
-    procedures.write_text(changed, encoding="utf-8")
+    text, imports = re.subn(r"^(?=from runbooks)", imported[0], text, count=1, flags=re.MULTILINE)
+    text, entries = re.subn(r"^(?=\)$)", entry[0], text, count=1, flags=re.MULTILINE)
+    assert (imports, entries) == (1, 1)
+    procedures.write_text(text, encoding="utf-8")
     lists = checkout / "doc" / "source" / "lists.rst"
     with lists.open("a", encoding="utf-8") as page:
         page.write(f"\n{page_block(built, 'rst')}\n")

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runbooks.add_list.page import CHECKOUT
+from runbooks.add_list.page import CHECKOUT, AddArguments
 from runbooks.book.procedure import Procedure, paste
+from runbooks.clear_lock.page import ClearArguments
 from runbooks.procedures import find
 from runbooks.sphinxext.documented import LISTS
 from runbooks.sphinxext.printed import steps_of
@@ -68,9 +69,9 @@ def configure(box: Box, site: str, name: str, settings: Mapping[str, Any]) -> No
     assert box.run(["rm", "/tmp/page_settings"]).rc == 0
 
 
-def die_holding(box: Box, folder: Path, arguments: Mapping[str, Any]) -> None:
+def die_holding(box: Box, folder: Path, arguments: ClearArguments) -> None:
     """A process locks the list, and is killed while it does."""
-    site, name = arguments["site"], arguments["list"]
+    site, name = arguments.site, arguments.list
     if name not in mailman(box, site, ["list_lists", "-b"]).split():
         mailman(box, site, ["newlist", "-q", name, ADMIN, "page"])
     box.put("/tmp/page_hold.py", "import time\ndef hold(m):\n    m.Lock()\n    time.sleep(600)\n")
@@ -91,29 +92,29 @@ def die_holding(box: Box, folder: Path, arguments: Mapping[str, Any]) -> None:
 MANIFEST = Path(__file__).with_name("lists.pp")
 
 
-def ask_for_a_list(box: Box, folder: Path, arguments: Mapping[str, Any]) -> None:
+def ask_for_a_list(box: Box, folder: Path, arguments: AddArguments) -> None:
     """An address is banned everywhere; the manifest is as it was, in a clone and on the server."""
     for site, lists in LISTS.items():
         for name in lists:
             others = SETTINGS.get((site, name), {}).get("ban_list", [])
             configure(box, site, name, {"ban_list": ["target@example.com", *others]})
-    manifest = folder / arguments["manifest"]
+    manifest = folder / arguments.manifest
     manifest.parent.mkdir(parents=True)
     manifest.write_bytes(MANIFEST.read_bytes())
     site = "class { 'openstack_project::lists': listpassword => 'page' }\n"
-    for directory in ("manifests", str(Path(arguments["manifest"]).parent)):
+    for directory in ("manifests", str(Path(arguments.manifest).parent)):
         assert box.run(["mkdir", "-p", f"{CHECKOUT}/{directory}"]).rc == 0
     box.put(f"{CHECKOUT}/manifests/site.pp", site)
-    box.put(f"{CHECKOUT}/{arguments['manifest']}", MANIFEST.read_bytes())
+    box.put(f"{CHECKOUT}/{arguments.manifest}", MANIFEST.read_bytes())
 
 
-def merge(box: Box, folder: Path, arguments: Mapping[str, Any]) -> None:
+def merge(box: Box, folder: Path, arguments: AddArguments) -> None:
     """The change of the manifest is reviewed, merged, and comes to the server."""
-    manifest = arguments["manifest"]
+    manifest = arguments.manifest
     box.put(f"{CHECKOUT}/{manifest}", (folder / manifest).read_bytes())
 
 
-Event = Callable[[Box, Path, Mapping[str, Any]], None]
+Event = Callable[[Box, Path, Any], None]
 
 #: What has happened before a reader turns to a procedure, by the procedure's name.
 BEFORE: dict[str, Event] = {"add-list": ask_for_a_list, "clear-lock": die_holding}
@@ -186,7 +187,7 @@ def company(box: Box, procedure: Procedure) -> Iterator[None]:
     if procedure.name != "clear-lock":
         yield
         return
-    site, name = procedure.example["site"], procedure.example["list"]
+    site, name = procedure.example.site, procedure.example.list
     box.put("/tmp/page_others.py", _OTHERS)
     variables = {**box.environment(site), "PYTHONPATH": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
     words = " ".join(f"{key}={value}" for key, value in variables.items())
