@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runbooks.book.procedure import Procedure
+    from runbooks.mailman.installation import Installation
 
 #: Each has what is printed in page.py, and its subcommands in command.py.
 FOLDERS = ("add_list", "scripted_change", "ban", "clear_lock")
 
 
 @cache
-def all_procedures() -> tuple[Procedure, ...]:
+def all_procedures() -> tuple[Procedure[Installation, Any], ...]:
     """Every procedure. Loads all the pages, which ``runbook`` itself does not need."""
     pages = [importlib.import_module(f"runbooks.{folder}.page") for folder in FOLDERS]
+    # Each has arguments of its own kind.
     return tuple(procedure for page in pages for procedure in page.PROCEDURES)
 
 
-def find(name: str) -> Procedure:
+def find(name: str) -> Procedure[Installation, Any]:
     """The procedure called `name`. Raises KeyError."""
     return {procedure.name: procedure for procedure in all_procedures()}[name]

@@ -516,14 +516,14 @@ def _explain(
     wanted = seen.wanted if seen is not None else _wanted(given)
     steps = page.steps(
         found,
-        {
-            "name": given.name,
-            "admin": wanted.admin,
-            "description": wanted.description if isinstance(wanted.description, str) else "…",
-            "site": seen.site.name if seen is not None else given.site,
-            "direct": planned is None,
-            "exists": seen is not None,
-            "edit": planned,
-        },
+        page.AddArguments(
+            given.name,
+            given.admin or "…",
+            wanted.description if isinstance(wanted.description, str) else "…",
+            site=seen.site.name if seen is not None else given.site,
+            direct=planned is None,
+            exists=seen is not None,
+            edit=planned,
+        ),
     )
     return options.show_steps(screen, found, steps)

@@ -3,49 +3,93 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from runbooks.add_list.check import ALIASES_FILE
 from runbooks.add_list.edit import Edit
 from runbooks.add_list.manifest.language import quote
+from runbooks.add_list.rules import PASSWORD_VARIABLE
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import File, Procedure, Step, Trouble
+from runbooks.book.procedure import Event, File, Practice, Procedure, Secret, Step, Trouble
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.onhost import source
-
-
-def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The procedure by hand.
-
-    `arguments`: ``name``, ``admin``, ``description``; and where they are there ``site``, its
-    name; ``direct``, without Puppet; ``exists``, when the list is there and only the rest is
-    to be done; ``edit``, an `Edit` of a manifest at hand.
-    """
-    sites = installation.sites
-    chosen = arguments.get("site")
-    site = next((one for one in sites if one.name == chosen), sites[0])
-    hand = _ByHand(
-        installation, site, arguments["name"], arguments["admin"], arguments["description"]
-    )
-    begin: tuple[Step, ...]
-    if arguments.get("exists"):
-        begin = ()
-    elif arguments.get("direct"):
-        begin = (hand.newlist(),)
-    else:
-        begin = (hand.resource(arguments.get("edit")), *hand.puppet())
-    if not begin:
-        return hand.complete()
-    return (*begin, hand.see(), *hand.complete())
-
 
 #: Where the list server has the repository that the manifest is in.
 CHECKOUT = "/opt/system-config"
 
 #: The manifest of the documentation, in that repository.
 MANIFEST = "modules/openstack_project/manifests/lists.pp"
+
+
+@dataclass(frozen=True)
+class AddArguments:
+    """What adding a list is told."""
+
+    name: str
+    admin: str
+    description: str
+    #: where the manifest is
+    manifest: str = MANIFEST
+    #: its name; the first one unless there is such a site
+    site: str | None = None
+    #: without Puppet
+    direct: bool = False
+    #: the list is there, and only the rest is to be done
+    exists: bool = False
+    #: of a manifest at hand
+    edit: Edit | None = None
+
+
+def _resource(name: str, admin: str, description: str) -> str:
+    """The resource as the documentation has it, behind an empty line."""
+    return (
+        f"\n  maillist {{ {quote(name)}:\n"
+        "    ensure      => present,\n"
+        f"    admin       => {quote(admin)},\n"
+        "    password    => $listpassword,\n"
+        f"    description => {quote(description)},\n"
+        "    webserver   => $listdomain,\n"
+        "    mailserver  => $listdomain,\n"
+        "  }\n"
+    )
+
+
+_DECLARES = "class { 'openstack_project::lists': listpassword => 'a password' }"
+
+
+def befalls(installation: Installation, arguments: AddArguments) -> Event:
+    """The list server has the repository, and the reader a clone of it, with one list so far."""
+    if arguments.direct:
+        return Event()
+    announce = _resource("openstack-announce", "admin@example.com", "Announcements about OpenStack")
+    manifest = (
+        "# == Class: openstack_project::lists\n#\nclass openstack_project::lists(\n"
+        "  $listadmins = undef,\n  $listpassword = '',\n"
+        f"  $listdomain = 'lists.example.org',\n) {{\n{announce}}}\n"
+    )
+    return replace(
+        merge(installation, arguments),
+        script=f"mkdir -p {CHECKOUT}/manifests && echo {shlex.quote(_DECLARES)}"
+        f" > {CHECKOUT}/manifests/site.pp",
+        clone=(File(arguments.manifest, manifest),),
+    )
+
+
+def merge(installation: Installation, arguments: AddArguments) -> Event:
+    """The manifest in the clone is reviewed, merged, and comes to the list server."""
+    return Event(merged={arguments.manifest: f"{CHECKOUT}/{arguments.manifest}"})
+
+
+def steps(installation: Installation, arguments: AddArguments) -> tuple[Step, ...]:
+    """The procedure by hand."""
+    sites = installation.sites
+    site = next((one for one in sites if one.name == arguments.site), sites[0])
+    hand = _ByHand(installation, site, arguments.name, arguments.admin, arguments.description)
+    if arguments.exists:
+        return hand.complete()
+    if arguments.direct:
+        return (hand.newlist(), hand.see(), *hand.complete())
+    return (hand.resource(arguments.edit), *hand.puppet(), hand.see(), *hand.complete())
 
 
 @dataclass(frozen=True)
@@ -59,7 +103,7 @@ class _ByHand:
     description: str
 
     def resource(self, planned: Edit | None) -> Step:
-        text = self.documented()
+        text = _resource(self.name, self.admin, self.description)
         path = f"{CHECKOUT}/{MANIFEST}"
         before = "$"
         if planned is not None:
@@ -79,19 +123,6 @@ class _ByHand:
             " in a manifest is public.",
             f"sed -i '{before}e cat' {quoted}" if before else f"cat >> {quoted}",
             creates=File(path, text),
-        )
-
-    def documented(self) -> str:
-        """The resource as the documentation has it, behind an empty line."""
-        return (
-            f"\n  maillist {{ {quote(self.name)}:\n"
-            "    ensure      => present,\n"
-            f"    admin       => {quote(self.admin)},\n"
-            "    password    => $listpassword,\n"
-            f"    description => {quote(self.description)},\n"
-            "    webserver   => $listdomain,\n"
-            "    mailserver  => $listdomain,\n"
-            "  }\n"
         )
 
     def puppet(self) -> tuple[Step, Step]:
@@ -233,18 +264,18 @@ class _ByHand:
         return ascii(self.description)
 
 
-def command(arguments: Mapping[str, Any]) -> tuple[str, ...]:
+def command(arguments: AddArguments) -> tuple[str, ...]:
     """By command: what edits the manifest, or what creates the list where there is no Puppet."""
-    words = ["add-list", arguments["name"], "--admin", arguments["admin"]]
-    words += ["--description", arguments["description"]]
-    if arguments.get("direct"):
-        return (*words, "--site", arguments["site"], "--direct")
-    return (*words, "--manifest", arguments["manifest"])
+    words = ["add-list", arguments.name, "--admin", arguments.admin]
+    words += ["--description", arguments.description]
+    if not arguments.direct:
+        return (*words, "--manifest", arguments.manifest)
+    return (*words, *(["--site", arguments.site] if arguments.site else []), "--direct")
 
 
-def then(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
+def then(installation: Installation, arguments: AddArguments) -> tuple[Step, ...]:
     """By command, once the change of the manifest is on the list server."""
-    name, manifest = arguments["name"], arguments["manifest"]
+    name, manifest = arguments.name, arguments.manifest
     hand = _ByHand(installation, installation.sites[0], name, "", "")
     words = ["runbook", "add-list", name, "--manifest", manifest, "--fix"]
     puppet, again = hand.puppet()
@@ -362,21 +393,21 @@ PROCEDURE = Procedure(
             " on its standard input, and does the rest.",
         ),
     ),
-    example={
-        "name": "openstack-foo",
-        "admin": "admin@example.com",
-        "description": "Discussion of OpenStack Foo",
-        "manifest": MANIFEST,
-    },
-    practice={
-        "name": "openstack-bar",
-        "admin": "admin@example.com",
-        "description": "Discussion of OpenStack Bar",
-        "site": "openstack",
-        "direct": True,
-        "password": "practice",
-        "note": "There is no Puppet on a practice site: newlist makes the list here.",
-    },
+    after="ban",
+    befalls=befalls,
+    meanwhile=merge,
+    example=AddArguments("openstack-foo", "admin@example.com", "Discussion of OpenStack Foo"),
+    practice=Practice(
+        AddArguments(
+            "openstack-bar",
+            "admin@example.com",
+            "Discussion of OpenStack Bar",
+            site="openstack",
+            direct=True,
+        ),
+        note="There is no Puppet on a practice site: newlist makes the list here.",
+        secret=Secret("practice", PASSWORD_VARIABLE),
+    ),
 )
 
 #: In the order of the page.

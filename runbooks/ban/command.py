@@ -148,14 +148,14 @@ def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
 
     steps = page.steps(
         target.installation,
-        {
-            "address": entry.text,
-            "list": target.sites[0].first_list,
-            "sites": target.sites,
-            "lists": target.lists,
-            "action": action,
-            "timeout": target.timeout,
-        },
+        page.BanArguments(
+            entry.text,
+            action,
+            single=target.sites[0].first_list,
+            sites=target.sites,
+            lists=target.lists,
+            timeout=target.timeout,
+        ),
     )
     return options.show_steps(screen, target.installation, steps)
 

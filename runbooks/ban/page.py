@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 from runbooks.ban import run
 from runbooks.book.expected import MORE, placeholder
@@ -17,30 +16,35 @@ from runbooks.mailman.target import Target as Target
 from runbooks.onhost import source
 
 
-def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The procedure by hand.
+@dataclass(frozen=True)
+class BanArguments:
+    """What banning an address, or lifting its ban, is told."""
 
-    `arguments`: ``address``; ``list``, one of the first site, for the single-list form
-    (left out when it is ""); and where they are there ``action``, ``ban`` or ``unban``;
-    ``sites``, all of them; ``lists``, by the name of the site, where not all lists are meant;
-    ``timeout``, in seconds.
-    """
-    hand = _ByHand(
-        installation,
-        arguments.get("action", "ban"),
-        arguments["address"],
-        arguments.get("timeout", TIMEOUT),
-    )
-    sites: Sequence[Site] = arguments.get("sites") or installation.sites
-    narrowed: Mapping[str, Sequence[str]] | None = arguments.get("lists")
-    if narrowed is not None:
-        chosen = [(site, name) for site in sites for name in narrowed[site.name]]
+    address: str
+    #: ``ban`` or ``unban``
+    action: str = "ban"
+    #: a list of the first site, for the single-list form; "" leaves that out
+    single: str = ""
+    #: all of them when empty
+    sites: Sequence[Site] = ()
+    #: by the name of the site, where not all lists are meant
+    lists: Mapping[str, Sequence[str]] | None = None
+    #: seconds
+    timeout: float = TIMEOUT
+
+
+def steps(installation: Installation, arguments: BanArguments) -> tuple[Step, ...]:
+    """The procedure by hand."""
+    hand = _ByHand(installation, arguments.action, arguments.address, arguments.timeout)
+    sites = arguments.sites or installation.sites
+    if arguments.lists is not None:
+        chosen = [(site, name) for site in sites for name in arguments.lists[site.name]]
         return (
             hand.create(),
             *(hand.one(site, name) for site, name in chosen),
             *(hand.check_one(site, name) for site, name in chosen),
         )
-    again = (hand.again(sites[0], arguments["list"]),) if arguments["list"] else ()
+    again = (hand.again(sites[0], arguments.single),) if arguments.single else ()
     return (
         hand.create(),
         *(hand.everywhere(site) for site in sites),
@@ -199,7 +203,7 @@ PROCEDURE = Procedure(
         " have it."
     ),
     steps=steps,
-    command=lambda arguments: ("ban", arguments["address"]),
+    command=lambda arguments: ("ban", arguments.address),
     shows=_shows("ban", "target@example.com"),
     troubles=(
         Trouble(
@@ -229,7 +233,7 @@ PROCEDURE = Procedure(
             " what is in it, every list refuses, later ones too.",
         ),
     ),
-    example={"address": "target@example.com", "list": "openstack-discuss"},
+    example=BanArguments("target@example.com", single="openstack-discuss"),
 )
 
 UNBAN = Procedure(
@@ -237,7 +241,7 @@ UNBAN = Procedure(
     title="Lifting a Ban",
     when="The abuse is over, or the ban was a mistake.",
     steps=steps,
-    command=lambda arguments: ("unban", arguments["address"]),
+    command=lambda arguments: ("unban", arguments.address),
     shows=_shows("unban", "target@example.com"),
     troubles=(
         Trouble(
@@ -248,17 +252,24 @@ UNBAN = Procedure(
         ),
     ),
     after="ban",
-    example={**PROCEDURE.example, "action": "unban"},
+    example=replace(PROCEDURE.example, action="unban"),
 )
 
 
-def pattern_steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """A pattern, by hand.
+@dataclass(frozen=True)
+class PatternArguments:
+    """What banning a pattern is told."""
 
-    `arguments`: ``address``, the pattern; ``matched``, an address that it is meant for;
-    ``stranger``, one that a careless form of it would ban as well.
-    """
-    pattern, matched = arguments["address"], arguments["matched"]
+    pattern: str
+    #: an address that it is meant for
+    matched: str
+    #: one that a careless form of it would ban as well
+    stranger: str
+
+
+def pattern_steps(installation: Installation, arguments: PatternArguments) -> tuple[Step, ...]:
+    """A pattern, by hand."""
+    pattern, matched = arguments.pattern, arguments.matched
     first = installation.sites[0]
     hand = _ByHand(installation, "ban", pattern)
     return (
@@ -278,8 +289,8 @@ def pattern_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
             " regard to case. A dot that is not escaped matches any character, and without the"
             " :example:`$` the address may go on: :example:`^target.*@example.com` bans strangers"
             " at :example:`examplexcom` and at :example:`example.com.evil.org`.",
-            hand.ask(first, arguments["stranger"]),
-            f"{every_list(first)}: {_accepts(arguments['stranger'])}\n{MORE}",
+            hand.ask(first, arguments.stranger),
+            f"{every_list(first)}: {_accepts(arguments.stranger)}\n{MORE}",
         ),
     )
 
@@ -296,7 +307,7 @@ PATTERN = Procedure(
         " suffix of it."
     ),
     steps=pattern_steps,
-    command=lambda arguments: ("ban", arguments["address"]),
+    command=lambda arguments: ("ban", arguments.pattern),
     shows=_shows("ban", _PATTERN),
     troubles=(
         Trouble(
@@ -312,11 +323,9 @@ PATTERN = Procedure(
             " (:ref:`unban`), spelled as it is in the ban list.",
         ),
     ),
-    example={
-        "address": _PATTERN,
-        "matched": "target+1@example.com",
-        "stranger": "target@examplexcom",
-    },
+    example=PatternArguments(
+        _PATTERN, matched="target+1@example.com", stranger="target@examplexcom"
+    ),
 )
 
 #: In the order of the page.

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Generic, Protocol, TypeVar
 
 from runbooks.book import expected
 
-if TYPE_CHECKING:
-    from runbooks.mailman.installation import Site
+#: the Mailman that a procedure is carried out on (a `mailman.Installation`)
+M = TypeVar("M")
+#: what a procedure is told: a frozen dataclass of its own
+A = TypeVar("A")
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,6 @@ class Step:
     #: a word of the question that the command asks on the terminal, for a secret
     asks: str = ""
 
-    def matches(self, output: str, truth: expected.Truth[Any]) -> bool:
-        """Whether `output` is what the step shows on a server of which `truth` is true."""
-        return expected.matches(self.shows, output, truth)
-
 
 @dataclass(frozen=True)
 class Trouble:
@@ -57,7 +55,44 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Procedure:
+class Event:
+    """What befalls the list server without the reader's doing."""
+
+    #: for a POSIX shell of root there; it fails when it did not come to that
+    script: str = ""
+    #: what the reader's clone of a repository has then
+    clone: tuple[File, ...] = ()
+    #: what goes from there to the server: the path in the clone, and the one on the server
+    merged: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NoArguments:
+    """Of a procedure that has to be told nothing."""
+
+
+@dataclass(frozen=True)
+class Secret:
+    """What a reader is asked for and does not show."""
+
+    value: str
+    #: the environment variable in which the command finds it
+    variable: str
+
+
+@dataclass(frozen=True)
+class Practice(Generic[A]):
+    """How a procedure is practised."""
+
+    arguments: A
+    #: what is different from the page
+    note: str = ""
+    #: for the steps that ask for one, and for the command
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True)
+class Procedure(Generic[M, A]):
     """One task that the page documents."""
 
     #: stable; the anchor of the procedure on the page
@@ -65,27 +100,46 @@ class Procedure:
     title: str
     #: when to use it, in reStructuredText
     when: str
-    #: the steps by hand, of an installation (a `mailman.Installation`) and the arguments
-    steps: Callable[[Any, Mapping[str, Any]], tuple[Step, ...]]
-    #: what to write after ``runbook`` to the same effect, of the arguments
-    command: Callable[[Mapping[str, Any]], tuple[str, ...]]
+    #: the arguments that the page uses
+    example: A
+    #: the steps by hand
+    steps: Callable[[M, A], tuple[Step, ...]]
+    #: what to write after ``runbook`` to the same effect
+    command: Callable[[A], tuple[str, ...]]
     #: where that command is run when it is not on the list server, in reStructuredText
     where: str = ""
     #: what follows by command, when more than the command itself is to be done
-    then: Callable[[Any, Mapping[str, Any]], tuple[Step, ...]] | None = None
+    then: Callable[[M, A], tuple[Step, ...]] | None = None
     #: what a terminal shows of that command, questions and their answers included;
     #: see `runbooks.book.expected`
     shows: str = ""
     troubles: tuple[Trouble, ...] = ()
     #: the name of the procedure that leaves what this one begins with
     after: str = ""
-    #: the arguments that the page uses
-    example: Mapping[str, Any] = field(default_factory=dict)
-    #: those on a practice site, where others are needed there
-    practice: Mapping[str, Any] | None = None
+    #: what has happened before a reader turns to it
+    befalls: Callable[[M, A], Event] | None = None
+    #: what others do between the command and what follows it
+    meanwhile: Callable[[M, A], Event] | None = None
+    #: how it is practised, where that is not as the page has it
+    practice: Practice[A] | None = None
+
+    @property
+    def practised(self) -> Practice[A]:
+        """How it is done on a practice site."""
+        return self.practice or Practice(self.example)
 
 
-def every_list(site: Site) -> str:
+class SiteWithLists(Protocol):
+    """A site, as far as this module needs to know it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def first_list(self) -> str: ...
+
+
+def every_list(site: SiteWithLists) -> str:
     """What stands for each list of a site, in a line that is printed once for each."""
     return expected.placeholder("LIST", site.name, shown=site.first_list)
 

@@ -351,7 +351,7 @@ def _explain(screen: Screen, installation: Installation, seen: Look, names: tupl
                 f"{MASTER} is the lock of mailmanctl, and {START_MAILMANCTL} removes it:"
                 f" runbook clear-lock {MASTER} --dry-run says whether a runner is left"
             )
-        steps += page.steps(installation, {"list": name, "site": site.name})
+        steps += page.steps(installation, page.ClearArguments(name, site.name))
     return options.show_steps(screen, installation, steps)
 
 

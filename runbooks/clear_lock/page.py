@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import Procedure, Step, Trouble
-from runbooks.mailman.installation import Installation, as_mailmans_user
+from runbooks.book.procedure import Event, Procedure, Step, Trouble
+from runbooks.mailman.installation import Installation, Site, as_mailman, as_mailmans_user
 from runbooks.mailman.locks import START_MAILMANCTL
 
 #: By how many seconds a process must be younger than a lock not to be its holder, by hand: a
@@ -16,15 +15,38 @@ from runbooks.mailman.locks import START_MAILMANCTL
 _DOUBT = 20
 
 
-def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The procedure by hand.
+@dataclass(frozen=True)
+class ClearArguments:
+    """What clearing a stale lock is told."""
 
-    `arguments`: ``list``; ``site``, the name of its site, the first one when missing.
-    """
-    name = arguments["list"]
-    sites = {site.name: site for site in installation.sites}
-    site = sites[arguments["site"]] if arguments.get("site") else installation.sites[0]
-    path = f"{site.lock_dir}/{name}.lock"
+    list: str
+    #: the name of its site
+    site: str
+
+    def site_of(self, installation: Installation) -> Site:
+        return next(site for site in installation.sites if site.name == self.site)
+
+    def lock(self, installation: Installation) -> str:
+        return f"{self.site_of(installation).lock_dir}/{self.list}.lock"
+
+
+def befalls(installation: Installation, arguments: ClearArguments) -> Event:
+    """A process locks the list, which is made if it is not there, and is killed while it does."""
+    site, name = arguments.site_of(installation), shlex.quote(arguments.list)
+    make = ("newlist", "-q", arguments.list, "admin@example.com", "a password")
+    die = "m.Lock(); import os; os.kill(os.getpid(), 9)"
+    return Event(
+        f"{as_mailman(installation, site, 'list_lists', '-b')} | grep -qxF -e {name} ||\n"
+        f"  {as_mailman(installation, site, *make)} || exit\n"
+        f"{_with_the_list(installation, arguments, die)}\n"
+        f"[ -e {shlex.quote(arguments.lock(installation))} ]"
+    )
+
+
+def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, ...]:
+    """The procedure by hand."""
+    name, site = arguments.list, arguments.site_of(installation)
+    path = arguments.lock(installation)
     claim = f"{path}.{installation.hostname}.4711.0"
     # `stat` and `ps` of any Debian; no process id is known when this is printed.
     read = (
@@ -101,23 +123,31 @@ def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Ste
             "The list is locked and let go of, with Mailman's own code. Who was waiting comes"
             " first: the command waits for up to ten seconds. It runs under the Python that"
             " Mailman's programs name in their first line.",
-            as_mailmans_user(
+            _with_the_list(
                 installation,
-                site,
-                "@PYTHON@",
-                "-c",
-                f"import sys; sys.path.insert(0, {_quoted(installation.bin)}); import paths;"
-                " from Mailman.MailList import MailList;"
-                f" m = MailList({_quoted(name)}, lock=0); m.Lock(timeout=10); m.Unlock();"
-                f" print({_quoted(f'{name}: can be locked')})",
-            ).replace(
-                # Another server's Mailman is of another Python, and may not load under this one.
-                "@PYTHON@",
-                f"$(sed -n '1s/^#! *//p' {shlex.quote(installation.bin)}/withlist)",
-                1,
+                arguments,
+                f"m.Lock(timeout=10); m.Unlock(); print({_quoted(f'{name}: can be locked')})",
             ),
             f"{name}: can be locked",
         ),
+    )
+
+
+def _with_the_list(installation: Installation, arguments: ClearArguments, then: str) -> str:
+    """Has Mailman's own code do `then`, a line of Python, with the list `m`."""
+    return as_mailmans_user(
+        installation,
+        arguments.site_of(installation),
+        "@PYTHON@",
+        "-c",
+        f"import sys; sys.path.insert(0, {_quoted(installation.bin)}); import paths;"
+        " from Mailman.MailList import MailList;"
+        f" m = MailList({_quoted(arguments.list)}, lock=0); {then}",
+    ).replace(
+        # Another server's Mailman is of another Python, and may not load under this one.
+        "@PYTHON@",
+        f"$(sed -n '1s/^#! *//p' {shlex.quote(installation.bin)}/withlist)",
+        1,
     )
 
 
@@ -152,10 +182,6 @@ _SHOWS = (
 )
 
 
-def _command(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    return ("clear-lock", arguments["list"])
-
-
 PROCEDURE = Procedure(
     name="clear-lock",
     title="Lock Files",
@@ -167,7 +193,7 @@ PROCEDURE = Procedure(
         " ends with exit status 1 when one keeps everybody from its list."
     ),
     steps=steps,
-    command=_command,
+    command=lambda arguments: ("clear-lock", arguments.list),
     shows=_SHOWS,
     troubles=(
         Trouble(
@@ -230,7 +256,8 @@ PROCEDURE = Procedure(
             " takes that into account, and refuses when in doubt. The lock ends when it expires.",
         ),
     ),
-    example={"list": "openstack-foo", "site": "openstack"},
+    befalls=befalls,
+    example=ClearArguments("openstack-foo", site="openstack"),
 )
 
 #: In the order of the page.

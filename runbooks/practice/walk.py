@@ -6,9 +6,9 @@ as it is true of the practice site, or when the two ways end in different states
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
-import pty
 import re
 import shlex
 import shutil
@@ -17,14 +17,12 @@ import sys
 import tempfile
 import textwrap
 from collections import defaultdict
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runbooks.add_list.rules import PASSWORD_VARIABLE
-from runbooks.book import expected
-from runbooks.book.procedure import Procedure, paste
-from runbooks.clear_lock import page as clear_lock
+from runbooks.book.procedure import A, Procedure, Step, paste
+from runbooks.book.steps import Printed, go_through, in_shell, on_terminal
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.truth import Witness
@@ -50,10 +48,10 @@ class _Shortened(Screen):
 def walk(screen: Screen) -> int:
     """Walk through all procedures; the exit status."""
     with tempfile.TemporaryDirectory(prefix="runbook-practice-") as parent:
-        folder, locked, free = (Path(parent) / name for name in ("site", "locked", "free"))
+        folder, free = Path(parent) / "site", Path(parent) / "free"
         with screen.busy("making a practice site"):
             site = create(folder)
-            _copy(folder, locked)
+            # Each procedure but one would wait for the stale lock, for ten seconds each time.
             for lock in folder.glob("srv/mailman/*/locks/*"):
                 lock.unlink()
             _copy(folder, free)
@@ -64,13 +62,14 @@ def walk(screen: Screen) -> int:
         screen = _Shortened(folder)
         different = 0
         for number, procedure in enumerate(all_procedures(), 1):
-            # Each other one would wait for the stale lock, for ten seconds each time.
-            start = locked if procedure is clear_lock.PROCEDURE else free
-            _put_back(start, site)
+            _put_back(free, site)
             if procedure.after:
                 _prepare(find(procedure.after), site)
-                start = Path(parent) / f"start{number}"
-                _copy(site.folder, start)
+            if procedure.befalls:
+                event = procedure.befalls(installation, procedure.practised.arguments)
+                site.befall(event.script)
+            start = Path(parent) / f"start{number}"
+            _copy(site.folder, start)
             screen.say()
             screen.say(f"{number}. {procedure.title}", style="bold underline")
             different += not _walk_through(screen, procedure, installation, site, start)
@@ -102,7 +101,7 @@ def _introduce(screen: Screen, installation: Installation, folder: Path) -> None
 
 def _walk_through(
     screen: Screen,
-    procedure: Procedure,
+    procedure: Procedure[Installation, A],
     installation: Installation,
     site: PracticeSite,
     start: Path,
@@ -111,38 +110,45 @@ def _walk_through(
     screen.say(textwrap.fill(_plain(procedure.when), 88, break_on_hyphens=False))
     before = state(site)
 
-    arguments = _arguments(procedure)
-    if "note" in arguments:
-        screen.say(arguments["note"])
+    practice = procedure.practised
+    if practice.note:
+        screen.say(practice.note)
     screen.say("\nby hand", style="bold")
-    steps = procedure.steps(installation, arguments)
-    witness = Witness(installation, _answer_of, [step.shows for step in steps])
-    is_true = True
-    for number, step in enumerate(steps, 1):
-        screen.say(f"\n  {number}. {step.title}")
+    numbers = itertools.count(1)
+
+    def run(step: Step) -> Printed:
+        screen.say(f"\n  {next(numbers)}. {step.title}")
         shown = step.command
         if step.creates:
             shown += f"   < the text of {Path(step.creates.path).name}, as on the page"
         screen.say("  $ " + shown.replace("\n", "\n    "), style="cyan")
-        witness.sees(step.shows)
-        if step.asks:
-            printed = _run_answering(screen, paste(step), step.asks, arguments[step.asks])
-        else:
-            _, printed = _run(screen, paste(step))
-        if fault := expected.fault(step.shows, printed, witness.truth()):
-            screen.say(f"    That is not what the page shows: {fault}", style="red")
+        if not step.asks:
+            return in_shell(paste(step), hear)
+        assert practice.secret, f"{procedure.name} has no secret to practise with"
+        printed = on_terminal(paste(step), step.asks, practice.secret.value)
+        for line in printed.text.splitlines():
+            hear(line.rstrip())
+        return printed
+
+    def hear(line: str) -> None:
+        screen.say(f"    {line}")
+
+    is_true = True
+    steps = procedure.steps(installation, practice.arguments)
+    for ran in go_through(steps, run, partial(Witness, installation, _answer_of)):
+        if ran.fault:
+            screen.say(f"    That is not what the page shows: {ran.fault}", style="red")
             is_true = False
     by_hand = state(site)
     _show_changes(screen, before, by_hand)
 
     _put_back(start, site)
     screen.say("\nby command, on the site as it was", style="bold")
-    command = ("runbook", *procedure.command(arguments), "--yes")
+    command = ("runbook", *procedure.command(practice.arguments), "--yes")
     screen.say(f"  $ {shlex.join(command)} --host {shlex.quote(site.spec)}", style="cyan")
-    if "password" in arguments:
-        screen.say(f"    (with the password in the variable {PASSWORD_VARIABLE})")
-    status, _ = _run(screen, _command_line(procedure, site))
-    if status:
+    if practice.secret:
+        screen.say(f"    (with the password in the variable {practice.secret.variable})")
+    if status := in_shell(_command_line(procedure, site), hear).status:
         screen.say(f"    (exit status {status})")
     by_command = state(site)
     _show_changes(screen, before, by_command)
@@ -153,7 +159,7 @@ def _walk_through(
     return is_true and by_hand == by_command
 
 
-def _prepare(procedure: Procedure, site: PracticeSite) -> None:
+def _prepare(procedure: Procedure[Installation, A], site: PracticeSite) -> None:
     """Do what the next procedure begins with. Raises RuntimeError when nothing came of it."""
     done = subprocess.run(
         ["/bin/sh", "-c", _command_line(procedure, site)],
@@ -167,16 +173,12 @@ def _prepare(procedure: Procedure, site: PracticeSite) -> None:
         raise RuntimeError(f"{procedure.title}: {done.stderr.strip()}")
 
 
-def _arguments(procedure: Procedure) -> Mapping[str, Any]:
-    return procedure.example if procedure.practice is None else procedure.practice
-
-
-def _command_line(procedure: Procedure, site: PracticeSite) -> str:
-    arguments = _arguments(procedure)
-    words = [sys.executable, "-m", "runbooks", *procedure.command(arguments), "--yes"]
+def _command_line(procedure: Procedure[Installation, A], site: PracticeSite) -> str:
+    practice = procedure.practised
+    words = [sys.executable, "-m", "runbooks", *procedure.command(practice.arguments), "--yes"]
     line = shlex.join([*words, "--host", site.spec])
-    if "password" in arguments:
-        line = f"{PASSWORD_VARIABLE}={shlex.quote(arguments['password'])} {line}"
+    if secret := practice.secret:
+        line = f"{secret.variable}={shlex.quote(secret.value)} {line}"
     return line
 
 
@@ -185,53 +187,6 @@ def _answer_of(command: str) -> str:
     return subprocess.run(
         ["/bin/sh", "-c", command], capture_output=True, text=True, check=True
     ).stdout
-
-
-def _run_answering(screen: Screen, command: str, prompt: str, answer: str) -> str:
-    """Run a shell command on a terminal of its own, and type what it asks for; what it printed.
-
-    `prompt`: a word of the question. A password is read from the terminal, and from nothing
-    that comes before the question.
-    """
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv("/bin/sh", ["/bin/sh", "-c", command])
-    shown, asked = b"", False
-    while True:
-        try:
-            more = os.read(terminal, 65536)
-        except OSError:  # Linux: the other side is closed
-            break
-        if not more:
-            break
-        shown += more
-        last = shown.rpartition(b"\n")[2]
-        if not asked and prompt.encode() in last and last.endswith(b": "):
-            asked = True
-            os.write(terminal, answer.encode() + b"\n")
-    os.close(terminal)
-    os.waitpid(child, 0)
-    text = shown.decode("utf-8", "replace")
-    for line in text.splitlines():
-        screen.say(f"    {line.rstrip()}")
-    return text
-
-
-def _run(screen: Screen, command: str) -> tuple[int, str]:
-    """Run a shell command and show what it prints, as it prints it; its status, and all of that."""
-    child = subprocess.Popen(
-        ["/bin/sh", "-c", command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert child.stdout is not None
-    printed = ""
-    for line in child.stdout:
-        printed += line
-        screen.say(f"    {line.rstrip()}")
-    return child.wait(), printed
 
 
 def state(site: PracticeSite) -> State:

@@ -13,11 +13,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import File, Procedure, Step, Trouble, every_list
+from runbooks.book.procedure import File, NoArguments, Procedure, Step, Trouble, every_list
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.scripted_change.run import Script, read
 from runbooks.terminal.secret import VARIABLE
@@ -130,8 +130,8 @@ def _outcome(function: str, printed: str) -> str:
 # -- who owns which list ------------------------------------------------------------------
 
 
-def owners_steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Who owns which list, by hand. `arguments`: none."""
+def owners_steps(installation: Installation, arguments: NoArguments) -> tuple[Step, ...]:
+    """Who owns which list, by hand."""
     return (
         _create(installation, read("owners.py")),
         *(
@@ -182,6 +182,7 @@ PROCEDURE = Procedure(
         " a function that changes lists has to lock, save and unlock them itself, as"
         " ``closing.py`` further down does."
     ),
+    example=NoArguments(),
     steps=owners_steps,
     command=lambda arguments: ("withlist", "owners.py"),
     shows=_SHOWS.format(
@@ -254,8 +255,15 @@ PROCEDURE = Procedure(
 # -- where an address occurs --------------------------------------------------------------
 
 
-def find_steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Where an address occurs, by hand. `arguments`: ``address``."""
+@dataclass(frozen=True)
+class FindArguments:
+    """What finding an address is told."""
+
+    address: str
+
+
+def find_steps(installation: Installation, arguments: FindArguments) -> tuple[Step, ...]:
+    """Where an address occurs, by hand."""
     return (
         _create(installation, read("whereis.py")),
         *(
@@ -263,8 +271,8 @@ def find_steps(installation: Installation, arguments: Mapping[str, Any]) -> tupl
                 f"find-{site.name}",
                 f"Ask every list of the site {site.name}",
                 "A list that does not know the address says nothing.",
-                _with_all(installation, site, "whereis", arguments["address"]),
-                _known(arguments["address"], site.name, shown=site.first_list),
+                _with_all(installation, site, "whereis", arguments.address),
+                _known(arguments.address, site.name, shown=site.first_list),
             )
             for site in installation.sites
         ),
@@ -279,7 +287,7 @@ FIND = Procedure(
         " with it, and where is it in a filter?"
     ),
     steps=find_steps,
-    command=lambda arguments: ("withlist", "whereis.py", arguments["address"]),
+    command=lambda arguments: ("withlist", "whereis.py", arguments.address),
     shows=_SHOWS.format(
         called="whereis.whereis(m, 'admin@example.com')",
         function="whereis.whereis",
@@ -294,16 +302,24 @@ FIND = Procedure(
             " is, and its :mailheader:`Received` lines to which address it was sent.",
         ),
     ),
-    example={"address": "admin@example.com"},
+    example=FindArguments("admin@example.com"),
 )
 
 
 # -- closing lists ------------------------------------------------------------------------
 
 
-def closing_steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """Closing or opening every list, by hand. `arguments`: ``function``."""
-    function = arguments["function"]
+@dataclass(frozen=True)
+class ClosingArguments:
+    """What closing or opening every list is told."""
+
+    #: of ``closing.py``: ``close`` or ``reopen``
+    function: str
+
+
+def closing_steps(installation: Installation, arguments: ClosingArguments) -> tuple[Step, ...]:
+    """Closing or opening every list, by hand."""
+    function = arguments.function
     title, printed, seen = {
         "close": ("Close", "closed", "closed (subscribe_policy 2, before {POLICY:1})"),
         "reopen": ("Open", "open again", "open (subscribe_policy {POLICY:1})"),
@@ -334,8 +350,8 @@ def closing_steps(installation: Installation, arguments: Mapping[str, Any]) -> t
     )
 
 
-def _closing_command(arguments: Mapping[str, Any]) -> tuple[str, ...]:
-    return ("withlist", "closing.py", "--function", arguments["function"])
+def _closing_command(arguments: ClosingArguments) -> tuple[str, ...]:
+    return ("withlist", "closing.py", "--function", arguments.function)
 
 
 CLOSE = Procedure(
@@ -368,7 +384,7 @@ CLOSE = Procedure(
             " addresses have in common (:ref:`ban-pattern`).",
         ),
     ),
-    example={"function": "close"},
+    example=ClosingArguments("close"),
 )
 
 OPEN = Procedure(
@@ -392,7 +408,7 @@ OPEN = Procedure(
         ),
     ),
     after="close-lists",
-    example={"function": "reopen"},
+    example=ClosingArguments("reopen"),
 )
 
 #: In the order of the page.

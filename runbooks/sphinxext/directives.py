@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
-from runbooks.book.procedure import Procedure, Step, paste
+from runbooks.book.procedure import A, M, Procedure, Step, paste
+from runbooks.mailman.installation import Installation
 from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext import blocks, verification
 from runbooks.sphinxext.documented import INSTALLATION, SERVER
@@ -26,7 +27,7 @@ class _Directive(SphinxDirective):
     required_arguments = 1
     final_argument_whitespace = False
 
-    def procedure(self) -> Procedure:
+    def procedure(self) -> Procedure[Installation, Any]:
         self.note_sources()
         try:
             return find(self.arguments[0])
@@ -44,7 +45,7 @@ class _Directive(SphinxDirective):
         return self.parse_text_to_nodes(text)
 
     def section(
-        self, title: str, name: str, procedure: Procedure, *children: nodes.Node
+        self, title: str, name: str, procedure: Procedure[M, A], *children: nodes.Node
     ) -> nodes.section:
         """A section that can be referred to, and that the index names."""
         section = nodes.section("", nodes.title(title, title), ids=[name], names=[name])
@@ -59,7 +60,7 @@ class _Directive(SphinxDirective):
 
     # -- the parts --------------------------------------------------------------------
 
-    def by_command(self, procedure: Procedure) -> nodes.section:
+    def by_command(self, procedure: Procedure[Installation, A]) -> nodes.section:
         first, *then = by_command(procedure)
         where = procedure.where or (
             f"On the list server, as root; from elsewhere, with ``--host ssh://root@{SERVER}``"
@@ -78,7 +79,7 @@ class _Directive(SphinxDirective):
             section += self.step(procedure, number, step)
         return section
 
-    def by_hand(self, procedure: Procedure) -> nodes.section:
+    def by_hand(self, procedure: Procedure[Installation, A]) -> nodes.section:
         section = self.section(
             "By hand",
             anchor(procedure, "by-hand"),
@@ -96,7 +97,7 @@ class _Directive(SphinxDirective):
             return [command, blocks.output(step.shows)]
         return [command, nodes.paragraph("", "It prints nothing.", classes=["silent"])]
 
-    def step(self, procedure: Procedure, number: int, step: Step) -> nodes.section:
+    def step(self, procedure: Procedure[Installation, A], number: int, step: Step) -> nodes.section:
         name = anchor(procedure, step.name)
         content: list[nodes.Node] = []
         earlier = self.printed_before(step) if step.creates else None
@@ -118,7 +119,7 @@ class _Directive(SphinxDirective):
                 return str(section["ids"][0])
         return None
 
-    def troubles(self, procedure: Procedure) -> nodes.section | None:
+    def troubles(self, procedure: Procedure[Installation, A]) -> nodes.section | None:
         if not procedure.troubles:
             return None
         items = nodes.definition_list(classes=["troubles"])
@@ -152,7 +153,7 @@ class ProcedureDirective(_Directive):
         ]
         return [part for part in parts if part is not None]
 
-    def _name_heading(self, procedure: Procedure) -> None:
+    def _name_heading(self, procedure: Procedure[Installation, A]) -> None:
         """Give the heading above the procedure's anchor. It has to be the procedure's title."""
         heading = self.state.parent
         title = heading[0].astext() if isinstance(heading, nodes.section) and heading else ""
@@ -212,9 +213,8 @@ class CommandsDirective(_Directive):
         self.note_sources()
         found: list[nodes.Node] = []
         for procedure in all_procedures():
-            arguments = procedure.example if procedure.practice is None else procedure.practice
             found += self.prose(f":ref:`{procedure.name}`:")
-            found.append(blocks.command(command_of(procedure, arguments)))
+            found.append(blocks.command(command_of(procedure, procedure.practised.arguments)))
         return found
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from runbooks.book.procedure import Procedure, Step
+from runbooks.book.procedure import A, M, Procedure, Step
+from runbooks.mailman.installation import Installation
 from runbooks.sphinxext import records
 from runbooks.sphinxext.documented import INSTALLATION
 
@@ -16,13 +15,15 @@ COMMAND = "command"
 STATE = "state"
 
 
-def anchor(procedure: Procedure, part: str = "") -> str:
+def anchor(procedure: Procedure[M, A], part: str = "") -> str:
     """The anchor of a procedure on its page, or of a step or part of it. Stable."""
     prefix = f"{procedure.name}-"
     return procedure.name if not part else prefix + part.removeprefix(prefix)
 
 
-def steps_of(procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+def steps_of(
+    procedure: Procedure[Installation, A], version: str = INSTALLATION.version
+) -> tuple[Step, ...]:
     """The steps by hand, as the pages print them.
 
     Of another `version` of Mailman they may show something else; no page does.
@@ -30,12 +31,14 @@ def steps_of(procedure: Procedure, version: str = INSTALLATION.version) -> tuple
     return procedure.steps(replace(INSTALLATION, version=version), procedure.example)
 
 
-def command_of(procedure: Procedure, arguments: Mapping[str, Any] | None = None) -> str:
+def command_of(procedure: Procedure[M, A], arguments: A | None = None) -> str:
     """The way by command; with the arguments of the pages, unless others are given."""
     return shlex.join(["runbook", *procedure.command(arguments or procedure.example)])
 
 
-def by_command(procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+def by_command(
+    procedure: Procedure[Installation, A], version: str = INSTALLATION.version
+) -> tuple[Step, ...]:
     """The way by command as steps: the command, and what follows where more is to be done."""
     first = Step(COMMAND, "By command", "", command_of(procedure), procedure.shows)
     if procedure.then is None:
@@ -44,6 +47,6 @@ def by_command(procedure: Procedure, version: str = INSTALLATION.version) -> tup
     return (first, *(replace(step, name=f"{COMMAND}-{step.name}") for step in then))
 
 
-def text_of(procedure: Procedure) -> str:
+def text_of(procedure: Procedure[Installation, A]) -> str:
     """The hash of what the pages have a reader run, both ways, and of what they show of it."""
     return records.text_hash(by_command(procedure), steps_of(procedure))

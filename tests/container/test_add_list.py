@@ -87,7 +87,7 @@ def test_by_command_and_by_hand_with_puppet(box: Box, tmp_path: Path) -> None:
     # By hand, another list, as the page prints it.
     by_hand = add_list.steps(
         installation(box),
-        {"name": "openstack-bar", "admin": "admin@example.com", "description": TEXT},
+        add_list.AddArguments("openstack-bar", "admin@example.com", TEXT),
     )
 
     def run(step: Step) -> str:
@@ -362,7 +362,7 @@ def test_direct_and_by_hand_end_in_the_same_state(box: Box) -> None:
     assert done.rc == 0, done
     by_hand = add_list.steps(
         installation(box),
-        {"name": "two", "admin": "admin@example.com", "description": TEXT, "direct": True},
+        add_list.AddArguments("two", "admin@example.com", TEXT, direct=True),
     )
 
     def run(step: Step) -> str:
@@ -393,7 +393,7 @@ def test_a_description_that_is_not_ascii(box: Box) -> None:
     assert done.rc == 0, done
     for step in add_list.steps(
         installation(box),
-        {"name": "two", "admin": "a@example.com", "description": text, "exists": True},
+        add_list.AddArguments("two", "a@example.com", text, exists=True),
     ):
         done = box.run(["sh", "-c", paste(step)])
         assert done.rc == 0, (step.name, done)

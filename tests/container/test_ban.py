@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +107,11 @@ def test_by_hand_and_by_command_end_in_the_same_state(box: Box, installation: In
         k: v for k, v in before.items() if not k.endswith("files")
     }
 
-    arguments = {"address": ADDRESS, "list": installation.sites[0].first_list}
+    arguments = ban_page.BanArguments(ADDRESS, single=installation.sites[0].first_list)
     by_hand(box, ban_page.steps(installation, arguments))
     assert state(box) == by_command
 
-    by_hand(box, ban_page.steps(installation, arguments | {"action": "unban"}))
+    by_hand(box, ban_page.steps(installation, replace(arguments, action="unban")))
     assert all(state(box)[name]["ban_list"] == ["^earlier@"] for _, name in all_lists(box))
 
 
@@ -248,7 +249,7 @@ def test_by_hand_too_the_lists_after_a_damaged_one_are_visited(
     folder = f"{box.prefix(site)}/lists"
     first = box.run(["ls", "-U", folder]).stdout.split()[0]
     box.sh(f"for f in {folder}/{first}/config.pck*; do echo nonsense > $f; done")
-    steps = ban_page.steps(installation, {"address": ADDRESS, "list": ""})
+    steps = ban_page.steps(installation, ban_page.BanArguments(ADDRESS))
     assert box.sh(paste(steps[0])).rc == 0
     done = box.sh(paste(steps[1]))
     others = sorted(set(lists_of(site)) - {first})

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from runbooks.book.procedure import paste
+from runbooks.book.procedure import Step, paste
 from runbooks.clear_lock import page as clear_lock_page
 from runbooks.clear_lock import run as clear_lock
 from runbooks.clear_lock.run import Found, Report
@@ -43,6 +43,12 @@ def clear(on: Installation, one: Found) -> tuple[Report, Outcome]:
     report = clear_lock.clear(on, clear_lock.Plan([one]))
     assert len(report.results) == 1
     return report, report.results[0].outcome
+
+
+def steps_for(box: Box, name: str) -> dict[str, Step]:
+    """The steps by hand for a list of the first site, by their names."""
+    arguments = clear_lock_page.ClearArguments(name, first_site(box))
+    return {step.name: step for step in clear_lock_page.steps(installation(box), arguments)}
 
 
 def lock_of(box: Box, site: str) -> str:
@@ -276,10 +282,7 @@ def test_a_process_that_has_the_id_by_reuse(box: Box) -> None:
     assert "sleep 600" in cleared.stdout
     assert names(box, site) == {"beta.lock", f"beta.lock.lists.{pid}.0"}
 
-    steps = {
-        step.name: step
-        for step in clear_lock_page.steps(installation(box), {"list": "beta", "site": site})
-    }
+    steps = steps_for(box, "beta")
     seen = box.sh(paste(steps["find-holder"])).stdout
     assert seen.splitlines()[1].endswith("sleep 600")
     assert box.sh(paste(steps["remove-lock"])).stdout == "removed\n"
@@ -298,10 +301,7 @@ def test_by_hand_a_process_that_is_hardly_younger_is_let_be(box: Box) -> None:
         "ln alpha.lock.lists.$pid.0 alpha.lock",
         user="list",
     )
-    steps = {
-        step.name: step
-        for step in clear_lock_page.steps(installation(box), {"list": "alpha", "site": site})
-    }
+    steps = steps_for(box, "alpha")
     assert "may have it" in box.sh(paste(steps["remove-lock"])).stdout
     assert len(names(box, site)) == 2
 
@@ -334,10 +334,7 @@ def test_by_hand_what_is_no_lock_of_this_host_is_let_be(box: Box, spoil: str) ->
     done = box.sh(f"set -e; cd {box.prefix(site)}/locks; claim={claim}\n{spoil}", user="list")
     assert done.rc == 0, done.stderr
     before = box.sh(f"cd {box.prefix(site)}/locks; stat -c '%n %i %y' *").stdout
-    steps = {
-        step.name: step
-        for step in clear_lock_page.steps(installation(box), {"list": "alpha", "site": site})
-    }
+    steps = steps_for(box, "alpha")
     shown = box.sh(paste(steps["remove-lock"]))
     assert "removed" not in shown.stdout
     assert box.sh(f"cd {box.prefix(site)}/locks; stat -c '%n %i %y' *").stdout == before
@@ -350,10 +347,7 @@ def test_by_hand_the_expiry_is_pushed_before_the_removal(box: Box) -> None:
     new_list(box, site, "alpha")
     play(box, site, [Actor("alpha", fate="killed")])
     box.run(["touch", "-d", "-9 seconds", lock_of(box, site)])
-    steps = {
-        step.name: step
-        for step in clear_lock_page.steps(installation(box), {"list": "alpha", "site": site})
-    }
+    steps = steps_for(box, "alpha")
     watched = 'rm() { echo $(($(stat -c %Y "$1") - $(date +%s))); command rm "$@"; }\n'
     shown = box.sh(watched + paste(steps["remove-lock"])).stdout.split()
     assert int(shown[0]) > 3000
@@ -366,10 +360,7 @@ def test_by_hand_a_lock_that_is_another_after_the_push_is_let_be(box: Box) -> No
     site = first_site(box)
     new_list(box, site, "alpha")
     play(box, site, [Actor("alpha", fate="killed")])
-    steps = {
-        step.name: step
-        for step in clear_lock_page.steps(installation(box), {"list": "alpha", "site": site})
-    }
+    steps = steps_for(box, "alpha")
     # Mailman breaks it and another process takes it, while we push.
     another = 'printf %s "$PWD/alpha.lock.lists.4711.0" > alpha.lock.lists.4711.0'
     between = (

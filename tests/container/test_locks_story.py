@@ -115,7 +115,7 @@ def test_by_hand_and_by_command_leave_the_same_folder(box: Box) -> None:
     site = first_site(box)
     new_list(box, site, "openstack-foo", "beta")
     installation = discovered(box)
-    steps = clear_lock.steps(installation, {"list": "openstack-foo", "site": site})
+    steps = clear_lock.steps(installation, clear_lock.ClearArguments("openstack-foo", site))
     left = []
     for by_hand in (True, False):
         cast = play(
@@ -173,7 +173,8 @@ def test_a_lock_that_a_process_has_is_left_alone(box: Box, fate: str) -> None:
 
     installation = discovered(box)
     steps = {
-        step.name: step for step in clear_lock.steps(installation, {"list": "alpha", "site": site})
+        step.name: step
+        for step in clear_lock.steps(installation, clear_lock.ClearArguments("alpha", site))
     }
     seen = box.sh(paste(steps["find-holder"])).stdout
     assert "play.py" in seen

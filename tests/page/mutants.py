@@ -102,7 +102,7 @@ MUTANTS = (
     Mutant(
         "an expected line altered",
         BAN,
-        'f"{name}: {_DONE_ALREADY[self.action].value}"',
+        'f"{name}: {DONE_ALREADY[self.action].value}"',
         'f"{name}: {self.past}"',
     ),
     Mutant(

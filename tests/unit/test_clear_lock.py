@@ -618,4 +618,4 @@ def test_by_hand_a_busy_list_is_seen_to_be_busy(practice: Practice) -> None:
 
 def test_the_procedure_is_documented() -> None:
     assert clear_lock.PROCEDURE in all_procedures()
-    assert clear_lock.PROCEDURE.example["list"] == STALE_LIST
+    assert clear_lock.PROCEDURE.example.list == STALE_LIST

@@ -24,7 +24,7 @@ def moderate(state: str, dry_run: bool, yes: bool, explain: bool, **chosen: Any)
     """Turn emergency moderation on, or off: while it is on, every post waits for a moderator."""
     screen, target = options.begin(**chosen)
     if explain:
-        steps = page.steps(target.installation, {"state": state})
+        steps = page.steps(target.installation, page.Arguments(state))
         return options.show_steps(screen, target.installation, steps)
     with screen.busy("looking at the lists"):
         plan = Edit.look(target, "moderating", {"on": state == "on"}, ("moderate", state))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
 
 from runbooks.book.expected import MORE
 from runbooks.book.procedure import File, Procedure, Step, Trouble, every_list
@@ -24,9 +23,17 @@ def moderation(m, emergency):
 """
 
 
-def steps(installation: Installation, arguments: Mapping[str, Any]) -> tuple[Step, ...]:
-    """The procedure by hand. `arguments`: "state", which is on or off."""
-    emergency = str(int(arguments["state"] == "on"))
+@dataclass(frozen=True)
+class Arguments:
+    """What the procedure is told."""
+
+    #: "on" or "off"
+    state: str
+
+
+def steps(installation: Installation, arguments: Arguments) -> tuple[Step, ...]:
+    """The procedure by hand."""
+    emergency = str(int(arguments.state == "on"))
     path = f"{installation.bin}/moderation.py"
 
     def withlist(site: Site, *words: str) -> str:
@@ -57,7 +64,7 @@ PROCEDURE = Procedure(
     title="Holding Every Post",
     when="Somebody floods the lists, and every post has to wait for a moderator.",
     steps=steps,
-    command=lambda arguments: ("moderate", arguments["state"]),
+    command=lambda arguments: ("moderate", arguments.state),
     shows="""\
 {HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists
   openstack  {LISTS openstack:4} lists  {LISTS openstack:4} to turn on
@@ -71,7 +78,7 @@ recorded as {RUN:20261122-052801-4f9a1c} in \
     troubles=(
         Trouble("Posts are let through again when the flood is over", "``runbook moderate off``."),
     ),
-    example={"state": "on"},
+    example=Arguments("on"),
 )
 
 PROCEDURES = (PROCEDURE,)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,7 +107,7 @@ def test_by_hand_and_by_command_end_in_the_same_state(every_sites):
     by_command = state(sites.site)
     assert change(sites, action="unban").is_done
     installation = sites.installation()
-    steps = ban_page.steps(installation, {**ban_page.PROCEDURE.example, "address": EVIL.text})
+    steps = ban_page.steps(installation, replace(ban_page.PROCEDURE.example, address=EVIL.text))
 
     def run(step):
         done = subprocess.run(
