@@ -78,10 +78,6 @@ class Entry:
     def is_pattern(self) -> bool:
         return self.text.startswith("^")
 
-    @property
-    def noun(self) -> str:
-        return "pattern" if self.is_pattern else "address"
-
 
 def entry(text: str, *, force: bool = False) -> Entry:
     """Examine what is to be banned.

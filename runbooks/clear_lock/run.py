@@ -185,6 +185,7 @@ def _on_host(site: Site) -> dict[str, object]:
         "lock_dir": site.lock_dir,
         "lock_lifetime": site.lock_lifetime,
         "list_dir": site.list_dir,
+        "name_characters": site.name_characters,
     }
 
 

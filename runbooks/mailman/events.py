@@ -145,10 +145,11 @@ class SiteDescription(Part):
     lists: int
     first_list: str
     problems: tuple[str, ...]
+    #: an expression for each of the characters that a list's name may have
+    name_characters: str
     VAR_PREFIX: str
     LIST_DATA_DIR: str
     LOCK_DIR: str
-    LOG_DIR: str
     LIST_LOCK_LIFETIME: int
     MAILMAN_USER: str
     MAILMAN_GROUP: str

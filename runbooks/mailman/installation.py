@@ -108,7 +108,8 @@ class Site:
     prefix: str
     list_dir: str
     lock_dir: str
-    log_dir: str
+    #: an expression for each of the characters that a list's name may have
+    name_characters: str
     #: seconds for which a list's lock is taken
     lock_lifetime: int
     user: str
@@ -128,6 +129,7 @@ class Site:
             "site_dir": self.site_dir,
             "bin": installation.bin,
             "list_dir": self.list_dir,
+            "name_characters": self.name_characters,
             "lock_dir": self.lock_dir,
             "lock_lifetime": self.lock_lifetime,
             "only": only,
@@ -356,7 +358,7 @@ def _site(answer: SiteDescription) -> Site:
         prefix=answer.VAR_PREFIX,
         list_dir=answer.LIST_DATA_DIR,
         lock_dir=answer.LOCK_DIR,
-        log_dir=answer.LOG_DIR,
+        name_characters=answer.name_characters,
         lock_lifetime=answer.LIST_LOCK_LIFETIME,
         user=answer.MAILMAN_USER,
         group=answer.MAILMAN_GROUP,

@@ -32,12 +32,9 @@ class Site(object):
         self.lacking, self.is_as_new = catch_up.lacking, catch_up.is_as_new
         self.lists = mailmanlist.Lists(site)
 
-    def names(self):
-        return mailmanlist.names(self.site["list_dir"])
-
     def look(self, name):
         """What there is to see of a list, as an event."""
-        event = {"event": "looked", "exists": name in self.names()}
+        event = {"event": "looked", "exists": name in mailmanlist.names(self.site)}
         event["alias_files"] = self.alias_files()
         if not event["exists"]:
             return event
@@ -59,7 +56,7 @@ class Site(object):
         Entries that do not compile ban nobody, and Mailman would write to its error log.
         """
         found, without, as_new = [], [], []
-        for name in self.names():
+        for name in mailmanlist.names(self.site):
             if name == m.internal_name():
                 continue
             try:
@@ -85,23 +82,20 @@ class Site(object):
     def change(self, name, description, with_bans, wait):
         """Set what is to be set, save it if that changed it: (outcome, detail, kept)."""
         others = self.ban_lists_but(self.lists.read(name)[0])[0] if with_bans else []
-        try:
-            with self.lists.locked(name, wait) as m:
-                kept, note = {}, ""
-                if description is not None:
-                    was = describing.description(m)
-                    note = describing.describe(m, description)
-                    if describing.description(m) != was:
-                        kept.update(description_was=was, description_set=describing.description(m))
-                added = self.lacking(m, others)
-                if added:
-                    m.ban_list.extend(added)
-                    kept["added"] = added
-                if kept:
-                    m.Save()
-                return ("changed" if kept else "already"), note, kept
-        except self.lists.timed_out:
-            return "locked", "", {}
+        with self.lists.locked(name, wait) as m:
+            kept, note = {}, ""
+            if description is not None:
+                was = describing.description(m)
+                note = describing.describe(m, description)
+                if describing.description(m) != was:
+                    kept.update(description_was=was, description_set=describing.description(m))
+            added = self.lacking(m, others)
+            if added:
+                m.ban_list.extend(added)
+                kept["added"] = added
+            if kept:
+                m.Save()
+            return ("changed" if kept else "already"), note, kept
 
 
 def carry_out(parameters, emit):
@@ -131,7 +125,7 @@ def carry_out(parameters, emit):
                 outcome = "created"
     except Exception as e:
         # Whatever it was, the list may be there: that goes on record.
-        failed = site.lists.failed(e) or {
+        failed = mailmanlist.failed(e) or {
             "outcome": "error", "detail": "%s: %s" % (type(e).__name__, e)}
         outcome, detail = failed["outcome"], failed["detail"]
     if created:
@@ -166,8 +160,7 @@ def run(parameters, emit):
     if parameters["action"] == "names":
         for site in parameters["sites"]:
             try:
-                names = mailmanlist.names(site["list_dir"])
-                emit({"event": "names", "site": site["name"], "names": names})
+                emit({"event": "names", "site": site["name"], "names": mailmanlist.names(site)})
             except EnvironmentError as e:
                 emit({"event": "names", "site": site["name"], "why": os.strerror(e.errno)})
     elif parameters["action"] == "look":

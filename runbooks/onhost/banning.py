@@ -202,18 +202,9 @@ def prepare(site, parameters):
 
 def do(state, name, wait):
     try:
-        if state.action == "names":
-            return {"outcome": "named"}
-        if state.action in ("look", "ask"):
-            return state.look(name)
-        return state.change(name, wait)
-    except Exception as e:
-        failed = state.lists.failed(e)
-        if failed is None:
-            raise
-        if failed["outcome"] == "gone":
-            return dict(failed, outcome="error", unknown=True)
-        return failed
+        return state.look(name) if state.action in ("look", "ask") else state.change(name, wait)
+    except mailmanlist.Gone as e:
+        return {"outcome": "error", "detail": str(e), "unknown": True}
 
 
 def run(parameters, emit):

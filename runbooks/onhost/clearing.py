@@ -18,26 +18,21 @@ import stat
 import time
 
 import locks
+import mailmanlist
 
 # Seconds for which a process that was waiting for a lock is given to take it. Mailman sleeps
 # up to two between two tries.
 PATIENCE = 5.0
 # Seconds between two looks at who took it.
 INTERVAL = 0.02
-# What a folder holds that is a list.
-STATES = ("config.pck", "config.pck.last", "config.db", "config.db.last")
 
 
-def names_of_lists(folder):
+def names_of_lists(site):
     """The names of the lists there are, and why they cannot be told or None."""
     try:
-        names = os.listdir(locks.as_bytes(folder))
+        return mailmanlist.names(site), None
     except OSError as e:
-        return [], "%s: %s" % (folder, os.strerror(e.errno))
-    states = [state.encode("ascii") for state in STATES]
-    found = [name for name in sorted(names) if any(
-        os.path.exists(os.path.join(locks.as_bytes(folder), name, state)) for state in states)]
-    return [locks.as_text(name)[0] for name in found], None
+        return [], "%s: %s" % (site["list_dir"], os.strerror(e.errno))
 
 
 def working(site, pids):
@@ -109,7 +104,7 @@ def look(parameters, emit):
     for site in parameters["sites"]:
         observe(site, emit, "locks")
         if parameters["with_lists"]:
-            names, error = names_of_lists(site["list_dir"])
+            names, error = names_of_lists(site)
             emit({"event": "lists", "site": site["name"], "names": names, "error": error})
         if parameters["saves_of"] is not None:
             found, error = saves(site, parameters["saves_of"])
@@ -239,7 +234,8 @@ class Clearing(object):
 
 
 def run(parameters, emit):
-    """`action`: "look" or "clear". A site: "name", "lock_dir", "lock_lifetime", "list_dir".
+    """`action`: "look" or "clear". A site: "name", "lock_dir", "lock_lifetime", "list_dir",
+    "name_characters".
 
     look   events "locks" with an observation, and with `with_lists` "lists" with the names, and
            with `saves_of`, a host, "saves" that its processes have not come to the end of

@@ -56,7 +56,7 @@ class Newlist(object):
         return True, ""
 
     def is_there(self):
-        return self.name in mailmanlist.names(self.lists.site["list_dir"])
+        return self.name in mailmanlist.names(self.lists.site)
 
     def run(self, admin, options, password, patience):
         """(its exit status, the last line that it said, the lock that it was ended for or "")."""
@@ -97,15 +97,11 @@ class Newlist(object):
         return ""
 
     def others_lock(self, pid):
-        """(name, claim) of a lock that newlist may be waiting for, or None."""
+        """(name, the claim that it names) of a lock that newlist may be waiting for, or None."""
         for name in (self.name + ".lock", ALIASES_LOCK):
-            try:
-                with open(os.path.join(self.lock_dir, name), "rb") as f:
-                    claim = f.read(4096).decode("utf-8", "replace").strip()
-            except EnvironmentError:
-                continue
-            if not claim_of(claim) or claim_of(claim)[1] != pid:
-                return name, claim
+            entry = locks.look(locks.as_bytes(self.lock_dir), locks.as_bytes(name))
+            if entry and pid not in locks.pids_in(entry):
+                return name, locks.base(entry)
         return None
 
     def end(self, child):
@@ -121,22 +117,14 @@ class Newlist(object):
                 os.unlink(os.path.join(self.lock_dir, name))
 
 
-def claim_of(text):
-    """(host, process id) in the path of a claim, or None."""
-    parts = os.path.basename(text).rsplit(".", 2)
-    if len(parts) < 3 or not parts[1].isdigit():
-        return None
-    return parts[0], int(parts[1])
-
-
-def holder(text):
-    """Who has a lock, of the claim that it names."""
-    found = claim_of(text)
-    if found is None:
+def holder(claim):
+    """Who has a lock: LOCK.HOST.PID.NUMBER is the claim that it names."""
+    place, _, pid = claim.rpartition(".")[0].rpartition(".")
+    if not locks.PID.match(pid):
         return "which does not say who has it"
-    host, pid = found
-    if not host.endswith("." + socket.gethostname()):
-        return "which names process %d of another host (%s)" % (pid, os.path.basename(text))
+    pid = int(pid)
+    if not place.endswith("." + socket.gethostname()):
+        return "which names process %d of another host (%s)" % (pid, claim)
     if locks.ended(locks.process(pid)):
         return "whose process %d no longer runs" % pid
     return "which process %d has" % pid

@@ -57,12 +57,5 @@ class Editor(object):
 
 
 def do(state, name, wait):
-    try:
-        if state.parameters["action"] == "look":
-            return state.look(name)
-        return state.change(name, wait)
-    except Exception as e:
-        failed = state.lists.failed(e)
-        if failed is None:
-            raise
-        return failed
+    look = state.parameters["action"] == "look"
+    return state.look(name) if look else state.change(name, wait)

@@ -26,13 +26,13 @@ import opening
 from boot import PYTHON2, as_json, become, keep_open, native, retried, write_all
 
 SETTINGS = (
-    "VAR_PREFIX", "PREFIX", "LIST_DATA_DIR", "LOCK_DIR", "LOG_DIR", "LIST_LOCK_LIFETIME",
+    "VAR_PREFIX", "PREFIX", "LIST_DATA_DIR", "LOCK_DIR", "LIST_LOCK_LIFETIME",
     "MAILMAN_USER", "MAILMAN_GROUP", "MAILMAN_SITE_LIST", "DEFAULT_EMAIL_HOST", "DEFAULT_URL_HOST")
 
 
 # Of the answer, beside those: what is text, and what is a number.
 TEXTS = tuple(name for name in SETTINGS if name != "LIST_LOCK_LIFETIME") + (
-    "version", "note", "first_list", "place")
+    "version", "note", "name_characters", "first_list", "place")
 NUMBERS = ("LIST_LOCK_LIFETIME", "lists")
 # Bytes that are kept of what a site answers or prints.
 LIMIT = 1 << 20
@@ -54,6 +54,8 @@ def describe(bin_dir):
     answer["LIST_LOCK_LIFETIME"] = int(answer["LIST_LOCK_LIFETIME"])
     answer["version"] = Version.VERSION
     answer["note"] = "stand-in" if getattr(Version, "STANDIN", "") else ""
+    # An old Mailman takes any folder.
+    answer["name_characters"] = getattr(mm_cfg, "ACCEPTABLE_LISTNAME_CHARACTERS", ".")
     answer["lists"], answer["first_list"] = 0, ""
     try:
         names = list(Utils.list_names())

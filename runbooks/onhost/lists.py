@@ -138,10 +138,15 @@ def begin(site, task, parameters):
 
     def work(order):
         if "names" in order:
-            from Mailman import Utils
-            names = sorted(Utils.list_names())
+            names = mailmanlist.names(site)
             return {"names": names, "passed_over": passed_over(site["list_dir"], names)}
-        return module.do(state, order["list"], order["wait"])
+        try:
+            return module.do(state, order["list"], order["wait"])
+        except Exception as e:
+            failed = mailmanlist.failed(e)
+            if failed is None:
+                raise
+            return failed
 
     return work
 

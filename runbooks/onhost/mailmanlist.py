@@ -27,8 +27,6 @@ STATE, STATE_BEFORE = "config.pck", "config.pck.last"
 STATES = (STATE, STATE_BEFORE, "config.db", "config.db.last")
 # Bytes that a state may have: that of a list with a million members is smaller.
 LARGEST = 1 << 30
-# Mailman's ACCEPTABLE_LISTNAME_CHARACTERS: another folder is no list.
-NAME = re.compile(r"[-+_.=a-z0-9]+\Z", re.IGNORECASE)
 # Seconds for a lock that appears while a list is taken up for the first time, or that
 # is tried after the time for waiting is over.
 BRIEFLY = 0.5
@@ -60,10 +58,11 @@ class TooSlow(Exception):
 # -- what is on the disk ----------------------------------------------------------------------
 
 
-def names(list_dir):
-    """The names of a site's lists. As Utils.list_names() has them, and without Mailman."""
-    return sorted(name for name in os.listdir(list_dir) if NAME.match(name) and any(
-        os.path.exists(os.path.join(list_dir, name, state)) for state in STATES))
+def names(site):
+    """The names of a site's lists: those of Utils.list_names(), without Mailman, in order."""
+    name_of_list = re.compile("(?:%s)+\\Z" % site["name_characters"])
+    return sorted(name for name in os.listdir(site["list_dir"]) if name_of_list.match(name) and any(
+        os.path.exists(os.path.join(site["list_dir"], name, state)) for state in STATES))
 
 
 def unpickled(data):
@@ -221,17 +220,17 @@ class Lists(object):
     def has_lock(self, name):
         return os.path.lexists(os.path.join(self.site["lock_dir"], name + ".lock"))
 
-    def failed(self, e):
-        """What became of a list whose work ended in an exception; None: that is a fault of ours."""
-        if isinstance(e, Gone):
-            return {"outcome": "gone", "detail": str(e)}
-        if isinstance(e, Corrupt):
-            return {"outcome": "corrupt", "detail": str(e)}
-        if isinstance(e, self.timed_out):
-            return {"outcome": "locked", "detail": ""}
-        if isinstance(e, (TooSlow, NotSaved, NotText, EnvironmentError)):
-            return {"outcome": "error", "detail": str(e)}
-        return None
+
+def failed(e):
+    """What became of a list whose work ended in this exception; None for a fault of ours."""
+    from Mailman import LockFile
+    if isinstance(e, LockFile.TimeOutError):
+        return {"outcome": "locked", "detail": ""}
+    for kinds, outcome in ((Gone, "gone"), (Corrupt, "corrupt"),
+                           ((TooSlow, NotSaved, NotText, EnvironmentError), "error")):
+        if isinstance(e, kinds):
+            return {"outcome": outcome, "detail": str(e)}
+    return None
 
 
 def let_go(m):

@@ -542,10 +542,7 @@ def prepare(site, parameters):
 
 
 def do(state, name, wait):
-    try:
-        return state.look(name) if state.action == "look" else state.run(name, wait)
-    except EnvironmentError as e:
-        return {"outcome": "error", "detail": str(e)}
+    return state.look(name) if state.action == "look" else state.run(name, wait)
 
 
 def run(parameters, emit):

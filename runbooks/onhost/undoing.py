@@ -89,13 +89,7 @@ def prepare(site, parameters):
 
 
 def do(state, name, wait):
-    try:
-        return state.look(name) if state.action == "look" else state.undo(name, wait)
-    except Exception as e:
-        failed = state.lists.failed(e)
-        if failed is None:
-            raise
-        return failed
+    return state.look(name) if state.action == "look" else state.undo(name, wait)
 
 
 def run(parameters, emit):

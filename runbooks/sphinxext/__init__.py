@@ -1,8 +1,8 @@
 """Sphinx extension: prints procedures on a page, the command's help, and when both were last run.
 
-Directives: ``procedure NAME`` under a heading that is its title, or its parts
-``procedure-command``, ``procedure-steps`` and ``procedure-troubles``; ``command-help`` for the
-command line; ``verification`` for the table of what was run. No command of a procedure is
+Directives: ``procedure NAME`` under a heading that is its title; ``procedure-index`` and
+``procedure-commands`` for all of them; ``installation`` for where things are; ``command-help`` for
+the command line; ``verification`` for the table of what was run. No command of a procedure is
 typed in a page. Roles: ``example`` and ``elsewhere`` for a literal that cannot be looked up.
 """
 

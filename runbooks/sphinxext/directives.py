@@ -169,28 +169,6 @@ class ProcedureDirective(_Directive):
         self.state.document.nameids[procedure.name] = procedure.name
 
 
-class CommandDirective(_Directive):
-    """The way by command alone."""
-
-    def run(self) -> list[nodes.Node]:
-        return [self.by_command(self.procedure())]
-
-
-class StepsDirective(_Directive):
-    """The steps by hand alone."""
-
-    def run(self) -> list[nodes.Node]:
-        return [self.by_hand(self.procedure())]
-
-
-class TroublesDirective(_Directive):
-    """What can go wrong, alone."""
-
-    def run(self) -> list[nodes.Node]:
-        section = self.troubles(self.procedure())
-        return [section] if section is not None else []
-
-
 class IndexDirective(_Directive):
     """Every procedure with a link to it: the first sentence of when to use it, and its title."""
 
@@ -250,9 +228,6 @@ def _sources() -> list[Path]:
 
 def setup(app: Sphinx) -> None:
     app.add_directive("procedure", ProcedureDirective)
-    app.add_directive("procedure-command", CommandDirective)
-    app.add_directive("procedure-steps", StepsDirective)
-    app.add_directive("procedure-troubles", TroublesDirective)
     app.add_directive("procedure-index", IndexDirective)
     app.add_directive("procedure-commands", CommandsDirective)
     app.add_directive("installation", InstallationDirective)

@@ -29,7 +29,7 @@ def _site(name: str) -> Site:
         prefix=prefix,
         list_dir=f"{prefix}/lists",
         lock_dir=f"{prefix}/locks",
-        log_dir=f"{prefix}/logs",
+        name_characters="[-+_.=a-z0-9]",
         lock_lifetime=5 * 60 * 60,
         user="list",
         group="list",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import pickle
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +13,8 @@ from typing import Any
 import pytest
 
 from runbooks.terminal.console import many
-from tests.support.box import Box, Result
+from tests.support.box import Box
+from tests.support.command import run_id, started
 from tests.support.lockers import ROOT, Actor, new_list, objects, play, runbook, until
 
 ADDRESS = "target@example.com"
@@ -43,12 +43,6 @@ def set_ban_list(box: Box, site: str, name: str, entries: list[str]) -> None:
     box.put("/tmp/entries", f"ban_list = {entries!r}\n")
     done = box.run(["config_list", "-i", "/tmp/entries", name], env=box.environment(site))
     assert done.rc == 0, done.stderr
-
-
-def run_id(result: Result) -> str:
-    found = re.search(r"recorded as (\S+) in", result.stdout)
-    assert found, result.stdout + result.stderr
-    return found[1]
 
 
 def history(box: Box, *arguments: str) -> list[dict[str, Any]]:
@@ -214,14 +208,7 @@ def slow(folder: Path, seconds: int) -> str:
 
 def begun(box: Box, *arguments: str) -> Any:
     """A command whose script has printed something about a second list."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "runbooks", *arguments],
-        env={**os.environ, "RUNBOOK_HOST": box.spec, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    child = started(box.spec, *arguments)
     assert child.stdout is not None
     number = 0
     for line in child.stdout:

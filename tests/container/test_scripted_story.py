@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +11,8 @@ from typing import Any
 import pytest
 
 from tests.support.box import Box, Result
-from tests.support.lockers import ROOT, Actor, names, new_list, objects, play, runbook, until
+from tests.support.command import run_id, started
+from tests.support.lockers import Actor, names, new_list, objects, play, runbook, until
 
 LISTS = 20
 
@@ -61,12 +59,6 @@ def script(folder: Path, name: str, text: str) -> str:
 
 def withlist(box: Box, *arguments: str, **options: Any) -> Result:
     return runbook(box, "withlist", "--yes", *arguments, **options)
-
-
-def run_id(result: Result) -> str:
-    found = re.search(r"recorded as (\S+) in", result.stdout)
-    assert found, result.stdout + result.stderr
-    return found[1]
 
 
 def no_locks(box: Box) -> None:
@@ -595,14 +587,7 @@ def parent(box: Box, pid: int) -> int:
 
 def begun(box: Box, *arguments: str) -> tuple[Any, str]:
     """A run of withlist whose script has printed its first line, and that line."""
-    child = subprocess.Popen(
-        [sys.executable, "-m", "runbooks", "withlist", *arguments],
-        env={**os.environ, "RUNBOOK_HOST": box.spec, "PYTHONPATH": str(ROOT)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    child = started(box.spec, "withlist", *arguments)
     assert child.stdout is not None
     for line in child.stdout:
         if line.startswith("alpha: "):

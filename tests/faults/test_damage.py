@@ -1,4 +1,4 @@
-"""Disks that are full and lists that are not as they should be: reported, and the others done."""
+"""Lists that are not as they should be: they are reported, and the others are done."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import pytest
 
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
-from tests.faults.spare import Spares
 from tests.faults.world import Name
 from tests.support.box import PROGRAMS, Box
 
@@ -149,54 +148,4 @@ def test_a_lock_folder_without_permission_is_reported(box: Box, ledger: Ledger) 
             if state.bans != expected:
                 row.lost.append(f"{mode}: {name} holds {state.bans} and not {expected}")
         before = world.see(box).states
-    assert not row.lost, row.lost
-
-
-TMPFS = 4 << 20  # bytes
-
-
-@pytest.mark.timeout(300)
-@pytest.mark.layout("multi")
-def test_a_disk_that_is_full_or_fills_up(
-    box: Box, spares: Spares, chance: random.Random, ledger: Ledger
-) -> None:
-    """Lists, locks and journal on a disk with no room, or room for a part of the work."""
-    small = spares.prepare(spares.start(box, tmpfs={"/srv/mailman": f"size={TMPFS},mode=755"}), box)
-    lists = world.populate(small, 30)
-    states = world.see(small).states
-    row = ledger.row("a disk that is full or fills up")
-    filler = "/srv/mailman/filler"
-    rooms = [0, 0, 4096, 8192, *(chance.randrange(0, 160, 4) << 10 for _ in range(4))]
-    for number, room in enumerate(rooms):
-        address = f"target{number}@example.com"
-        small.sh(f"cat /dev/zero > {filler} 2>/dev/null; truncate -s -{room} {filler}")
-        done = world.runbook(small.spec, "ban", address, "--yes", "--timeout", "1")
-        small.sh(f"rm {filler}")
-        row.tried += 1
-        for result in done.results.values():
-            row.seen[result["outcome"]] += 1
-        if not done.results:
-            row.seen["refused as a whole"] += 1
-        lost = []
-        if "Traceback" in done.stdout + done.stderr or done.rc not in (0, 1):
-            lost.append(done.brief())
-        seen = world.see(small)
-        lost += seen.wrong + [f"left: {stray}" for stray in seen.strays]
-        lost += [f"left: {file}" for file in world.lock_files(small)]
-        for name, before in states.items():
-            now = seen.states.get(name)
-            said = done.results.get(name, {"outcome": "nothing"})["outcome"]
-            if now is None or now.rest != before.rest:
-                lost.append(f"{name} lost something")
-            elif now.bans != before.bans + ((address,) if said == "banned" else ()):
-                # What could not be put on record is done all the same.
-                if said == "nothing" and now.bans == (*before.bans, address):
-                    row.seen["done and not told"] += 1
-                    continue
-                lost.append(f"{name}: {said}, but it holds {now.bans}")
-        again = world.runbook(small.spec, "ban", address, "--yes")
-        if again.rc or len(again.results) != len(lists):
-            lost.append(f"with room again: {again.brief()}")
-        states = world.see(small).states
-        row.lost += [f"{room >> 10} KiB left: {sentence}" for sentence in lost]
     assert not row.lost, row.lost

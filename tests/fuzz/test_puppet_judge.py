@@ -31,6 +31,12 @@ KINDS = {
 }
 
 
+def added_to(text: str, name: str, **asked: Any) -> str:
+    """The manifest with a list in it."""
+    new = read(text).insertion(name, **asked)
+    return text[: new.offset] + new.text + text[new.offset :]
+
+
 def judged(box: Box, cases: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Puppet's word on each case: {"code": text, "classes": names}."""
     path = "/tmp/puppet_judge.rb"
@@ -76,7 +82,8 @@ def test_puppet_sees_one_list_more_with_exactly_these_values(box: Box) -> None:
         site = made.sites[0] if made.sites else None
         holder = made.holders[-1] if made.holders else None
         try:
-            result = read(made.text).add(
+            result = added_to(
+                made.text,
                 wish.name,
                 admin=wish.admin,
                 description=wish.description,
@@ -147,7 +154,7 @@ def test_puppet_lint_has_nothing_to_say(box: Box) -> None:
     ]
     cases = [
         {
-            "code": read(text).add("openstack-foo", admin="a@example.com", description=description),
+            "code": added_to(text, "openstack-foo", admin="a@example.com", description=description),
             "classes": ["lists"],
             "lint": True,
         }

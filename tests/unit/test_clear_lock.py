@@ -28,6 +28,7 @@ from runbooks.mailman.events import Event, Removal
 from runbooks.mailman.installation import Installation, discover
 from runbooks.practice.site import STALE_LIST, PracticeSite, create
 from runbooks.procedures import all_procedures
+from tests.support.command import runbook
 from tests.support.steps import faults, here
 
 HOST = socket.gethostname()
@@ -68,16 +69,7 @@ class Practice:
         return claim
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self.command(*arguments),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        assert "Traceback" not in done.stderr, done.stderr
-        return done
+        return runbook(self.spec, *arguments)
 
     def command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "runbooks", *arguments, "--host", self.spec]

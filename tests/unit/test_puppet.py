@@ -53,10 +53,8 @@ mailman_list { 'mailman@zuul':
 def add(text: str, name: str = "openstack-foo", **more: str) -> str:
     """The lines that are new, after a look that nothing else is."""
     asked = {"admin": "admin@example.com", "description": "Discussion of OpenStack Foo", **more}
-    manifest = read(text)
-    new = manifest.insertion(name, **asked)
-    result = manifest.add(name, **asked)
-    assert result == text[: new.offset] + new.text + text[new.offset :]
+    new = read(text).insertion(name, **asked)
+    result = text[: new.offset] + new.text + text[new.offset :]
     lines = [number for number, line in enumerate(result.split("\n"), 1) if line.strip()]
     assert new.line in lines
     return result

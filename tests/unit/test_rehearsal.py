@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from tests.support.command import started
+
 SCRIPT = """\
 from __future__ import print_function
 import os, time
@@ -21,16 +23,10 @@ def sleeps(m, seconds):
 def rehearse(sites: Any, folder: Path, seconds: str) -> subprocess.Popen[str]:
     (folder / "sleeps.py").write_text(SCRIPT)
     (folder / "tmp").mkdir(exist_ok=True)
-    child = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "runbooks", "withlist", str(folder / "sleeps.py"), seconds),
-            *("--dry-run", "--list", "zuul-jobs", "--host", sites.spec),
-        ],
-        env={**os.environ, "TMPDIR": str(folder / "tmp")},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    child = started(
+        sites.spec,
+        *("withlist", str(folder / "sleeps.py"), seconds, "--dry-run", "--list", "zuul-jobs"),
+        env={"TMPDIR": str(folder / "tmp")},
     )
     sites.started.append(child)
     return child

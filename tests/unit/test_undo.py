@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support import command
+from tests.support.command import run_id
 
 SITE = "openstack"
 NEW = "handmade"
@@ -37,23 +38,7 @@ def practice(sites: Any) -> Any:
 
 
 def runbook(practice: Any, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "runbooks", *arguments, "--host", practice.spec],
-        env={**os.environ, **env},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
-
-
-def run_id(done: subprocess.CompletedProcess[str]) -> str:
-    found = re.search(r"recorded as (\S+) in", done.stdout)
-    assert found, done.stdout + done.stderr
-    return found[1]
+    return command.runbook(practice.spec, *arguments, env=env)
 
 
 def fixed(practice: Any) -> str:

@@ -7,11 +7,12 @@ import os
 import pickle
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.support.command import run_id, runbook
 
 LIST = "zuul-jobs"
 SITE = "zuul"
@@ -74,22 +75,7 @@ def changed(before: dict[str, bytes], after: dict[str, bytes]) -> set[str]:
 
 
 def withlist(sites: Any, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "runbooks", "withlist", *arguments, "--host", sites.spec],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        **({"stdin": subprocess.DEVNULL} | options),
-    )
-    assert "Traceback" not in done.stderr, done.stderr
-    return done
-
-
-def run_id(done: subprocess.CompletedProcess[str]) -> str:
-    found = re.search(r"recorded as (\S+) in", done.stdout)
-    assert found, done.stdout + done.stderr
-    return found[1]
+    return runbook(sites.spec, "withlist", *arguments, **options)
 
 
 def script(folder: Path, name: str, text: str) -> str:

@@ -145,21 +145,6 @@ class Manifest:
         """
         return _Adding(self, name, admin, description, site, class_name).insertion()
 
-    def add(
-        self,
-        name: str,
-        *,
-        admin: str,
-        description: str,
-        site: str | None = None,
-        class_name: str | None = None,
-    ) -> str:
-        """The manifest's text with list `name` in it; for the rest see `insertion`."""
-        new = self.insertion(
-            name, admin=admin, description=description, site=site, class_name=class_name
-        )
-        return self.text[: new.offset] + new.text + self.text[new.offset :]
-
 
 def read(content: bytes | str) -> Manifest:
     """Reads a manifest: the bytes of the file, or its text with its line ends as they are.

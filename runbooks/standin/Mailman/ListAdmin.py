@@ -4,11 +4,11 @@
 message is a file of its own in the site's data folder, made and removed at once.
 """
 
-import errno
 import os
 import time
 
 from Mailman import Errors, StateFile, mm_cfg
+from Mailman.Files import remove
 from Mailman.UserDesc import UserDesc
 
 # Kinds of requests.
@@ -62,7 +62,7 @@ class ListAdmin:
             return
         if kind == HELDMSG:
             assert value in (mm_cfg.REJECT, mm_cfg.DISCARD), "the stand-in delivers no mail"
-            _remove(os.path.join(mm_cfg.DATA_DIR, record[4]))
+            remove(os.path.join(mm_cfg.DATA_DIR, record[4]))
         elif value not in (mm_cfg.REJECT, mm_cfg.DISCARD):
             self._grant(kind, record, value)
         del self._requests_by_id()[id]
@@ -109,11 +109,3 @@ class ListAdmin:
             self.next_request_id += 1
         self.next_request_id += 1
         return self.next_request_id - 1
-
-
-def _remove(path):
-    try:
-        os.unlink(path)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise

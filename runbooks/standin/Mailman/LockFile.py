@@ -10,6 +10,8 @@ import errno
 import os
 import time
 
+from Mailman.Files import remove
+
 DEFAULT_LOCK_LIFETIME = 15  # seconds
 CLOCK_SLOP = 10  # seconds that the clocks of two hosts may differ
 
@@ -75,7 +77,7 @@ class LockFile(object):
             if self._link():
                 return
             if deadline is not None and time.time() > deadline:
-                _remove(self._claim)
+                remove(self._claim)
                 raise TimeOutError()
             self._break_if_expired()
             _sleep()
@@ -88,8 +90,8 @@ class LockFile(object):
         # The lock before the claim: the other way round, a crash in between would leave a lock
         # that names a claim that is not there.
         if locked:
-            _remove(self._lockfile)
-        _remove(self._claim)
+            remove(self._lockfile)
+        remove(self._claim)
 
     def refresh(self, newlifetime=None, unconditionally=False):
         """Make the lock expire a full lifetime from now. Raises NotLockedError as `unlock`."""
@@ -162,9 +164,9 @@ class LockFile(object):
         now = _stat(self._lockfile)
         if now is None or now.st_ino != found.st_ino:
             return
-        _remove(self._lockfile)
+        remove(self._lockfile)
         if claim and os.path.dirname(claim) == os.path.dirname(self._lockfile):
-            _remove(claim)
+            remove(claim)
 
 
 def _sleep():
@@ -181,11 +183,3 @@ def _stat(path):
         if error.errno != errno.ENOENT:
             raise
         return None
-
-
-def _remove(path):
-    try:
-        os.unlink(path)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise

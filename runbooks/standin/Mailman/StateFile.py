@@ -7,6 +7,7 @@ import shutil
 import sys
 
 from Mailman import mm_cfg
+from Mailman.Files import remove
 
 try:
     import cPickle as pickle
@@ -67,7 +68,7 @@ def repair(folder, name):
     path = copy[: -len(".last")]
     if os.path.exists(path):
         os.rename(path, path + ".corrupt")
-    _remove(path + ".safety")
+    remove(path + ".safety")
     shutil.copy(copy, path)
     shutil.copy(copy, path + ".safety")
 
@@ -80,7 +81,7 @@ def save(folder, state):
         _write(temporary, state)
     except (IOError, OSError):
         # Only then: a state that cannot be pickled leaves the file behind, as in Mailman.
-        _remove(temporary)
+        remove(temporary)
         raise
     _link_over(path, path + ".last")
     os.rename(temporary, path)
@@ -154,17 +155,9 @@ def _write(path, content):
 
 
 def _link_over(path, name):
-    _remove(name)
+    remove(name)
     try:
         os.link(path, name)
-    except OSError as error:
-        if error.errno != errno.ENOENT:
-            raise
-
-
-def _remove(path):
-    try:
-        os.unlink(path)
     except OSError as error:
         if error.errno != errno.ENOENT:
             raise

@@ -132,12 +132,19 @@ for value in (b"\\xe9", b"\\xc3\\xa9", u"\\xe9", u"\\xc3\\xa9", u"\\u65e5"):
 
 
 def test_names(python: str, tmp_path: Path) -> None:
-    for name, file in (("b", "config.pck"), ("a", "config.pck.last"), ("c", "config.tmp")):
+    """A folder is a list to Mailman by its name (recording `capitals`) and by what is in it."""
+    folders = {"b": "pck", "a": "pck.last", "old": "db", "c": "tmp", "UPPER": "pck", "d e": "pck"}
+    for name, kind in folders.items():
         (tmp_path / name).mkdir()
-        (tmp_path / name / file).touch()
-    sites = [{"name": "x", "list_dir": str(tmp_path)}, {"name": "y", "list_dir": "/nonexistent"}]
+        (tmp_path / name / f"config.{kind}").touch()
+    characters = ("[-+_.=a-z0-9]", ".")  # Mailman's own setting, and that of an old Mailman
+    sites = [
+        *({"name": c, "list_dir": str(tmp_path), "name_characters": c} for c in characters),
+        {"name": "y", "list_dir": "/nonexistent", "name_characters": "."},
+    ]
     found = run(python, "adding.run(parameters, events.append)", action="names", sites=sites)
     assert found == [
-        {"event": "names", "site": "x", "names": ["a", "b"]},
+        {"event": "names", "site": characters[0], "names": ["a", "b", "old"]},
+        {"event": "names", "site": ".", "names": ["UPPER", "a", "b", "d e", "old"]},
         {"event": "names", "site": "y", "why": "No such file or directory"},
     ]

@@ -22,6 +22,7 @@ HOST = "lists"
 def clearing(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     # On a host, the modules are called by their own names.
     monkeypatch.setitem(sys.modules, "locks", locks)
+    monkeypatch.syspath_prepend(str(Path(locks.__file__).parent))
     return importlib.import_module("runbooks.onhost.clearing")
 
 

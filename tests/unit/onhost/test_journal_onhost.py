@@ -36,6 +36,13 @@ BEGIN = """
 record = journal.begin(parameters, events.append)
 """
 
+REFUSED = """
+try:
+    journal.begin(parameters, events.append)
+except journal.JournalError as e:
+    print(e)
+"""
+
 READ = """
 journal.run(parameters, events.append)
 print(json.dumps(events))
@@ -154,16 +161,7 @@ def test_a_strange_place_is_refused_in_one_line(
             (folder / "journal.jsonl").symlink_to(elsewhere)
         else:
             os.mkfifo(folder / "journal.jsonl")
-    said = run(
-        python,
-        """
-try:
-    journal.begin(parameters, events.append)
-except journal.JournalError as e:
-    print(e)
-""",
-        to_write(folder),
-    ).decode()
+    said = run(python, REFUSED, to_write(folder)).decode()
     assert str(folder) in said
     assert said.count("\n") == 1
     assert not elsewhere.is_file() or elsewhere.read_text() == "kept"
@@ -173,16 +171,7 @@ except journal.JournalError as e:
 def test_a_folder_of_somebody_else_is_refused(python: str, folder: Path) -> None:
     folder.mkdir(0o700)
     os.chown(folder, 12345, 12345)
-    said = run(
-        python,
-        """
-try:
-    journal.begin(parameters, events.append)
-except journal.JournalError as e:
-    print(e)
-""",
-        to_write(folder),
-    ).decode()
+    said = run(python, REFUSED, to_write(folder)).decode()
     assert f"{folder} belongs to user 12345 and not to root" in said
 
 

@@ -27,13 +27,6 @@ HOUR = 3600
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "locks"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     """Starts processes, and ends them after the test."""
     started: list[subprocess.Popen[bytes]] = []

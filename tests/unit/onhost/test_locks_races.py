@@ -144,13 +144,6 @@ while True:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "locks"
-    made.mkdir()
-    return made
-
-
-@pytest.fixture
 def start() -> Iterator[Callable[..., subprocess.Popen[str]]]:
     started: list[subprocess.Popen[str]] = []
 
