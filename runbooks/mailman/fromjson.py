@@ -124,6 +124,7 @@ def _named(name: str, misfit: MisfitError) -> MisfitError:
 @cache
 def _members(kind: Any) -> _Make:
     """What makes a dataclass; a TypedDict is the JSON object itself, looked through."""
+    getattr(kind, "complete", lambda: None)()
     hints = typing.get_type_hints(kind, localns=getattr(kind, "late_names", dict)())
     is_typed_dict = typing.is_typeddict(kind)
     if is_typed_dict:
