@@ -1,5 +1,5 @@
-# What `runbook add-list` does on the list server: look for a list, create it, set what
-# Puppet does not set, read it back.
+# What `runbook add-list` does on the list server: looks for a list, creates it, sets what
+# Puppet does not set, and reads it back.
 #
 # Python 2.7 and 3, standard library alone; as Mailman's user. One list of one site.
 from __future__ import print_function
@@ -33,7 +33,7 @@ class Site(object):
         self.lists = mailmanlist.Lists(site)
 
     def look(self, name):
-        """What there is to see of a list, as an event."""
+        """What can be seen of a list, as an event."""
         event = {"event": "looked", "exists": name in mailmanlist.names(self.site)}
         event["alias_files"] = self.alias_files()
         if not event["exists"]:
@@ -51,9 +51,9 @@ class Site(object):
         return event
 
     def ban_lists_but(self, m):
-        """(the ban lists of other lists, the lists that cannot be read, those as new as this one).
+        """(the other lists' ban lists, the lists that cannot be read, those as new as this one).
 
-        Entries that do not compile ban nobody, and Mailman would write to its error log.
+        Without entries that do not compile: they ban nobody, and Mailman would log them.
         """
         found, without, as_new = [], [], []
         for name in mailmanlist.names(self.site):
@@ -80,7 +80,7 @@ class Site(object):
     # -- change -------------------------------------------------------------------------------
 
     def change(self, name, description, with_bans, wait):
-        """Set what is to be set, save it if that changed it: (outcome, detail, kept)."""
+        """Change the list where necessary, and save it: (outcome, detail, kept)."""
         others = self.ban_lists_but(self.lists.read(name)[0])[0] if with_bans else []
         with self.lists.locked(name, wait) as m:
             kept, note = {}, ""
@@ -102,7 +102,7 @@ def carry_out(parameters, emit):
     """Create and change, on record."""
     site, name = Site(parameters["site"]), parameters["list"]
     password = secret(parameters.get("secret", 0))
-    # A lock that is left behind helps nobody: what is begun is finished.
+    # What is begun is finished: otherwise a lock would be left behind.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     try:
@@ -124,7 +124,7 @@ def carry_out(parameters, emit):
             if created and outcome in ("changed", "already"):
                 outcome = "created"
     except Exception as e:
-        # Whatever it was, the list may be there: that goes on record.
+        # Whatever happened, the list may be there, and that must be recorded.
         failed = mailmanlist.failed(e) or {
             "outcome": "error", "detail": "%s: %s" % (type(e).__name__, e)}
         outcome, detail = failed["outcome"], failed["detail"]
@@ -145,7 +145,7 @@ def carry_out(parameters, emit):
 
 
 def secret(size):
-    """That many bytes of standard input, which nobody else sees."""
+    """That many bytes of standard input, which nobody else can see."""
     data = b""
     while len(data) < size:
         more = retried(os.read, 0, size - len(data))

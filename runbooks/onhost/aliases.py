@@ -1,7 +1,7 @@
-# Looks which mail aliases a list has in the aliases files of this host. Changes nothing.
+# Finds a list's mail aliases in the aliases files of this host. Changes nothing.
 #
-# Python 2.7 and 3, standard library alone. Runs as whoever logged in for /etc/aliases, which
-# nobody but root can read where Puppet made it; as Mailman's user for a file in its folders.
+# Python 2.7 and 3, standard library alone. For /etc/aliases, which only root can read where
+# Puppet made it, it runs as whoever has logged in; for a file in Mailman's folders as its user.
 from __future__ import print_function
 
 import os
@@ -36,7 +36,7 @@ def target(value):
 
 
 def stale(path):
-    """The name of the file that the mail server reads in its place, when that one is older."""
+    """The file that the mail server reads in place of this one, if it is older."""
     for suffix in (".db", ".dir"):
         try:
             if os.stat(path + suffix).st_mtime < os.stat(path).st_mtime:
@@ -47,7 +47,7 @@ def stale(path):
 
 
 def look(path, wanted, others):
-    """What a file has of the aliases `wanted` ({alias: action}) of a list, and of other lists."""
+    """What a file has of a list's aliases `wanted` ({alias: action}), and of other lists'."""
     there = read(path)
     name = [alias for alias in wanted if wanted[alias] == "post"][0]
     found = {"missing": [], "elsewhere": {}, "others": 0, "stale": stale(path)}

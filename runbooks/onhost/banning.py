@@ -1,7 +1,7 @@
 # What `runbook ban`, `unban` and `banned` do on each list: look, change, read back.
 #
-# Python 2.7 and 3, standard library alone. The change itself is that of ban.py, the
-# file that the page has its readers create.
+# Python 2.7 and 3, standard library alone. The change itself is made by ban.py, the file that
+# readers of the page create.
 from __future__ import print_function
 
 import os
@@ -13,9 +13,9 @@ import mailmanlist
 import opening
 from mailmanlist import PATIENCE, TooSlow, within
 
-# How many of the members that a pattern matches are named.
+# How many of the members that a pattern matches are shown.
 SHOWN = 5
-# In a pickle, text that starts with ^: behind an opcode for text and its length, or quoted.
+# In a pickle, a text that starts with ^: after an opcode for text and a length, or quoted.
 PATTERN_BEGINS = re.compile(
     br"\^(?:(?<=[UC\x8c][\s\S]\^)|(?<=[TXB][\s\S]{4}\^)|(?<=\x8d[\s\S]{8}\^)"
     br"|(?<=S['\"]\^)|(?<=V\^))")
@@ -35,22 +35,22 @@ class Banning(object):
         self.action = parameters["action"]
         self.address = parameters["address"]
         self.sample = parameters.get("sample")
-        # A pattern, a ban for the whole host and an address of the site itself need the full look.
+        # A pattern, a ban for the whole host and an address of the site always need a full look.
         self.never_strange = (
             self.address.startswith("^") or bool(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
             or self.address.lower() in [a.lower() for a in site["site_addresses"]])
-        # What every list refuses; no ban list has it.
+        # What every list refuses, though no ban list has it.
         self.for_all = list(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
         if self.action in ("look", "ask"):
-            # What does not compile matches nobody, and Mailman would log it each time.
+            # A pattern that does not compile matches nobody, but Mailman logs it every time.
             mm_cfg.GLOBAL_BAN_LIST = mailmanlist.usable(self.for_all)
         self.too_slow = False
 
     def ask(self, question, m):
         """What a function of ban.py says of the list and the address.
 
-        The list's own patterns are matched then, and its owner may have entered any. Raises
-        TooSlow, NotText.
+        It matches the list's own patterns, and the owner may have entered any. Raises TooSlow,
+        NotText.
         """
         mailmanlist.check_text(m.ban_list)
         try:
@@ -61,7 +61,7 @@ class Banning(object):
             raise TooSlow("%s, by the entry %s" % (e, slow[0]) if slow else str(e))
 
     def is_slow(self, entry):
-        """Whether an entry alone takes a second to match."""
+        """Whether this entry by itself takes more than a second to match."""
         try:
             with within(1, ENTRIES):
                 re.search(entry, self.address, re.IGNORECASE)
@@ -95,20 +95,20 @@ class Banning(object):
         return found
 
     def looked(self, name, **found):
-        """What was seen; of a list where there is nothing to see, just that."""
+        """The answer: what was found, which may be nothing."""
         if self.lists.has_lock(name):
             found["locked"] = True
         return dict(found, outcome="looked")
 
     def is_for_all(self, m, entry):
-        """Whether an entry is Mailman's for every list, and not the list's own."""
+        """Whether an entry is one for every list, and not the list's own."""
         return entry in self.for_all and entry not in m.ban_list
 
     def is_stranger(self, name):
-        """Whether the list knows nothing of an address that is about to be banned.
+        """Whether the list surely has nothing to do with an address that is about to be banned.
 
-        Nothing is certain but a no: where neither the address nor the beginning of a
-        pattern occurs in the bytes of a list's state, no entry, member or owner can match.
+        Where neither the address nor the beginning of a pattern occurs in the bytes of a
+        list's state, no entry, member or owner can match.
         """
         if self.action != "look" or self.never_strange:
             return False
@@ -155,7 +155,7 @@ class Banning(object):
         if outcome == "already":
             return {"outcome": outcome, "detail": ""}
         answer = self.read_back(name, outcome)
-        # For the journal: with it the change can be taken back, to the letter.
+        # For the journal: this is what undoes the change, to the letter.
         if outcome == "banned":
             answer["kept"] = {"added": [self.address]}
         elif outcome == "unbanned":
@@ -163,7 +163,7 @@ class Banning(object):
         return answer
 
     def locked(self, name):
-        """A list that is locked may have nothing to be done to it."""
+        """The answer for a locked list, on which there may be nothing to do."""
         m, _ = self.lists.read(name)
         if self.action == "ban" and self.ask(self.ban.refused_by, m) is not None:
             return {"outcome": "already", "detail": ""}
@@ -187,7 +187,7 @@ class Banning(object):
 
 
 def has_pattern(data):
-    """Whether text in a pickle may start with ^. Finding each ^ first takes a tenth of the time."""
+    """Whether a text in a pickle may start with ^. To look for ^ first is ten times as fast."""
     at = data.find(b"^")
     while at >= 0:
         if PATTERN_BEGINS.match(data, at):

@@ -1,10 +1,10 @@
-# Runs on-host programs that come over standard input, and sends their events back.
+# Runs on-host programs that come over standard input, and sends back their events.
 #
-# Python 2.7 and 3, standard library alone. Each program runs in a process of its own,
-# which may become another user, one program after the other, until the input ends.
-# Events are lines on standard output: the mark below and one JSON object. What anything
-# else prints on standard output (a chatty mm_cfg.py, a script) goes to standard error,
-# so that it cannot be taken for an event.
+# Python 2.7 and 3, standard library alone. Programs run one after the other until the input
+# ends, each in a process of its own, which may become another user. An event is a line on
+# standard output: the mark below and one JSON object. Whatever else is printed on standard
+# output (by a chatty mm_cfg.py, or a script) goes to standard error, so that it cannot be taken
+# for an event.
 from __future__ import print_function
 
 import errno
@@ -49,11 +49,11 @@ class Emit(object):
         self.ended = False
 
     def __call__(self, *events):
-        """Send events, in one piece: on the way to the other end each wakes several processes."""
+        """Send events in one piece: each piece wakes several processes on its way."""
         try:
             write_all(self.fd, b"".join(MARK + as_json(event) + b"\n" for event in events))
         except OSError:
-            # Nobody listens any more. The list in hand is finished all the same.
+            # Nobody is listening any more. The list in hand is finished all the same.
             self.ended = True
 
     def stopping(self):
@@ -68,7 +68,7 @@ class Emit(object):
 def as_json(value):
     """`value` as ASCII bytes."""
     try:
-        # Three times as fast as to go through it first.
+        # Three times as fast as converting everything first.
         text = json.dumps(value, default=unicoded)
     except (TypeError, UnicodeDecodeError):
         text = json.dumps(unicoded(value))
@@ -119,11 +119,11 @@ def become(user, group):
 def keep_open(*wanted):
     """Close everything else but the three standard streams.
 
-    What runs scripts, or code that Mailman's user may have written, has no business with it: on
-    where events go anybody could tell any.
+    Scripts, and code that Mailman's user may have written, must not have it: whoever has the file
+    for events can send any.
     """
     try:
-        # Python 2 takes a tenth of a second to try all that there could be.
+        # Trying all possible numbers takes Python 2 a tenth of a second.
         there = [int(name) for name in os.listdir("/proc/self/fd")]
     except OSError:
         there = range(3, min(os.sysconf("SC_OPEN_MAX"), 65536))
@@ -134,11 +134,11 @@ def keep_open(*wanted):
             try:
                 os.close(fd)
             except OSError:
-                pass  # that of the look itself
+                pass  # the one with which the folder was read
 
 
 class Finder(object):
-    """Imports the modules that came along, before any of that name on the host."""
+    """Imports the modules that were sent, rather than any of that name on the host."""
 
     def __init__(self, sources):
         self.sources = sources
@@ -172,7 +172,7 @@ class Finder(object):
 
 
 def begin():
-    """Keep standard output for events; where they go."""
+    """Keep standard output for events; the file for them."""
     sys.dont_write_bytecode = True
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.modules["boot"] = sys.modules["__main__"]
@@ -182,7 +182,7 @@ def begin():
 
 
 def run(packed, emit):
-    """Run one program, in this process. Sends all of its events."""
+    """Run one program in this process, and send all of its events."""
     try:
         payload = native(json.loads(zlib.decompress(packed).decode("ascii")))
         os.environ.update(payload["environment"])
@@ -196,7 +196,7 @@ def run(packed, emit):
 
 
 def run_apart(packed, emit):
-    """Run one program in a process of its own, and say so when it did not get to its end."""
+    """Run one program in a process of its own, and report it if it ends early."""
     pid = os.fork()
     if pid == 0:
         status = 70
@@ -220,7 +220,7 @@ def ended_how(status):
 
 
 def read(size):
-    """That many bytes of the input, or None when it ends before."""
+    """That many bytes of the input, or None if it ends before."""
     data = b""
     while len(data) < size:
         more = retried(os.read, 0, size - len(data))

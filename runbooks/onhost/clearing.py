@@ -1,14 +1,14 @@
 # What `runbook locks` and `runbook clear-lock` do on the host: look, remove, see who is next.
 #
-# Python 2.7 and 3, standard library alone. What may be removed was decided elsewhere, on what
-# was seen; locks.py sees to it that nothing else is. Here: the record of the run, the order
-# of things, and the look afterwards.
+# Python 2.7 and 3, standard library alone. The other side has decided what may be removed, from
+# what was seen; locks.py makes sure that nothing else is. This program keeps the record of the
+# run, puts things in order, and looks again afterwards.
 #
-# A list need not exist any more for its lock to be in the way: rmlist does not ask who holds it.
+# The lock of a list that no longer exists can be in the way too: rmlist does not ask who holds it.
 #
-# Beside the locks: what saves that were cut short have left in the folders of lists. A process
-# that is gone does not go on with its save, so such a file needs no lock to be removed; that
-# the process is gone is looked at again, last thing before.
+# Besides locks, it removes what interrupted saves have left in the folders of lists. A process
+# that is gone never completes its save, so no lock is needed to remove the file. Whether the
+# process is gone is checked again immediately before.
 from __future__ import print_function
 
 import errno
@@ -20,15 +20,15 @@ import time
 import locks
 import mailmanlist
 
-# Seconds for which a process that was waiting for a lock is given to take it. Mailman sleeps
-# up to two between two tries.
+# Seconds in which a process that was waiting for a lock should take it. Mailman sleeps for up
+# to two seconds between two tries.
 PATIENCE = 5.0
 # Seconds between two looks at who took it.
 INTERVAL = 0.02
 
 
 def names_of_lists(site):
-    """The names of the lists there are, and why they cannot be told or None."""
+    """The names of all lists, and why they cannot be read or None."""
     try:
         return mailmanlist.names(site), None
     except OSError as e:
@@ -36,7 +36,7 @@ def names_of_lists(site):
 
 
 def working(site, pids):
-    """Those of `pids` that a process has, here or in a container that has the site's lists."""
+    """The `pids` in use, here or in a container that has the site's lists."""
     here = set(pid for pid in pids if not locks.ended(locks.process(pid)))
     found = os.stat(locks.as_bytes(site["list_dir"]))
     path = locks.as_bytes(site["list_dir"])
@@ -45,7 +45,7 @@ def working(site, pids):
 
 
 def saves(site, host):
-    """The saves of `host` that were cut short, in every list's folder, and what cannot be seen."""
+    """The interrupted saves of `host` in all lists' folders, and what could not be read or None."""
     folder, found, error = locks.as_bytes(site["list_dir"]), [], None
     try:
         for name in sorted(os.listdir(folder)):
@@ -60,7 +60,7 @@ def saves(site, host):
                             "size": status.st_size,
                             "ctime_ns": locks.nanoseconds(status, "ctime")})
             except OSError as e:
-                # Not a folder; or it, or the save, has gone just now.
+                # It is no folder, or it or the save has just gone.
                 if e.errno not in (errno.ENOTDIR, errno.ENOENT):
                     error = "%s: %s" % (e.filename, os.strerror(e.errno))
         busy = working(site, set(one["pid"] for one in found)) if found else ()
@@ -70,7 +70,7 @@ def saves(site, host):
 
 
 def remove_save(site, order):
-    """Remove a save that was cut short, if it is still what it was. `result` and why."""
+    """Remove an interrupted save, if it is still the same. `result` and why."""
     folder = os.path.join(locks.as_bytes(site["list_dir"]), locks.as_bytes(order["list"]))
     name = locks.as_bytes(order["name"])
     if "/" in order["list"]:
@@ -116,7 +116,7 @@ def outcome_of(result):
 
 
 class Clearing(object):
-    """One run: what was removed, on record, and whether it was asked to stop."""
+    """One run: it records what it removes, and knows whether it was asked to stop."""
 
     def __init__(self, parameters, emit):
         self.parameters = parameters
@@ -142,7 +142,7 @@ class Clearing(object):
         return True
 
     def recorded(self, step, *arguments, **kept):
-        """Have the record take a step; whether it did. Without a record nothing more is begun."""
+        """Take a step in the record; whether that worked. If not, nothing more is begun."""
         if self.record is None:
             return False
         try:
@@ -168,11 +168,11 @@ class Clearing(object):
             self.emit({"event": "stopped"})
 
     def remove(self, site):
-        """Remove from one folder. The orders that were carried out and have waiters."""
+        """Remove locks from one folder; the orders that were carried out and have waiters."""
         def key(order):
             return [locks.as_bytes(name) for name in order["files"]]
 
-        # In the order that locks.remove() would choose for all of them.
+        # In the order in which locks.remove() would take all of them.
         rest = sorted(site["locks"], key=key)
         freed = []
         while rest and not self.stopping():
@@ -181,7 +181,7 @@ class Clearing(object):
                 self.recorded("begin_list", site["name"], order["label"])
             if not self.recorded("flush"):
                 break
-            # They come in the same order.
+            # The answers come in the same order.
             for order, answer in zip(batch, locks.remove(site["lock_dir"], batch)):
                 self.note(site, order, answer)
                 self.emit(dict(answer, event="removal", site=site["name"], label=order["label"]))
@@ -205,7 +205,7 @@ class Clearing(object):
         self.recorded("flush")
 
     def note(self, site, order, answer):
-        """Put on record what was there and what became of it."""
+        """Record what was there and what became of it."""
         self.recorded(
             "done", site["name"], order["label"], outcome_of(answer["result"]),
             answer["reason"] or "",
@@ -214,7 +214,7 @@ class Clearing(object):
             expires=moment(answer["mtime_ns"]), evidence=order["evidence"])
 
     def follow(self, waited_for):
-        """See who of those that waited takes each lock."""
+        """See which of the waiting processes takes each lock."""
         deadline = time.time() + PATIENCE
         while waited_for and time.time() < deadline and not self.stopping():
             taken = {}
@@ -238,7 +238,7 @@ def run(parameters, emit):
     "name_characters".
 
     look   events "locks" with an observation, and with `with_lists` "lists" with the names, and
-           with `saves_of`, a host, "saves" that its processes have not come to the end of
+           with `saves_of`, a host, "saves" that its processes did not complete
     clear  a site's "locks" are orders for locks.remove(), with "label" (for the record),
            "waiters" (names of claims) and "evidence" (for the record). Events "removal" for each,
            "taken" when one that waited has a lock, "after" with an observation for each site.

@@ -1,4 +1,4 @@
-# Has Mailman's newlist make a list, and finds out whether the list is this run's doing.
+# Has Mailman's newlist make a list, and finds out whether this run has made it.
 #
 # Python 2.7 and 3, standard library alone; as Mailman's user.
 from __future__ import print_function
@@ -17,12 +17,12 @@ import time
 import locks
 import mailmanlist
 
-# Seconds after which a newlist that waits for no lock has hung: its mail server's program, say.
+# Seconds after which a newlist that waits for no lock is stuck, in the mail server's program, say.
 LONGEST = 300
-# Seconds between two looks, and for a newlist that was asked to end.
+# Seconds between two looks, and for newlist to end when it is asked to.
 PAUSE = 0.1
 ENDING = 2
-# Mailman's lock around the files of aliases, which newlist waits for without a limit.
+# Mailman's lock for the aliases files. newlist waits for it without a limit.
 ALIASES_LOCK = "creator"
 
 
@@ -34,11 +34,11 @@ class Newlist(object):
         self.lock_dir = lists.site["lock_dir"]
 
     def create(self, admin, options, password, patience):
-        """(whether the list is this run's, what is wrong or "").
+        """(whether this run made the list, what is wrong or "").
 
         `patience`: seconds for a lock that others hold. Raises EnvironmentError.
         """
-        # Mailman lets two newlists of one name both make it, and the last one wins.
+        # Of two newlists with the same name, Mailman lets both make the list; the last one wins.
         with alone(self.folder):
             if self.is_there():
                 return False, "it is there already"
@@ -59,10 +59,10 @@ class Newlist(object):
         return self.name in mailmanlist.names(self.lists.site)
 
     def run(self, admin, options, password, patience):
-        """(its exit status, the last line that it said, the lock that it was ended for or "")."""
+        """(its exit status, the last line that it printed, why it was ended or "")."""
         program = os.path.join(self.lists.site["bin"], "newlist")
         with tempfile.TemporaryFile() as output:
-            # Without a terminal, and there is none here, it reads the password from its input.
+            # Without a terminal, as here, it reads the password from its input.
             child = subprocess.Popen(
                 [program, "-q"] + options + [self.name, admin], stdin=subprocess.PIPE,
                 stdout=output, stderr=subprocess.STDOUT, close_fds=True)
@@ -70,7 +70,7 @@ class Newlist(object):
                 child.stdin.write(password + b"\n")
                 child.stdin.close()
             except EnvironmentError as e:
-                if e.errno != errno.EPIPE:  # it ended before: what it said says why
+                if e.errno != errno.EPIPE:  # it has ended, and what it printed says why
                     raise
             waited_for = self.wait(child, patience)
             output.seek(0)
@@ -80,7 +80,7 @@ class Newlist(object):
         return child.returncode, last.decode("ascii"), waited_for
 
     def wait(self, child, patience):
-        """Wait until newlist ends; the lock for which it was ended, in words, or ""."""
+        """Wait until newlist ends; if it had to be ended, why, else ""."""
         began, since, lock = time.time(), None, None
         while child.poll() is None:
             now, time_is = self.others_lock(child.pid), time.time()
@@ -105,7 +105,7 @@ class Newlist(object):
         return None
 
     def end(self, child):
-        """End newlist, and take away the claim that it waited with: nobody else would."""
+        """End newlist, and remove the claim with which it waited: nobody else would."""
         for number in (signal.SIGTERM, signal.SIGKILL):
             child.send_signal(number)
             until = time.time() + ENDING
@@ -132,7 +132,7 @@ def holder(claim):
 
 @contextlib.contextmanager
 def alone(folder):
-    """One run of ours at a time, for as long as what is inside takes."""
+    """Let only one of our runs at a time into the block."""
     fd = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)

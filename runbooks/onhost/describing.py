@@ -1,4 +1,4 @@
-# A list's description: read and set as text, whatever a list's state holds.
+# Reads and sets a list's description as text, in whatever form its state keeps it.
 #
 # Python 2.7 and 3, standard library alone.
 from __future__ import print_function
@@ -14,7 +14,7 @@ def description(m):
 
 
 def describe(m, text):
-    """Have the list say `text`, unless it does; why Mailman may show that wrongly, or ""."""
+    """Set the description, unless it is `text` already. Why Mailman may show it wrongly, or ""."""
     charset = charset_of(m)
     value, shown = as_stored(text, charset)
     if as_text(value, charset) != as_text(m.description, charset):
@@ -31,14 +31,14 @@ def given(text):
 
 
 def as_text(value, charset):
-    """A description as text, of whatever a list's state holds.
+    """The description that a list's state holds, as text.
 
-    Python 2 keeps bytes: in the character set of the list's language, or in whatever
-    somebody's file for config_list was.
+    Python 2 keeps bytes: in the character set of the list's language, or in that of a file
+    that somebody gave to config_list.
     """
     if not isinstance(value, bytes):
         try:
-            value = value.encode("latin-1")  # what Python 2 wrote, read by Python 3
+            value = value.encode("latin-1")  # written by Python 2, read by Python 3
         except UnicodeEncodeError:
             return value
         try:

@@ -1,11 +1,11 @@
-# What differs between two states of a list, for a person: passwords are masked.
+# Shows a person what differs between two states of a list. Passwords are masked.
 #
 # Python 2.7 and 3, standard library alone.
 from __future__ import print_function
 
 import masking
 
-# Characters of a value that are shown, and items of a list or dictionary.
+# How many characters of a value are shown, and how many items of a list or dictionary.
 LONGEST = 200
 MOST = 20
 
@@ -18,7 +18,7 @@ def attributes(old, new):
 
 
 def same(old, new):
-    """Whether two values are the same: objects that do not compare, if their attributes are."""
+    """Whether two values are the same. Objects that do not compare are judged by attributes."""
     try:
         return type(old) is type(new) and (bool(old == new) or alike(old, new))
     except Exception:
@@ -39,10 +39,10 @@ def is_secret(name):
 
 
 def changes(old, new):
-    """What differs, an entry for each attribute, as text.
+    """What differs, as text: an entry for each attribute.
 
-    {"name", "from", "to"}, without "from" for an attribute that is new and without "to" for
-    one that is gone; for what has items {"name", "added", "removed", "altered", "more"}.
+    {"name", "from", "to"}, without "from" for a new attribute and without "to" for one that is
+    gone; {"name", "added", "removed", "altered", "more"} for one that has items.
     """
     return [change(name, old, new) for name in attributes(old, new)]
 
@@ -106,7 +106,7 @@ def more(items):
 
 
 def shown(name, value):
-    """A value, short, and masked when its name is that of a password."""
+    """A value, shortened; masked if its name is that of a password."""
     if is_secret(name) and value is not None:
         return masking.MASK
     try:

@@ -1,13 +1,13 @@
 # Asks an installation of Mailman 2 what it is: version, user, sites, folders.
 #
-# Python 2.7 and 3, standard library alone; changes nothing. Every site is asked in a
-# process of its own, since an mm_cfg.py that serves several sites picks one of them
-# from the environment while it is imported, and ends the process when it cannot.
+# Python 2.7 and 3, standard library alone; changes nothing. Each site is asked in a process of
+# its own: an mm_cfg.py that serves several sites chooses one from the environment when it is
+# imported, and ends the process if it cannot.
 #
-# To ask is to run code of Mailman's, and where its group may write the programs, code of its
-# user. So a process of root's becomes another user before it asks (mailmansuser.py), has nothing
-# open but the way for its answer, and has its time. What it answers is believed of Mailman; as
-# whom further programs run is decided here.
+# Asking means running Mailman's code and, where Mailman's group may write the programs, code of
+# its user. So a process of root's becomes another user before it asks (mailmansuser.py), has
+# only the pipes for its answer open, and has a time limit. What it says about Mailman is
+# believed; as which user further programs run is decided here.
 from __future__ import print_function
 
 import grp
@@ -30,11 +30,11 @@ SETTINGS = (
     "MAILMAN_USER", "MAILMAN_GROUP", "MAILMAN_SITE_LIST", "DEFAULT_EMAIL_HOST", "DEFAULT_URL_HOST")
 
 
-# Of the answer, beside those: what is text, and what is a number.
+# The parts of the answer that are text, and those that are numbers.
 TEXTS = tuple(name for name in SETTINGS if name != "LIST_LOCK_LIFETIME") + (
     "version", "note", "name_characters", "first_list", "place")
 NUMBERS = ("LIST_LOCK_LIFETIME", "lists")
-# Bytes that are kept of what a site answers or prints.
+# The most bytes that are kept of what a site answers or prints.
 LIMIT = 1 << 20
 # Seconds for all sites to answer.
 PATIENCE = 30
@@ -46,7 +46,7 @@ def last_line(text):
 
 
 def describe(bin_dir):
-    """What mm_cfg.py says, in a process of its own, where what it prints is in nobody's way."""
+    """What mm_cfg.py says. Runs in a process of its own, where nothing minds what it prints."""
     sys.path.insert(0, bin_dir)
     import paths  # noqa: F401  Mailman's own: it makes the package importable
     from Mailman import mm_cfg, Utils, Version
@@ -71,8 +71,7 @@ def describe(bin_dir):
 
 
 class Question(object):
-    """One site being asked, as another user where `identity` names one. All are at the same time.
-    """
+    """One site being asked, as another user if `identity` names one. All are asked at once."""
 
     def __init__(self, bin_dir, site_dir, identity):
         self.site_dir = site_dir
@@ -105,7 +104,7 @@ class Question(object):
         os.close(output)
 
     def answer(self, deadline, emit):
-        """(what mm_cfg.py says or None, what it printed instead)"""
+        """(what mm_cfg.py says or None, what it printed instead)."""
         heard = {self.answer_end: b"", self.output_end: b""}
         unended = list(heard)
         while unended and time.time() < deadline and not emit.stopping():
@@ -117,7 +116,7 @@ class Question(object):
         for fd in heard:
             os.close(fd)
         if unended:
-            for kill in (os.killpg, os.kill):  # it may not have a group of its own yet
+            for kill in (os.killpg, os.kill):  # it may not have its own group yet
                 try:
                     kill(self.pid, signal.SIGKILL)
                 except OSError:
@@ -137,7 +136,7 @@ class Question(object):
 
 
 def is_answer(answer):
-    """Whether it is what describe() gives: code of others had a part in it."""
+    """Whether it has the form of what describe() returns: other people's code took part in it."""
     return (isinstance(answer, dict)
             and all(isinstance(answer.get(name), str) for name in TEXTS)
             and all(isinstance(answer.get(name), int) for name in NUMBERS)
@@ -146,14 +145,14 @@ def is_answer(answer):
 
 
 def asked(bin_dir, sites, identity, emit):
-    """[(folder of the site, answer or None, why there is none)], from all of them at once."""
+    """[(folder of the site, answer or None, why there is none)]. All are asked at once."""
     questions = [Question(bin_dir, site, identity) for site in sites]
     deadline = time.time() + PATIENCE
     return [(question.site_dir,) + question.answer(deadline, emit) for question in questions]
 
 
 def asked_safely(bin_dir, sites, is_owners, emit):
-    """The same, by root, which becomes nobody whom it has reason to doubt."""
+    """The same for root, which becomes no user that it has reason to doubt."""
     identity = (mailmansuser.owner if is_owners else mailmansuser.to_ask_as)(bin_dir)
     found = []
     for site, answer, refusal in asked(bin_dir, sites, identity, emit):
@@ -165,14 +164,14 @@ def asked_safely(bin_dir, sites, is_owners, emit):
             elif named[0] != identity[0]:
                 _, answer, refusal = asked(bin_dir, [site], named, emit)[0]
             if answer is not None:
-                # Whatever that user's code says of it the second time.
+                # Not what that user's code may say the second time.
                 answer["MAILMAN_USER"], answer["MAILMAN_GROUP"] = named
         found.append((site, answer, refusal))
     return found
 
 
 def listed_sites(sites_file):
-    """The folders that the sites file names, in its order, each once, with its mail domain."""
+    """The folders in the sites file, each once and in its order, with their mail domains."""
     found = []
     try:
         data = opening.read(sites_file)
@@ -190,7 +189,7 @@ def listed_sites(sites_file):
 
 
 def troubles(answer):
-    """What is wrong with a site, a line each."""
+    """What is wrong with a site, each in a line."""
     found = []
     if answer.get("trouble"):
         found.append(answer["trouble"])

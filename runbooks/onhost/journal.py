@@ -1,29 +1,29 @@
-# The journal: what commands changed on this host, one line of JSON after the other.
+# The journal: what commands have changed on this host, in lines of JSON.
 #
-# Python 2.7 and 3, standard library alone. Written on the host by the program that makes
-# the change, so that a lost connection or a laptop that goes to sleep still leaves a
-# record. A run has several lines, each {"run": ID, KIND: ...}:
+# Python 2.7 and 3, standard library alone. It is written on the host, by the program that
+# makes the change: there is a record even if the connection is lost or a laptop goes to sleep.
+# A run has several lines, each {"run": ID, KIND: ...}:
 #
-#   begin   who, when, from where, the arguments, what is to be changed; on the disk
+#   begin   who, when, from where, the arguments, what is to be changed; it is on the disk
 #           before anything is changed
-#   room    blank: it becomes the end, which so needs no room on a disk that is full by then
+#   room    blank; it becomes the end, which needs no further room if the disk is full by then
 #   lists   {"begun": [[SITE, LIST], ...], "done": [[SITE, LIST, OUTCOME, {...}], ...]}:
 #           a list is entered as begun before it is touched, and as done with its outcome
 #   end     when, and how
 #
-# A reader puts the lines of a run together. A run that was killed has no end; lists that
-# were begun and not done are those that it had in hand.
+# A reader puts the lines of a run together. A run that was killed has no end; it was working
+# on the lists that are begun and not done.
 #
-# Safe under many writers and a kill at any moment: whole lines are appended (O_APPEND)
-# under flock(), and only the room of a run is ever written over, by that run. A line that a
-# killed writer left torn has no line feed: readers ignore it, and the next writer ends it, so
-# that its own line stands alone.
+# The journal survives many writers and a kill at any moment. Whole lines are appended (O_APPEND)
+# under flock(), and only the room of a run is ever overwritten, by that run. If a killed writer
+# has left an incomplete line, it has no line feed: readers ignore it, and the next writer ends
+# it before its own line.
 #
-# Folder 0700 and file 0600, owner Mailman's user: readable by that user and root alone.
-# No password is written, and no address of a member that was not an argument of the
-# command: none is kept from what a program or an exception said. What a run put into a ban
-# list or took out of it, and a description that it replaced, are settings and no members:
-# they are written to the letter, since nothing else could say what is to be taken back.
+# The folder has mode 0700 and the file 0600, and both belong to Mailman's user: only that user
+# and root can read them. No password is written, and no address of a member unless it was an
+# argument of the command; addresses in what a program or an exception said are replaced. What a
+# run put into a ban list or took out of it, and a description that it replaced, are settings.
+# They are written to the letter, since nothing else says what is to be taken back.
 from __future__ import print_function
 
 import binascii
@@ -45,9 +45,9 @@ NAME = "journal.jsonl"
 SYNC_EVERY = 1.0
 LINE = re.compile(
     br'\{"run": "([0-9]{8}-[0-9]{6}-[0-9a-f]{6})", "(begin|room|lists|end)": (\{.*\}) *\}$')
-# Bytes of the line that becomes the end: a time, a state, and a number for each outcome.
+# Bytes of the line that becomes the end: it has a time, a state, and a number per outcome.
 ROOM = 1024
-# The state of a run that stopped because what became of a list could not be written.
+# The state of a run that stopped because a result could not be written.
 UNWRITTEN = "the journal could not be written"
 ADDRESS = re.compile(r"""[^\s'"<>(),;:]+@[^\s'"<>(),;:]+""")
 
@@ -60,10 +60,10 @@ class JournalError(Exception):
 
 
 def begin(parameters, emit):
-    """Begin the record of a run, on the disk; emits where. None for a run that leaves no record.
+    """Begin the record of a run on the disk, and emit where. None for a run without a record.
 
-    `parameters`: what `journal.parameters()` built on the other side, or None. Raises
-    JournalError: then nothing may be changed.
+    `parameters`: from `journal.parameters()` on the other side, or None. After a JournalError
+    nothing may be changed.
     """
     if not parameters:
         return None
@@ -91,7 +91,7 @@ class Record(object):
             self.fd = open_journal(self.folder)
             first = self.line("begin", dict(parameters["begin"], at=now(), host=here(),
                                             arguments=parameters["arguments"]))
-            # Both or none: a run of which only the beginning could be written would seem killed.
+            # Both or none: a run with only a beginning would look as if it had been killed.
             self.room = append(self.fd, first + self.line("room", {}, ROOM)) + len(first)
             self.sync()
             sync_folder(self.folder)
@@ -99,7 +99,7 @@ class Record(object):
             raise JournalError("%s: %s" % (e.filename or self.path, e.strerror or e))
 
     def begin_list(self, site, name):
-        """Note that a list is about to be changed. `flush` before it is."""
+        """Note that a list is about to be changed. Call `flush` before it is."""
         if self.outcomes.get((site, name)) != "begun":
             self.begun.append([site, name])
             self.outcomes[site, name] = "begun"
@@ -113,7 +113,7 @@ class Record(object):
         self.outcomes[site, name] = outcome
 
     def flush(self):
-        """Write what was noted. A kill of this process does not lose it any more."""
+        """Write what was noted: from then on a kill of this process does not lose it."""
         if not self.begun and not self.finished:
             return
         body = {}
@@ -136,10 +136,10 @@ class Record(object):
         self.write_end(state)
 
     def write_end(self, state):
-        """Write the end where there was room for it from the beginning."""
+        """Write the end into the room that was kept for it."""
         counts = {}
         for outcome in self.outcomes.values():
-            if outcome == "begun":  # handed out, and not touched before the run was stopped
+            if outcome == "begun":  # the run was stopped before it touched the list
                 continue
             counts[outcome] = counts.get(outcome, 0) + 1
         try:
@@ -151,13 +151,13 @@ class Record(object):
             raise JournalError("%s: %s" % (self.path, e.strerror or e))
 
     def without_addresses(self, text):
-        """`text` with no address in it that was not an argument."""
+        """`text` without any address that was not an argument."""
         def shown(found):
             return found.group() if found.group().lower() in self.arguments else "(an address)"
         return ADDRESS.sub(shown, text)
 
     def line(self, kind, body, size=0):
-        """A line, filled up with blanks to `size` bytes."""
+        """A line, padded with blanks to `size` bytes."""
         text = b'{"run": "%s", "%s": %s' % (
             self.run.encode("ascii"), kind.encode("ascii"), as_json(body))
         return text.ljust(size - 2) + b"}\n"
@@ -176,7 +176,7 @@ def as_json(body):
 
 
 def append(fd, lines):
-    """Append whole lines, or nothing; where in the file they begin."""
+    """Append whole lines, or nothing; the offset at which they begin."""
     lock(fd)
     try:
         begin = size = os.fstat(fd).st_size
@@ -188,7 +188,7 @@ def append(fd, lines):
             while lines:
                 lines = lines[os.write(fd, lines):]
         except EnvironmentError:
-            os.ftruncate(fd, size)  # a full disk takes a part of a line
+            os.ftruncate(fd, size)  # on a full disk, part of a line may be written
             raise
         return begin
     finally:
@@ -196,10 +196,10 @@ def append(fd, lines):
 
 
 def overwrite(fd, begin, line):
-    """Put a line in the place of one that is as long."""
+    """Overwrite a line with one of the same length."""
     lock(fd)
     try:
-        # With this flag, what is written goes to the end of the file, wherever that is asked for.
+        # With this flag, everything is written at the end of the file, whatever the offset.
         fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_APPEND)
         os.lseek(fd, begin, os.SEEK_SET)
         while line:
@@ -219,7 +219,7 @@ def lock(fd):
 
 
 def new_run():
-    """An id that sorts by time, and that no other run has."""
+    """A unique id that sorts by time."""
     return "%s-%s" % (time.strftime("%Y%m%d-%H%M%S", time.gmtime()),
                       binascii.hexlify(os.urandom(3)).decode("ascii"))
 
@@ -229,7 +229,7 @@ def now():
 
 
 def private_folder(path):
-    """Make `path` a folder that only its owner, who is this user, and root can read."""
+    """Make `path` a folder of this user that nobody else but root can read."""
     try:
         os.mkdir(path, 0o700)
     except OSError as e:
@@ -241,7 +241,7 @@ def private_folder(path):
     if found.st_uid != os.geteuid():
         raise JournalError("%s belongs to %s and not to %s" % (
             path, user_name(found.st_uid), user_name(os.geteuid())))
-    # A folder made below one with the set-group-ID bit has it as well.
+    # A new folder inherits the set-group-ID bit of the one that it is in.
     if stat.S_IMODE(found.st_mode) != 0o700:
         os.chmod(path, 0o700)
 
@@ -285,7 +285,7 @@ def user_name(uid):
 
 
 def here():
-    """This host's own view: who is logged in, from where, and which process works."""
+    """What this host sees: who is logged in, from where, and which process does the work."""
     login = (os.environ.get("SUDO_USER") or login_of_session() or os.environ.get("LOGNAME")
              or user_name(os.getuid()))
     client = os.environ.get("SSH_CONNECTION", os.environ.get("SSH_CLIENT", "")).split(" ")[0]
@@ -294,7 +294,7 @@ def here():
 
 
 def login_of_session():
-    """Who logged in, as the kernel remembers it through su and sudo; None where it does not."""
+    """Who logged in: the kernel remembers it through su and sudo. None where it does not."""
     text = text_of("/proc/self/loginuid")
     return user_name(int(text)) if text.isdigit() and int(text) != 0xffffffff else None
 
@@ -308,7 +308,7 @@ def text_of(path):
 
 
 def started(pid):
-    """When a process began, in ticks after the start of the system; None when there is none."""
+    """When a process began, in ticks after the boot; None if there is no such process."""
     known = locks.process(pid)
     return None if locks.ended(known) else known["start_ticks"]
 
@@ -351,8 +351,8 @@ class Run(object):
                 found[site, name] = [site, name, "begun", {}]
             for entry in body.get("done", ()):
                 found[entry[0], entry[1]] = (entry + [{}])[:4]
-        # A run that came to its end has nothing in hand: a list was handed out, and not touched.
-        # Unless what became of it could not be written.
+        # A run with an end has nothing in hand: what is only begun was not touched. But if
+        # the journal could not be written, a result may be missing.
         told = self.end and self.end["state"] != UNWRITTEN
         return [found[key] for key in sorted(found) if found[key][2] != "begun" or not told]
 
@@ -374,7 +374,7 @@ class Run(object):
 
 
 def read(folder):
-    """(the runs in a journal, oldest first; the number of lines that are none)."""
+    """(the runs in a journal, oldest first; how many lines are not part of any)."""
     path = os.path.join(folder, NAME)
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -387,7 +387,7 @@ def read(folder):
             raise JournalError("%s is no file" % path)
         data = f.read()
     runs, order, damaged = {}, [], 0
-    # What is behind the last line feed is being written, or was torn.
+    # After the last line feed there may be a line that is being written, or was cut short.
     for line in data.split(b"\n")[:-1]:
         found = LINE.match(line)
         if not found:
@@ -395,7 +395,7 @@ def read(folder):
             continue
         try:
             name, kind, body = [native(part.decode("ascii")) for part in found.groups()]
-            if kind != "lists":  # those are many, and seldom asked for
+            if kind != "lists":  # there are many, and they are seldom needed
                 body = native(json.loads(body))
         except ValueError:
             damaged += 1
@@ -411,7 +411,7 @@ def read(folder):
 
 
 def find(runs, wanted):
-    """Those of `runs` that `wanted` may mean: an id, its beginning, or its last part."""
+    """The runs that `wanted` can mean: an id, its beginning, or its last part."""
     exact = [r for r in runs if r.run == wanted]
     return exact or [r for r in runs if r.run.startswith(wanted) or r.run.endswith("-" + wanted)]
 
@@ -432,7 +432,7 @@ def run(parameters, emit):
         if damaged:
             emit({"event": "damaged", "path": os.path.join(folder, NAME), "lines": damaged})
         runs += found
-    runs.sort(key=lambda r: r.begin.get("at", ""))  # stable: the order of the file within a second
+    runs.sort(key=lambda r: r.begin.get("at", ""))  # stable: file order within a second
     undone = {}
     for r in runs:
         if r.begin.get("undoes"):

@@ -1,15 +1,15 @@
 # Does one thing to each list of each site, several lists at a time.
 #
-# Python 2.7 and 3, standard library alone. Workers are processes: each serves one
-# site (mm_cfg.py is read once a process) and one list at a time. Lists that are
-# locked are put off until all others are done, and then waited for together, so that
-# a stale lock costs the run its time-out once, not once a list.
+# Python 2.7 and 3, standard library alone. Workers are processes. Each serves one site
+# (a process reads mm_cfg.py once), one list at a time. Locked lists are put off until all
+# others are done, and are then waited for together: stale locks cost the run its time-out
+# once, not once for each list.
 #
-# Nothing is left half done: when the other end goes away (or on SIGTERM, SIGHUP), no
-# new list is handed out and the lists in hand are finished. A worker that dies takes
-# only its list with it, which is reported.
+# Nothing is left half done. When the other end goes away (or on SIGTERM or SIGHUP), no new
+# list is handed out, and the lists in hand are finished. If a worker dies, only its list is
+# affected, and that is reported.
 #
-# A run whose parameters have a "journal" leaves a record of what became of each list.
+# A run whose parameters have a "journal" records what became of each list.
 from __future__ import print_function
 
 import collections
@@ -27,16 +27,16 @@ import locks
 import mailmanlist
 from boot import as_json, ended_how, native, retried, write_all
 
-# Lists that a worker has at most: the one it works on, and those that come next, so that
-# it need not wait for them. It is given more when it has half of them.
+# The most lists that a worker has: the one it works on, and the next ones, so that it need
+# not wait for them. It is given more when half of them are done.
 AT_HAND = 16
-# Seconds for which what became of lists may be kept, to be recorded and told together.
+# Seconds for which results may be held back, to be recorded and sent together.
 SOON = 0.05
-# Workers that wait for locks at the same time. They sleep; they need no processor.
+# The most workers that wait for locks at the same time. They sleep and need no processor.
 WAITING = 32
-# Seconds for which a worker waits for one lock before it is told whether to go on.
+# Seconds for which a worker waits for one lock before it asks whether to go on.
 SLICE = 2.0
-# What a task module has a worker do at its end; where a worker's answers go.
+# Functions that a worker calls at its end; the file to which its answers go.
 at_end = []
 answers_to = []
 UNSEEN = "Mailman does not see it: "
@@ -55,7 +55,7 @@ class Worker(object):
         if self.pid == 0:
             status = 70
             try:
-                # A pipe that a sibling keeps open would hide the end of its input.
+                # While a sibling kept its pipe open, it would not see the end of its input.
                 for fd in [fd for w in others + [self] for fd in (w.input, w.output)]:
                     os.close(fd)
                 serve(site, task, parameters, orders_end, answers_end)
@@ -70,12 +70,12 @@ class Worker(object):
         try:
             write_all(self.input, json.dumps(order).encode("ascii") + b"\n")
         except OSError:
-            pass  # it died: its answers end, and what it had is reported then
+            pass  # it died; what it had is reported when its answers end
 
     def take(self):
-        """What it said since the last time, each with its order. Raises EOFError when it died.
+        """What it has said since the last call, each with its order. Raises EOFError if it died.
 
-        Events that a task told while it was at work come before the answer.
+        Events that a task sent while it worked on a list come before the answer.
         """
         more = retried(os.read, self.output, 65536)
         if not more:
@@ -89,7 +89,7 @@ class Worker(object):
         return said
 
     def end(self):
-        """Let it end. What waitpid() says of it."""
+        """Let it end; what waitpid() says of it."""
         for fd in (self.input, self.output):
             os.close(fd)
         return retried(os.waitpid, self.pid, 0)[1]
@@ -99,7 +99,7 @@ def serve(site, task, parameters, orders, answers):
     """The life of a worker."""
     for name in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(name, signal.SIG_IGN)
-    # Standard input is the other end's: what runs here must not read from it.
+    # Standard input belongs to the other end: nothing here may read from it.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     answers_to[:] = [answers]
     work, failure = None, None
@@ -120,19 +120,19 @@ def serve(site, task, parameters, orders, answers):
 
 
 def tell(event):
-    """Have a worker send an event about the list in hand, before its answer."""
+    """Send an event about the list in hand, before the worker's answer."""
     write_all(answers_to[0], as_json(event) + b"\n")
 
 
 def begin(site, task, parameters):
-    """What answers an order, on this site, with Mailman at hand."""
+    """Get Mailman ready for this site; the function that carries out an order."""
     if site["site_dir"] is not None:
         os.environ["MAILMAN_SITE_DIR"] = site["site_dir"]
     sys.path.insert(0, site["bin"])
     import paths  # noqa: F401  Mailman's own: it makes the package importable
     module = __import__(task)
-    # Reading a list makes thousands of objects and no garbage that would need collecting:
-    # whoever is done with a list empties it. Collecting would take a third of the time.
+    # Reading a list makes thousands of objects and no garbage that needs collecting, since
+    # every list is emptied when it is done. Collecting would take a third of the time.
     gc.disable()
     state = module.prepare(site, parameters)
 
@@ -152,7 +152,7 @@ def begin(site, task, parameters):
 
 
 def passed_over(folder, names):
-    """(name, why) of what looks like a list and is none to Mailman, which says nothing of it."""
+    """(name, why) of each folder that looks like a list and that Mailman silently ignores."""
     found = []
     for name in sorted(set(os.listdir(folder)) - set(names) - set(["lost+found"])):
         path = os.path.join(folder, name)
@@ -175,7 +175,7 @@ def trouble(e, where=""):
 
 
 class Run(object):
-    """All lists of all sites through workers, and what became of each."""
+    """Sends all lists of all sites through workers, and reports what became of each."""
 
     def __init__(self, task, parameters, emit):
         self.task = task
@@ -210,7 +210,7 @@ class Run(object):
     # -- which lists there are ----------------------------------------------------------
 
     def names(self):
-        """Fill the queues: the lists of each site, or those asked for."""
+        """Fill the queues with the lists of each site, or with those that were asked for."""
         for site, queue in self.queues.values():
             if site["only"] is not None:
                 queue.extend(site["only"])
@@ -249,7 +249,7 @@ class Run(object):
     # -- the record ---------------------------------------------------------------------
 
     def begin_record(self):
-        """Begin the record of the run, if it is to leave one; whether the run may go on."""
+        """Begin the record of the run, if it leaves one; whether the run may go on."""
         if not self.parameters.get("journal"):
             return True
         import journal
@@ -262,7 +262,7 @@ class Run(object):
         return True
 
     def recorded(self, step, *arguments):
-        """Have the record take a step; whether it did. Without a record nothing more is begun."""
+        """Take a step in the record; whether that worked. If not, nothing more is begun."""
         if self.record is None:
             return not self.parameters.get("journal")
         try:
@@ -274,7 +274,7 @@ class Run(object):
             return False
 
     def note(self, site, name, answer):
-        """Put on record what became of a list. What only the record needs goes no further."""
+        """Record what became of a list. What only the record needs goes no further."""
         kept = answer.pop("kept", {})
         if self.record:
             detail = answer.get("detail", "") if "noted" not in answer else answer.pop("noted")
@@ -288,19 +288,19 @@ class Run(object):
         self.news.append(answer)
 
     def publish(self):
-        """Tell what became of lists, once it is on record."""
+        """Send the results, after they are recorded."""
         self.recorded("flush")
         if self.news:
             self.emit(*self.news)
         self.news, self.published = [], time.time()
 
     def publish_soon(self):
-        """Tell it, unless that was done a moment ago: each time costs, here and on the way."""
+        """Send them, unless that was just done: each time costs something, here and on the way."""
         if not 0 <= time.time() - self.published < SOON:
             self.publish()
 
     def died(self, worker):
-        """A worker is gone: say so for the list it had in hand. The next one is for others."""
+        """Report the list that a dead worker had in hand; its other lists go back to the queue."""
         site, orders = worker.site, worker.orders
         how = ended_how(self.retire(worker))
         if orders:
@@ -312,12 +312,12 @@ class Run(object):
         self.queues[site["name"]][1].extendleft(reversed([order["list"] for order in orders]))
 
     def hand_out(self, limit, at_hand, wait):
-        """Give what there is to up to `limit` workers, once it is on record that it is begun."""
+        """Give lists to up to `limit` workers, after it is recorded that they are begun."""
         orders = []
 
         def fill(worker):
             queue = self.queues[worker.site["name"]][1]
-            # Towards the end less, so that all come to it at the same time.
+            # Fewer towards the end, so that all workers end at the same time.
             most = max(1, min(at_hand, len(queue) // (2 * limit)))
             given = []
             if 2 * len(worker.orders) <= most:
@@ -344,7 +344,7 @@ class Run(object):
         """Keep up to `limit` workers busy until the queues are empty.
 
         `wait()`: seconds for the lock of a list. `put_off(site, name)`: whether a list that was
-        locked is for later.
+        locked is to be tried again later.
         """
         while True:
             if not self.stopping():
@@ -377,7 +377,7 @@ class Run(object):
             self.retire(worker)
 
     def hurry(self):
-        """Ask workers that are still busy some time after the stop to give up their list."""
+        """Have workers that are still busy some time after the stop give up their list."""
         if self.stopped_at is None:
             self.stopped_at = time.time()
             if "grace" in self.parameters:
@@ -414,7 +414,7 @@ class Run(object):
         self.locks()
 
     def wait_for_locks(self):
-        """Take up the lists that were locked, many at once, for as long as there is time."""
+        """Try the lists that were locked again, many at once, for as long as there is time."""
         patience = self.parameters["timeout"]
         self.emit({"event": "waiting", "lists": len(self.late), "seconds": patience})
         deadline = time.time() + patience
@@ -434,7 +434,7 @@ class Run(object):
         self.pump(max(self.jobs, together), 1, wait, again)
 
     def locks(self):
-        """Report what the lock folders of sites with locked lists hold: who has the locks."""
+        """Report the locks of each site that has locked lists: they show who holds them."""
         for name in sorted(self.locked_sites):
             site = self.queues[name][0]
             self.emit({"event": "locks", "site": name,
@@ -445,15 +445,16 @@ def run_each(task, parameters, emit):
     """Run module `task` over the lists.
 
     It has ``prepare(site, parameters)``, whose result is the state of a worker, and
-    ``do(state, list, wait)``, which returns {"outcome", "detail", ...}. `wait` is the number
-    of seconds for which a lock may be waited for; 0 is for a first try, after which
-    the outcome "locked" means that the list is for later. "locked": True in an answer asks
-    for the locks of its site, which come last. "hopeless": True ends the run: no other list
-    would fare better. "kept" is for the journal alone, and "noted" there in place of "detail".
+    ``do(state, list, wait)``, which returns {"outcome", "detail", ...} or raises one of the
+    exceptions that mailmanlist.failed() knows. `wait`: seconds for which it may wait for a lock.
+    It is 0 on a first try: then the outcome "locked" means that the list is tried again later.
+    In an answer, "locked": True asks for the locks of the site, which are sent last, and
+    "hopeless": True ends the run, since no other list would fare better. "kept" is for the
+    journal alone, and so is "noted", in place of "detail".
 
-    `parameters` may have "journal"; "at_hand", the lists that a worker has at a time;
-    "waiting", how many workers wait for locks at most; "grace", the seconds after a stop
-    when workers that are still busy get SIGUSR1 (which they ignore unless the task cares).
+    `parameters` may have "journal"; "at_hand", the most lists that a worker has; "waiting", the
+    most workers that wait for locks; "grace", the seconds after a stop when workers that are
+    still busy get SIGUSR1 (which they ignore unless the task handles it).
     """
     work = Run(task, parameters, emit)
 

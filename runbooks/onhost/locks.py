@@ -1,41 +1,40 @@
-# Observes lock folders of Mailman 2, and removes from them what it is told to, if that is still so.
+# Observes lock folders of Mailman 2, and removes from them what it is told to, if it is unchanged.
 #
-# Python 2.7 and 3, standard library alone. Observing changes nothing. Removing never
-# goes by a pattern: it is given names together with the evidence on which somebody
-# decided (inode, size, content, change time, processes), and does nothing to a file for
-# which any of it has changed.
+# Python 2.7 and 3, standard library alone. Observing changes nothing. Removing never uses a
+# pattern: it is given names together with the evidence for the decision (inode, size, content,
+# change time, processes), and leaves a file alone if any of that has changed.
 #
-# Why a lock that is in use cannot be hit, whatever happens between look and removal:
+# Why it cannot remove a lock that is in use, whatever happens between look and removal:
 #
-# * The holder releases and takes again: its new lock has another change time (and
-#   mostly another inode), and its process exists. Both are looked at again, last thing
-#   before the removal. The file is kept open from the first look to the last, so its
-#   inode number cannot be given to another file meanwhile: same number, same file.
-# * A waiting Mailman process breaks an expired lock in the same moment: when the expiry
-#   is not well ahead it is pushed forward, on the open file and not on its name. From
-#   then on no Mailman process begins to break it. One that has begun pushes, reads and
-#   removes within milliseconds: SETTLE seconds later it is done, and the second look
-#   finds the lock gone or its change time moved. A lock whose expiry is well ahead is not
-#   touched: nobody breaks it, and pushing would move the change time, which is evidence.
-#   When nothing is removed after all the expiry is put back.
-# * Two removers at once: flock() on the file to be removed. The second one gets it when
-#   the first is done, looks again, and finds the name gone or in other hands. A lock on
-#   the file and not on the folder: it cannot be held up by work on other locks, leaves
-#   nothing behind, and goes with the process.
-# * Somebody (a person with rm, say) frees the name between the last look and the
-#   removal, and a process takes it: unlink() goes by name and would hit the new lock.
-#   rename() to a name of our own is as atomic, and what was moved can be looked at; the
-#   wrong file is linked back to its place within microseconds. Renaming leaves the link
-#   count at 2, by which its holder knows its lock; a link of our own would make it 3.
-#   The name of our own has the form of a claim of this process: should we die between
-#   the two calls, the next look sees debris of a dead process and nothing unknown.
+# * The holder releases its lock and takes it again. The new lock has another change time (and
+#   mostly another inode), and its process exists. Both are checked again immediately before
+#   the removal. The file is kept open from the first look to the last, so that no other file
+#   can get its inode number: same number, same file.
+# * A waiting Mailman process breaks an expired lock at the same moment. Unless the expiry is
+#   well ahead, it is pushed forward, on the open file and not by its name. From then on no
+#   Mailman process begins to break the lock. One that has begun pushes, reads and removes
+#   within milliseconds. SETTLE seconds later it is done, and the second look finds that the
+#   lock is gone or that its change time has moved. A lock whose expiry is well ahead is not
+#   touched: nobody breaks it, and pushing would move the change time, which is evidence. If
+#   nothing is removed after all, the expiry is put back.
+# * Two removers work at once. Each takes flock() on the file to be removed. The second gets it
+#   when the first is done, looks again, and finds the name gone or taken by others. The file
+#   is locked and not the folder, so that work on other locks cannot delay it; flock() leaves
+#   nothing behind and ends with the process.
+# * Somebody (a person with rm, say) frees the name between the last look and the removal, and
+#   a process takes it. unlink() goes by name and would remove the new lock. rename() to a name
+#   of ours is just as atomic, and what was moved can be checked; the wrong file is linked back
+#   to its place within microseconds. Renaming leaves the link count at 2, by which a holder
+#   knows its lock; an additional link would make it 3. Our name has the form of a claim of
+#   this process: if we die between the two calls, the next look sees debris of a dead process,
+#   and nothing unknown.
 #
-# Order: the lock, then its claim. A death in between leaves a claim without a lock, which
-# holds nobody up; the other way round would leave a lock without a claim.
+# The lock goes first, then its claim. If we die in between, that leaves a claim without a lock,
+# which blocks nobody; the other order would leave a lock without a claim.
 #
-# What this cannot see: a holder in a container that shares the folder and the host name
-# while this program runs in another container. One in a container of this host is seen
-# from outside (namesakes).
+# What this cannot see: a holder in another container that shares the folder and the host name,
+# if this program itself runs in a container. From the host, holders in its containers are seen
+# (namesakes).
 from __future__ import print_function
 
 import collections
@@ -47,27 +46,27 @@ import socket
 import stat
 import time
 
-# Bytes of a file or a command line that are read. A claim is a path; anything longer is none.
+# The most bytes of a file or a command line that are read. A claim is a path, and never longer.
 LIMIT = 4096
 # No Linux gives a process a higher id (PID_MAX_LIMIT).
 HIGHEST_PID = 4194304
 # Seconds by which the expiry must lie ahead while a lock is being removed.
 AHEAD = 60
-# Seconds after pushing the expiry in which a Mailman process that was already breaking ends.
+# Seconds after pushing the expiry within which a Mailman process that was breaking it is done.
 SETTLE = 0.5
 # Seconds to wait for another remover of the same file.
 GUARD = 10
-# Files open at a time.
+# The most files that are open at a time.
 AT_A_TIME = 64
 
 MASTER = "master-qrunner"
-# How exactly starts of processes and times of files can be compared.
+# How precisely starts of processes and times of files can be compared.
 SLACK_NS = 10 ** 9 // 4
-# Made once when the system (or the container) starts, and never touched again: what the
-# clock showed then.
+# These are made when the system (or the container) starts, and never touched again: they show
+# what the clock said then.
 MADE_AT_START = ("/dev/fd", "/dev/stdin", "/dev/stdout")
 
-# Python 2 decodes what stands for no character.
+# Python 2 decodes these, which stand for no character.
 SURROGATE = re.compile(u"[\ud800-\udfff]")
 PID = re.compile("[1-9][0-9]{0,9}$")
 
@@ -79,8 +78,8 @@ def as_bytes(name):
 def as_text(raw):
     """Bytes as text, and whether the text stands for exactly these bytes.
 
-    What is not UTF-8 is shown with every byte beyond ASCII as ``\\xNN``; a file of such a
-    name is shown and never removed.
+    If they are not UTF-8, every byte beyond ASCII is shown as ``\\xNN``. A file with such a name
+    is shown and never removed.
     """
     try:
         text = raw.decode("utf-8")
@@ -118,7 +117,7 @@ def read(path, limit=LIMIT):
 
 
 def own_proc(known={}):
-    """Whether /proc is there and shows this process under the id that it has itself."""
+    """Whether /proc is there, and shows this process under its own id."""
     pid = os.getpid()
     if pid not in known:
         try:
@@ -133,7 +132,7 @@ Stat = collections.namedtuple("Stat", "state parent terminal threads start")
 
 
 def fields(pid):
-    """What /proc/PID/stat says of a process, or None where there is none."""
+    """What /proc/PID/stat says of a process, or None if there is none."""
     data = read("/proc/%d/stat" % pid)
     if not data:
         return None
@@ -154,7 +153,7 @@ def terminal(device):
 def process(pid):
     """What is known of a process: {"exists": False}, or its start, state, user, command and so on.
 
-    A start of None is a process of which no more than its existence could be learned.
+    A start of None means that nothing but its existence could be found out.
     """
     if not 0 < pid <= HIGHEST_PID:
         return {"exists": False}
@@ -179,7 +178,7 @@ def process(pid):
 
 
 def ended(known):
-    """Whether nothing of a process runs any more. A stopped one does: it may go on.
+    """Whether nothing of a process runs any more. A stopped process may go on.
 
     A zombie runs no code, unless it is a dead main thread whose other threads live.
     """
@@ -194,7 +193,7 @@ def all_pids():
 
 
 def inner_ids(pid):
-    """The ids that a process has in containers; none for one that runs in ours."""
+    """The ids that a process has in containers; none if it runs in ours."""
     status = read("/proc/%d/status" % pid) or b""
     at = status.find(b"\nNSpid:")
     return [int(i) for i in status[at + 7:].split(b"\n", 1)[0].split()[1:]] if at >= 0 else []
@@ -203,8 +202,8 @@ def inner_ids(pid):
 def namesakes(wanted, folders):
     """Processes in containers of this host with one of the ids `wanted` there: {id: [process]}.
 
-    `sees_folder`: whether one of `folders` ((device, inode), path) is the same folder to it;
-    None when that may not be looked at.
+    `sees_folder`: whether one of `folders` ((device, inode), path) is the same folder for it;
+    None if that cannot be looked at.
     """
     found = {}
     for pid in all_pids():
@@ -244,12 +243,12 @@ def mailmanctls():
 
 
 def orphans():
-    """The queue runners, of whatever site, that no mailmanctl has started or whose has ended.
+    """The queue runners, of whatever site, without a mailmanctl, or whose mailmanctl has ended.
 
-    They go on when it is killed. One that is started beside them starts a second set.
+    They go on when it is killed. A new mailmanctl would start a second set beside them.
     """
     found = [(known, fields(known["pid"])) for known in running(b"qrunner")]
-    # Looked for last: whoever started one of those is there by now, or has ended.
+    # Looked for last: by now, whoever started one of those is there or has ended.
     masters = set(known["pid"] for known in mailmanctls())
     return [known for known, now in found if now and now.parent not in masters]
 
@@ -307,7 +306,7 @@ TYPES = ((stat.S_ISREG, "file"), (stat.S_ISLNK, "symlink"), (stat.S_ISDIR, "dir"
 
 
 def look(folder, name):
-    """One entry of the folder, or None when there is none of that name."""
+    """One entry of the folder, or None if there is none of that name."""
     path = os.path.join(folder, name)
     text, exact = as_text(name)
     content, content_exact, trouble = None, True, None
@@ -345,7 +344,7 @@ def look(folder, name):
 
 
 def odd(entries, text):
-    """Whether a lock and its claim do not fit together, as when one changes hands just now."""
+    """Whether a lock and its claim do not match, as when a lock is just changing hands."""
     entry = entries[text][1]
     partner = entries.get(base(entry), (None, None))[1]
     return entry["type"] == "file" and base(entry) != text and (
@@ -378,16 +377,16 @@ def base(entry):
 
 
 def pids_in(entry):
-    """The ids that an entry's name or content may be about: of the last two parts, either."""
+    """The ids that may be meant by an entry's name or content: either of the last two parts."""
     return set(int(part) for name in set((entry["name"], base(entry)))
                for part in name.rsplit(u".", 2)[-2:] if PID.match(part))
 
 
 def observe(lock_dir, lifetime=None):
-    """Everything that a decision about the locks of a folder needs, as JSON.
+    """Everything that is needed to decide about the locks of a folder, as JSON.
 
-    `lifetime`: seconds for which a list's lock is taken, passed on. A folder that cannot
-    be read has an `error` and no entries.
+    `lifetime`: seconds for which a list's lock is taken; it is passed on. For a folder that
+    cannot be read there is an `error`, and no entries.
     """
     folder = as_bytes(lock_dir)
     answer = {"lock_dir": as_text(folder)[0], "lifetime": lifetime,
@@ -410,8 +409,8 @@ def observe(lock_dir, lifetime=None):
         return any(ended(processes[pid]) for pid in pids)
 
     dead = set(entry["name"] for _, entry in entries.values() if table(entry))
-    # A holder that finished while we were looking has left no lock behind, only our stale
-    # view of one. What is still there after its process was seen dead stays there.
+    # A holder that finished while we looked has left no lock behind: only our view of it is
+    # old. A lock that is still there after its process was seen to be dead is left.
     again = [entries[name][0] for name in sorted(entries) if name in dead or odd(entries, name)]
     for _ in range(3):
         partners = set()
@@ -443,8 +442,8 @@ def observe(lock_dir, lifetime=None):
     return answer
 
 
-# Saves that were cut short. Mailman writes a list's state to config.pck.tmp.HOST.PID, and renames
-# that. A file of that name whose process has ended is of no use to anybody.
+# Interrupted saves. Mailman writes a list's state to config.pck.tmp.HOST.PID and renames that.
+# Once the process has ended, such a file is of no use to anybody.
 
 
 def unfinished(folder, host):
@@ -456,12 +455,12 @@ def unfinished(folder, host):
 
 
 def views(folder, entries):
-    """The folder's identity with each path under which a process may know it."""
+    """The folder's identity, with each path by which a process may know it."""
     found = os.stat(folder)
     contents = [entry.get("content") or u"" for entry in entries]
     paths = set(os.path.dirname(as_bytes(content)) for content in contents
                 if content.startswith(u"/") and u"\0" not in content)
-    # More than a few different folders are not evidence but noise.
+    # More than a few different folders are noise and no evidence.
     paths = [os.path.abspath(folder)] + sorted(paths)[:8]
     return [((found.st_dev, found.st_ino), path) for path in paths]
 
@@ -470,18 +469,18 @@ def views(folder, entries):
 
 
 def pause(seconds):
-    """Sleep, all of it: a signal ends a sleep of Python 2."""
+    """Sleep for the whole time. On Python 2 a signal ends a sleep."""
     end = time.time() + seconds
     while True:
         left = end - time.time()
-        # More than all of it: the clock was set back.
+        # More than the whole time is left: the clock was set back.
         if not 0 < left <= seconds:
             return
         time.sleep(left)
 
 
 class Stop(Exception):
-    """Nothing (more) is done to this lock: result and reason."""
+    """Nothing (more) is done to this lock. Has the result and the reason."""
 
     def __init__(self, result, reason):
         Exception.__init__(self, result, reason)
@@ -504,7 +503,7 @@ class Removal(object):
         return os.path.join(self.folder, as_bytes(name))
 
     def begin(self):
-        """Open the file, keep other removers off, look, and push the expiry. True when pushed."""
+        """Open the file, keep other removers off it, look, and push the expiry. True if pushed."""
         told = self.told
         for name in told["files"]:
             if name != told["lock"] and not name.startswith(told["lock"] + "."):
@@ -531,7 +530,7 @@ class Removal(object):
         flags = os.O_NOFOLLOW | os.O_NONBLOCK
         try:
             try:
-                # For writing where it may be: some file systems lock no other.
+                # For writing if possible: some file systems lock nothing else.
                 self.fd = os.open(path, os.O_RDWR | flags)
             except OSError as e:
                 if e.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -609,9 +608,9 @@ class Removal(object):
                     raise Stop("refused", "%s runs (process %d)" % (what, found[0]["pid"]))
 
     def look_at_lock(self):
-        """Raise Stop where the file is a claim that a lock which is there now names, or may name.
+        """Raise Stop if the file is a claim that a lock which is there now names, or may name.
 
-        Then it is the evidence of whose that lock is, though it is no name of it any more.
+        Then it shows whose lock that is, though it is no longer the same file.
         """
         lock, names = self.told["lock"], self.told["files"]
         if names[0] == lock:
@@ -633,7 +632,7 @@ class Removal(object):
             if e.errno not in (errno.EPERM, errno.EACCES):
                 raise Stop("failed", "its expiry cannot be moved: %s" % os.strerror(e.errno))
             try:
-                # Not the owner. The time now is allowed to who may write, and Mailman
+                # Not the owner. Whoever may write can set the present time, and Mailman
                 # breaks nothing until ten seconds after the expiry.
                 self.set_times(None)
             except OSError as e:
@@ -648,7 +647,7 @@ class Removal(object):
             os.utime("/proc/self/fd/%d" % self.fd, times)
 
     def finish(self):
-        """Look once more, remove every name of the file, and see that none is left."""
+        """Look once more, remove every name of the file, and check that none is left."""
         self.look_again()
         self.look_at_lock()
         for name in self.told["files"]:
@@ -659,7 +658,7 @@ class Removal(object):
         return "removed", None
 
     def aside(self):
-        """A free name in the folder, of the form of a claim of this process."""
+        """A free name in the folder that has the form of a claim of this process."""
         number = 0
         while True:
             name = "%s.%s.%d.%d" % (self.told["lock"], socket.gethostname(), os.getpid(), number)
@@ -693,12 +692,12 @@ class Removal(object):
         raise Stop("changed", "%s was replaced by another file just now, and that one left" % name)
 
     def end(self):
-        """Put the expiry back where nothing was removed, and let go."""
+        """Put back the expiry if nothing was removed, and let go."""
         if self.fd is None:
             return
         try:
             if self.expiry and not self.removed and os.fstat(self.fd).st_nlink:
-                # Not when somebody else has moved it since.
+                # Unless somebody else has moved it since.
                 if nanoseconds(os.fstat(self.fd), "ctime") == self.ctime:
                     self.set_times(self.expiry)
         except OSError:
@@ -707,7 +706,7 @@ class Removal(object):
         self.fd = None
 
     def answer(self, result, reason):
-        """What became of it, for the journal: names, content and times of what was there."""
+        """What became of it: for the journal, with names, content and times of what was there."""
         told, was = self.told, self.was
         return {"lock": told["lock"], "files": told["files"], "result": result, "reason": reason,
                 "removed": self.removed, "content": told["content"], "inode": told["inode"],
@@ -721,9 +720,8 @@ def remove(lock_dir, locks):
     """Remove each of `locks` if it is still what it was. Yields an answer for each.
 
     A lock: {"lock", "files": its names in the order of removal, "inode", "device",
-    "ctime_ns", "content", "host", "gone": a host of which somebody has said that it no longer
-    exists, or None, "processes": [[id, start in ticks or None when there was none]]}. An answer's
-    `result`:
+    "ctime_ns", "content", "host", "gone": a host that somebody has said no longer exists, or
+    None, "processes": [[id, start in ticks or None if there was none]]}. An answer's `result`:
 
     removed  every name is gone and read back as gone
     gone     it was not there any more; nothing was done
@@ -735,7 +733,7 @@ def remove(lock_dir, locks):
     `now` is what is at the lock's name afterwards: None, or who has it.
     """
     folder = as_bytes(lock_dir)
-    # In one order for everybody, so that two removers never wait for each other in a ring.
+    # In the same order for everybody, so that two removers never wait for each other.
     rest = sorted(locks, key=lambda told: [as_bytes(name) for name in told["files"]])
     while rest:
         batch, rest = [Removal(folder, told) for told in rest[:AT_A_TIME]], rest[AT_A_TIME:]

@@ -1,11 +1,11 @@
-# A list of the site: read as it is on the disk, edited under its lock, read back.
+# Reads a list of the site as it is on the disk, edits it under its lock, and reads it back.
 #
 # Python 2.7 and 3, standard library alone. Mailman's classes are used as Mailman's own
-# programs use them: made, locked, loaded, saved, unlocked, their attributes read and set.
-# MailList cannot be subclassed (recording `python_interface`).
+# programs use them: objects are made, locked, loaded, saved and unlocked, and their attributes
+# read and set. MailList cannot be subclassed (recording `python_interface`).
 #
-# Mailman's own loading is no way to look: it repairs a damaged state, and brings an old
-# one up to date, on the disk and behind whatever holds the list's lock.
+# Lists are not looked at by having Mailman load them: it would repair a damaged state and
+# upgrade an old one, on the disk, whoever holds the list's lock.
 from __future__ import print_function
 
 import contextlib
@@ -22,16 +22,16 @@ import locks
 import opening
 
 PYTHON2 = sys.version_info[0] == 2
-# Where Mailman looks for a list's state, in its order. The last two are Mailman 2.0's.
+# Where Mailman looks for a list's state, in this order. The last two are from Mailman 2.0.
 STATE, STATE_BEFORE = "config.pck", "config.pck.last"
 STATES = (STATE, STATE_BEFORE, "config.db", "config.db.last")
-# Bytes that a state may have: that of a list with a million members is smaller.
+# The most bytes that a state may have. A list with a million members has fewer.
 LARGEST = 1 << 30
-# Seconds for a lock that appears while a list is taken up for the first time, or that
-# is tried after the time for waiting is over.
+# Seconds to wait for a lock on the first try of a list, and on a last try after the time for
+# waiting is over.
 BRIEFLY = 0.5
-# Seconds in which a list's patterns must be matched with an address, or a pattern with all
-# of a list's members. Mailman itself has no limit, and would hang.
+# Seconds for matching a list's patterns with an address, or a pattern with all members of a
+# list. Mailman itself has no limit, and would hang.
 PATIENCE = 5
 
 
@@ -40,19 +40,19 @@ class Gone(Exception):
 
 
 class Corrupt(Exception):
-    """The state of the list does not load."""
+    """The state of the list cannot be loaded."""
 
 
 class NotSaved(Exception):
-    """Read again, a list is not what was saved."""
+    """A list that was read again is not what was saved."""
 
 
 class NotText(Exception):
-    """A ban list has an entry on which Mailman itself fails."""
+    """A ban list has an entry that makes Mailman itself fail."""
 
 
 class TooSlow(Exception):
-    """A pattern takes so long to match that it would hold up Mailman."""
+    """A pattern takes so long to match that it would block Mailman."""
 
 
 # -- what is on the disk ----------------------------------------------------------------------
@@ -66,7 +66,7 @@ def names(site):
 
 
 def unpickled(data):
-    """The state in the bytes of a config.pck. Raises whatever a damaged pickle raises."""
+    """The state in the bytes of a config.pck. May raise anything if the pickle is damaged."""
     if PYTHON2:
         import cPickle
         state = cPickle.loads(data)
@@ -107,7 +107,7 @@ def read_state(folder):
 
 
 def note_on(name, problems):
-    """What is to be said of a state that is not in config.pck, or ""."""
+    """A remark on a state that does not come from config.pck, or ""."""
     if name == STATE:
         return ""
     if name == STATE_BEFORE:
@@ -130,7 +130,7 @@ def of_mailman_20(data):
 
 
 class Lists(object):
-    """The lists of a site. One for each process, once Mailman can be imported."""
+    """The lists of a site. Each process has one, as soon as Mailman can be imported."""
 
     def __init__(self, site):
         from Mailman import Errors, LockFile, MailList, mm_cfg
@@ -138,13 +138,13 @@ class Lists(object):
         self.settings, self.errors = mm_cfg, Errors
         self.timed_out = LockFile.TimeOutError
         self.new_list, self.new_lock = MailList.MailList, LockFile.LockFile
-        # What a state of an old Mailman lacks, and Mailman puts in when it loads it.
+        # What the state of an old Mailman lacks: Mailman adds it when it loads the list.
         self.defaults = {"ban_list": [], "owner": [], "moderator": [], "description": "",
                          "preferred_language": mm_cfg.DEFAULT_SERVER_LANGUAGE, "created_at": 0}
         signal.signal(signal.SIGALRM, give_up)
 
     def empty(self, name):
-        """The list, with its lock at hand, and nothing loaded yet: Lock() does that."""
+        """The list, unlocked and with nothing loaded: Lock() loads it."""
         m = self.new_list()  # with a name, it would load at once
         m.InitTempVars(name)
         extension = os.path.join(m.fullpath(), "extend.py")
@@ -169,7 +169,7 @@ class Lists(object):
         return m, note
 
     def read_back(self, name):
-        """The list as it is on the disk after a save. Raises NotSaved when that is no state."""
+        """The list as it is on the disk after a save. Raises NotSaved if that is unsound."""
         m, note = self.read(name)
         if note:
             raise NotSaved("saved, but " + note)
@@ -177,13 +177,13 @@ class Lists(object):
 
     @contextlib.contextmanager
     def locked(self, name, wait):
-        """The list, locked and loaded; let go of at the end, whatever happens.
+        """The list, locked and loaded. It is unlocked at the end, whatever happens.
 
-        `wait`: seconds. Raises LockFile.TimeOutError (`timed_out`) when others hold it for
+        `wait`: seconds. Raises LockFile.TimeOutError (`timed_out`) if others hold the lock for
         longer, Gone, Corrupt, EnvironmentError.
         """
         m = self.empty(name)
-        for state in STATES:  # Mailman would wait for a FIFO, with the list locked
+        for state in STATES:  # Mailman would block on a FIFO, with the list locked
             opening.refuse_odd(os.path.join(m.fullpath(), state))
         try:
             self.lock(m, wait)
@@ -206,7 +206,7 @@ class Lists(object):
 
     @contextlib.contextmanager
     def lock_alone(self, name, wait):
-        """The lock of a list whose state is not loaded, and need not even load."""
+        """The lock of a list, without its state: that may be damaged."""
         lock = self.new_lock(
             os.path.join(self.site["lock_dir"], name + ".lock"),
             lifetime=self.settings.LIST_LOCK_LIFETIME,
@@ -234,7 +234,7 @@ def failed(e):
 
 
 def let_go(m):
-    """Unlock the list, and leave nothing of a save that did not come to its end."""
+    """Unlock the list, and remove the file of a save that was not completed."""
     m.Unlock()
     unfinished = os.path.join(
         m.fullpath(), "config.pck.tmp.%s.%d" % (socket.gethostname(), os.getpid()))
@@ -243,33 +243,32 @@ def let_go(m):
 
 
 def forget(m):
-    """Empty a list that is done with: its parts refer to it, and nobody collects garbage here."""
+    """Free a list that is done with. Its parts refer to it, and garbage collection is off."""
     vars(m).clear()
 
 
 def clear_unfinished(folder, pid=None):
-    """Remove what saves that were cut short have left in a list's folder.
+    """Remove the files that interrupted saves have left in a list's folder.
 
-    Nobody else would ever remove them. `pid`: only that of this process, which has ended;
-    without one, all such files, and then the caller holds the list's lock, so that nobody is
-    saving.
+    Nobody else would ever remove them. `pid`: only the file of this process, which has ended.
+    Without it, all such files: the caller must hold the list's lock, so that nobody is saving.
     """
     try:
         for name, writer in locks.unfinished(folder, socket.gethostname()):
             if writer == pid or pid is None and locks.ended(locks.process(writer)):
                 os.unlink(os.path.join(locks.as_bytes(folder), name))
     except EnvironmentError:
-        pass  # whatever is wrong with the folder is told when the list is saved
+        pass  # what is wrong with the folder is reported when the list is saved
 
 
-# -- patterns, which anybody who owns a list can enter ----------------------------------------
+# -- patterns: the owner of a list can enter any -----------------------------------------------
 
 
 @contextlib.contextmanager
 def within(seconds, what):
-    """End what is done inside after that many seconds. Raises TooSlow with `what`.
+    """Interrupt the block after that many seconds. Raises TooSlow with `what`.
 
-    The engine of regular expressions looks for signals while it matches.
+    Python handles signals even while it matches a regular expression.
     """
     signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
@@ -297,7 +296,7 @@ def is_text(entry):
 
 
 def check_text(entries):
-    """Raise NotText for an entry of a ban list that is no text."""
+    """Raise NotText if an entry of a ban list is no text."""
     for entry in entries:
         if not is_text(entry):
             raise NotText("its ban list has an entry that is no text, %r: Mailman fails on it and"
@@ -305,10 +304,10 @@ def check_text(entries):
 
 
 def usable(entries):
-    """Those entries of a ban list that may match somebody.
+    """The entries of a ban list that can match somebody.
 
-    Mailman skips a pattern that does not compile, with a line in its error log, and fails on
-    what is no text.
+    Mailman skips a pattern that does not compile, with a line in its error log, and fails on an
+    entry that is no text.
     """
     return [entry for entry in entries
             if is_text(entry) and (not entry.startswith("^") or compiles(entry))]

@@ -1,10 +1,9 @@
-# Who Mailman's user is: learnt without running anything of Mailman's as root.
+# Finds out who Mailman's user is, without running anything of Mailman's as root.
 #
-# Python 2.7 and 3, standard library alone. Only mm_cfg.py says it, and to read that is to run
-# it. Where the programs were installed from source Mailman's group may write them, and with them
-# what they answer. So root asks as somebody else, and then judges the answer by what nobody can
-# forge who is not root: a file can be given to a group only by a member of it, and to another
-# user by nobody.
+# Python 2.7 and 3, standard library alone. Only mm_cfg.py says who it is, and reading that means
+# running it. In an installation from source Mailman's group may write the programs, and so decide
+# what they answer. So root asks as another user, and then checks the answer against what only root
+# could forge: nobody else can give a file to another user, or to a group without being in it.
 from __future__ import print_function
 
 import grp
@@ -16,10 +15,10 @@ NOBODY = "nobody"
 
 
 def to_ask_as(bin_dir):
-    """(user, group) as whom root asks the installation: nearly always Mailman's user already.
+    """(user, group) as whom root asks the installation: nearly always Mailman's own user.
 
-    Its programs belong to Mailman's group, whose user mostly has the same name. Elsewhere nobody,
-    in that group, since mm_cfg.py may be readable by it alone.
+    The programs belong to Mailman's group, and its user mostly has the same name. If not, it is
+    nobody, but in that group: perhaps only the group can read mm_cfg.py.
     """
     theirs = None
     for path in (os.path.join(bin_dir, "..", "mail", "mailman"),
@@ -39,7 +38,7 @@ def to_ask_as(bin_dir):
 
 
 def owner(bin_dir):
-    """(user, group) of whoever made a practice site: it runs as nobody else."""
+    """(user, group) of whoever made a practice site: it always runs as that user."""
     user = pwd.getpwuid(os.stat(bin_dir).st_uid)
     return user.pw_name, grp.getgrgid(user.pw_gid).gr_name
 
@@ -52,7 +51,7 @@ def known(name):
 
 
 def doubt(user, group, asked_as, bin_dir):
-    """Why root does not become `user` and `group`, as the answer has it; None when it may."""
+    """Why root does not become the `user` and `group` of the answer; None if it may."""
     entry = known(user)
     try:
         gid, members = grp.getgrnam(group)[2:4]
@@ -75,7 +74,7 @@ def doubt(user, group, asked_as, bin_dir):
 
 
 def writers(bin_dir):
-    """(users, groups, whether anybody): to whom the programs belong, but for root."""
+    """(users, groups, whether anybody may write): to whom but root the programs belong."""
     owners, groups, anybody = set(), set(), False
     for path in parts(os.path.dirname(bin_dir)):
         try:
@@ -89,7 +88,7 @@ def writers(bin_dir):
 
 
 def parts(prefix):
-    """What Mailman's programs are made of."""
+    """The files and folders that make up Mailman's programs."""
     yield prefix
     yield os.path.join(prefix, "mail", "mailman")
     settings = os.path.realpath(os.path.join(prefix, "Mailman", "mm_cfg.py"))

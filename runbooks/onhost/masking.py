@@ -1,7 +1,7 @@
-# Hides the secret that a script was given in whatever is said afterwards.
+# Hides the secret that a script was given from everything that is reported afterwards.
 #
-# Python 2.7 and 3, standard library alone. It is found as it is, and as Python and JSON quote
-# it. Nobody can find it in another form: backwards, cut into pieces, encoded.
+# Python 2.7 and 3, standard library alone. The secret is found as it is, and as Python and JSON
+# quote it. In any other form (reversed, cut into pieces, encoded) it is not recognized.
 from __future__ import print_function
 
 import json
@@ -30,7 +30,7 @@ def hide_bytes(data):
 
 
 def hidden(value):
-    """A value for JSON with the secret hidden in the texts in it; keys stay."""
+    """A value for JSON with the secret hidden in every text but the keys."""
     if isinstance(value, dict):
         return dict((key, hidden(value[key])) for key in value)
     if isinstance(value, (list, tuple)):

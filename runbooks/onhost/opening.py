@@ -1,14 +1,14 @@
-# Reads files that somebody else may have put where they are.
+# Reads files that somebody else may have put there.
 #
-# Python 2.7 and 3, standard library alone. A name in a folder of Mailman's user may be a link to
-# a file that is root's alone, a FIFO that nobody ever writes to, a device, or endless.
+# Python 2.7 and 3, standard library alone. In a folder of Mailman's user, a name may be a link to
+# a file that only root can read, a FIFO that nobody ever writes to, a device, or an endless file.
 from __future__ import print_function
 
 import errno
 import os
 import stat
 
-# Bytes that a file may have.
+# The most bytes that a file may have.
 LIMIT = 16 * 1024 * 1024
 
 
@@ -16,10 +16,10 @@ def read(path, limit=LIMIT):
     """The bytes of a plain file. Raises EnvironmentError, which says what is wrong with it."""
     status, flags = os.stat, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
     if os.geteuid() == 0:
-        # Others may not have root read for them what is root's alone.
+        # A link must not make root read a file that its maker cannot.
         path = through_links(path)
         status, flags = os.lstat, flags | os.O_NOFOLLOW
-    # Before it is opened: to open a device may do something.
+    # Checked before it is opened: opening a device can have an effect.
     plain(path, status(path), limit)
     fd = os.open(path, flags)
     try:
@@ -38,7 +38,7 @@ def read(path, limit=LIMIT):
 
 
 def refuse_odd(path):
-    """Raise EnvironmentError for what is there and is neither a plain file nor a folder."""
+    """Raise EnvironmentError if `path` exists and is neither a plain file nor a folder."""
     try:
         found = os.stat(path)
     except OSError:
@@ -58,7 +58,7 @@ def plain(path, found, limit):
 
 
 def through_links(path):
-    """What `path` leads to by links that only root can have made."""
+    """Where `path` leads, following only links that nobody but root can have made."""
     for _ in range(40):
         if not os.path.islink(path) or not is_roots(os.path.dirname(path)):
             break
@@ -67,7 +67,7 @@ def through_links(path):
 
 
 def is_roots(folder):
-    """Whether nobody but root decides what is in a folder. One that is reached by a link is not."""
+    """Whether only root can change what is in a folder. False for a path with a link in it."""
     while True:
         found = os.lstat(folder)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != 0 or found.st_mode & 0o022:

@@ -1,9 +1,9 @@
 # What `runbook withlist --restore` does on each list: puts back the state that a run kept.
 #
 # Python 2.7 and 3, standard library alone. The files that the run changed (statefiles.py) go
-# back byte for byte, under the list's lock, and only while each is as the run left it, by the
-# hashes that were taken then, or is as before already: so a restore that was killed can be
-# completed. What is replaced is kept in turn.
+# back byte for byte, under the list's lock. By their hashes, each must be as the run left it or
+# as it was before the run, so that a restore that was killed can be completed. Whatever a
+# restore replaces is kept in turn.
 from __future__ import print_function
 
 import os
@@ -33,7 +33,7 @@ class Restoring(object):
         return found
 
     def state(self, name):
-        """How a list stands to the state that was kept of it, as {"outcome", "detail"}."""
+        """How a list compares with its kept state, as {"outcome", "detail"}."""
         saved = saving.Saved(self.root, self.site["name"], name)
         before, now, after = saved.before(), self.files.digests(name), saved.after()
         if before is None:
@@ -56,12 +56,12 @@ class Restoring(object):
                              % ", ".join(statefiles.counted(since)), saved)
         for file in to_do:
             if file in before:
-                saved.content(file)  # raises when it is damaged
+                saved.content(file)  # raises if it is damaged
         return {"outcome": "planned", "detail": "", "files": to_do,
                 "strays": self.strays(saved, now)}
 
     def strays(self, saved, now):
-        """What changed without the list's lock, and is not put back."""
+        """The files that changed without the list's lock: they are not put back."""
         before = saved.before()
         return statefiles.counted(file for file in saved.after()["strays"]
                                   if now.get(file) != before.get(file))
@@ -76,7 +76,7 @@ class Restoring(object):
         if not wait and self.lists.has_lock(name):
             return {"outcome": "locked", "detail": ""}
         with self.lists.lock_alone(name, wait):
-            # Nobody changes it now: this look counts.
+            # Nobody can change it now: this is the look that counts.
             found = self.state(name)
             if found["outcome"] != "planned":
                 return found
@@ -89,8 +89,8 @@ class Restoring(object):
         own.keep(self.files, files)
         own.mark(dict((file, before[file]) for file in files if before[file]), False)
         own.sync()
-        # A message comes before the request that names it, and goes after that; the list's
-        # settings come last.
+        # A message is put back before the request that names it, and removed after it. The
+        # list's settings come last.
         gone = [file for file in files if before[file] is None]
         there = sorted((file for file in files if before[file]), key=in_order)
         for file in there:
@@ -114,7 +114,7 @@ def in_order(file):
 
 
 def replace(path, data, keeps_last):
-    """Replace a file of a list as Mailman does; `keeps_last`: the one before stays as .last."""
+    """Replace a file of a list as Mailman does. `keeps_last`: keep the old one as .last."""
     temporary = "%s.tmp.%s.%d" % (path, socket.gethostname(), os.getpid())
     mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o660
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
@@ -145,7 +145,7 @@ def do(state, name, wait):
 
 
 def run(parameters, emit):
-    """Look at, or restore, the lists of which the run `restores` kept the state."""
+    """Look at, or restore, the lists whose state the run `restores` kept."""
     root = saving.folder_of(parameters["folder"], parameters["restores"])
     kept = saving.kept_lists(root)
     known = dict((site["name"], site) for site in parameters["sites"])

@@ -1,18 +1,17 @@
-# The process in which a script meets the lists, as it would under Mailman's withlist -r.
+# The process in which a script runs, as it would under Mailman's withlist -r.
 #
-# Python 2.7 and 3, standard library alone. It is forked by scripting.py and does nothing
-# but load the script once and call its function for one list after the other: whatever
-# the script does to its process (prints megabytes, calls os._exit, is killed) is seen
-# from outside.
+# Python 2.7 and 3, standard library alone. It is forked by scripting.py. It only loads the
+# script, once, and calls its function for one list after the other. Whatever the script does to
+# its process (it prints megabytes, calls os._exit, is killed) is seen from outside.
 #
-# What the function gets is what withlist -r gives it: an unlocked, loaded list, and its
-# arguments. Mailman's Lock and Save are watched:
+# The function gets what withlist -r gives it: an unlocked, loaded list, and its arguments.
+# Mailman's Lock and Save are watched:
 #
-# * Lock() without a timeout waits for as long as a lock lasts, five hours behind a stale
-#   one. Here it waits for the time that the command was given.
-# * After Lock() the state on the disk is that which the script will change: it is kept.
-# * After Save(), and before Unlock(), the state on the disk is the script's. By its hashes it
-#   is known later whether anybody changed the list since.
+# * Lock() without a timeout waits for as long as a lock lasts: five hours behind a stale one.
+#   Here it waits for the time that the command was given.
+# * After Lock(), the state on the disk is the one that the script is going to change. It is kept.
+# * After Save(), and before Unlock(), the state on the disk is the script's. Its hashes show
+#   later whether anybody has changed the list since.
 from __future__ import print_function
 
 import io
@@ -34,17 +33,17 @@ import statefiles
 from boot import Finder, as_json, native, write_all
 
 PYTHON2 = sys.version_info[0] == 2
-# Folders that Mailman writes to, by their names in mm_cfg.py.
+# The settings in mm_cfg.py for folders that Mailman writes to.
 WRITTEN = re.compile(r"(LIST_DATA|LOCK|LOG|DATA|SPAM|MAILDIR|.*QUEUE|.*ARCHIVE_FILE)_DIR$")
-# Bytes of a file beside a list's state that a rehearsal copies, and characters of a traceback.
+# The most bytes of any other file that a rehearsal copies, and characters of a traceback.
 LARGEST = 20 * 1024 * 1024
 LONGEST = 20000
-# What an answer says in the script's own words, or of values that it may have set.
+# The parts of an answer that may quote the script, or values that it has set.
 SAID = set(["raised", "noted", "traceback", "detail", "exit", "unsaved", "differences"])
 
 
 class Broken(Exception):
-    """The script cannot be loaded: no list can be done."""
+    """The script cannot be loaded, so no list can be done."""
 
 
 class Watch(object):
@@ -73,7 +72,7 @@ class Watch(object):
         return saving.Saved(self.root, self.site, name)
 
     def refresh(self, name):
-        """Keep the state that is on the disk, unless an earlier one of this run is kept."""
+        """Keep the state that is on the disk, unless this run has kept an earlier one."""
         if self.root is None:
             return
         now = self.files.digests(name)
@@ -105,7 +104,7 @@ class Watch(object):
             self.note(name)
 
     def unlocking(self, name):
-        """Before the lock is let go of: until here nobody else had it."""
+        """Called before the list is unlocked: until now nobody else has had the lock."""
         if name not in self.held:
             return
         self.held.discard(name)
@@ -113,7 +112,7 @@ class Watch(object):
             return
         self.note(name)
         if name != self.name and name in self.fresh and name not in self.after:
-            self.kept(name).drop()  # it was looked at, and not changed
+            self.kept(name).drop()  # the script looked at it and did not change it
             self.fresh.discard(name)
             del self.before[name]
 
@@ -134,7 +133,7 @@ class Runner(object):
         self.parameters = parameters
         self.filename = parameters["filename"]
         self.pid = os.getpid()
-        self.copied = set()  # the lists of which a rehearsal has made copies
+        self.copied = set()  # the lists that a rehearsal has copied
         from Mailman import mm_cfg
         self.files = self.real_files = statefiles.Files(site["list_dir"], mm_cfg.DATA_DIR)
         root = parameters["saved"] if scratch is None else None
@@ -181,7 +180,7 @@ class Runner(object):
     # -- a rehearsal: on copies ---------------------------------------------------------
 
     def redirect(self, mm_cfg, scratch):
-        """Have Mailman write below `scratch` alone. Before any other module of it is imported."""
+        """Make Mailman write only below `scratch`. Called before its other modules are imported."""
         for name in dir(mm_cfg):
             if WRITTEN.match(name) and isinstance(getattr(mm_cfg, name), str):
                 folder = os.path.join(scratch, name.lower())
@@ -190,7 +189,7 @@ class Runner(object):
                 setattr(mm_cfg, name, folder)
 
     def offer_copies(self):
-        """Copy a list when it is asked for; name those that there are."""
+        """Copy a list when the script asks for it; name the real lists."""
         from Mailman import mm_cfg
         maillist, utils = self.mail_list.MailList, self.utils
         init, exists, names = maillist.__init__, utils.list_exists, utils.list_names
@@ -245,7 +244,7 @@ class Runner(object):
         old, new = self.real_files.digests(name), self.files.digests(name)
         files = statefiles.differing_files(old, new)
         if (statefiles.CONFIG in old) != (statefiles.CONFIG in new):
-            files = [statefiles.CONFIG]  # a list that is gone, or new, is so with all that it has
+            files = [statefiles.CONFIG]  # a list that is new or gone is just that
         return statefiles.changes(*[
             dict((file, here.content(name, file)) for file in files)
             for here in (self.real_files, self.files)])
@@ -253,19 +252,19 @@ class Runner(object):
     # -- the script ---------------------------------------------------------------------
 
     def load(self):
-        """Import the script, as withlist would: once. Its function."""
+        """Import the script, once, as withlist would; its function."""
         stem = self.parameters["module"]
         text = self.parameters["text"]
         module = types.ModuleType(stem)
         module.__file__ = self.filename
-        # A script that is called like a module of Python must not take its place.
+        # A script with the name of a Python module must not replace that module.
         sys.modules.setdefault(stem, module)
         shown = text if PYTHON2 else text.decode("utf-8", "replace")
         linecache.cache[self.filename] = (len(text), None, shown.splitlines(True), self.filename)
         sys.argv = [os.path.join(self.site["bin"], "withlist"), "-q", "-a", "-r",
                     "%s.%s" % (stem, self.parameters["function"])] + self.parameters["arguments"]
         if "secret" in self.parameters:
-            # Set now, it is no part of what ps and /proc show of this process.
+            # What is set now is not shown by ps or /proc.
             os.environ["RUNBOOK_SECRET"] = self.parameters["secret"]
         try:
             exec(compile(text, self.filename, "exec", 0, True), module.__dict__)
@@ -274,7 +273,7 @@ class Runner(object):
             raise Broken(self.raised()["raised"])
 
     def raised(self):
-        """The exception at hand: its last line, in one line, where, and the traceback."""
+        """The current exception: its last line, as one line, where it was raised, the traceback."""
         kind, value, tb = sys.exc_info()
         first = tb
         while first is not None and first.tb_frame.f_code.co_filename != self.filename:
@@ -284,7 +283,7 @@ class Runner(object):
             if last.tb_frame.f_code.co_filename == self.filename:
                 where = "%s, line %d" % (os.path.basename(self.filename), last.tb_lineno)
             last = last.tb_next
-        # What is hidden is hidden before anything is cut off.
+        # The secret is hidden before anything is cut off.
         text = masking.hide(traceback.format_exception_only(kind, value)[-1])
         text = " ".join(text.split())[:300]
         full = masking.hide("".join(traceback.format_exception(kind, value, first or tb)))
@@ -318,12 +317,12 @@ class Runner(object):
             except Exception:
                 pass
         if os.getpid() != self.pid:
-            os._exit(0)  # a process that the function forked, and that came back from it
+            os._exit(0)  # a process that the function forked, and that returned from it
         answer.update(self.afterwards(m, name))
         return answer
 
     def why_corrupt(self, name, e):
-        """Which file is damaged, and how. Mailman's own words may be none at all."""
+        """Which file is damaged, and how. Mailman's own message may be empty."""
         try:
             mailmanlist.read_state(os.path.join(self.files.list_dir, name))
         except (mailmanlist.Corrupt, mailmanlist.Gone) as found:
@@ -331,24 +330,24 @@ class Runner(object):
         return "Mailman does not load it: %s" % last_line(e)
 
     def hint(self, e):
-        """What is wrong with how a script that ended in an exception locks; "" for most."""
+        """A key of HINTS for a script that raised an exception, or ""."""
         if self.parameters["lock"]:
             return "locks by itself" if isinstance(e, self.lock_file.AlreadyLockedError) else ""
-        # Mailman asserts that the list is locked where it changes it; the script asserts, too.
+        # Mailman asserts that a list is locked before it changes it. Scripts have asserts too.
         where = traceback.extract_tb(sys.exc_info()[2])[-1][0]
         asks_for_lock = isinstance(e, self.lock_file.NotLockedError) or (
             isinstance(e, AssertionError) and where != self.filename)
         return "never locks" if asks_for_lock and not self.watch.took_a_lock else ""
 
     def afterwards(self, m, name):
-        """What the function left behind."""
+        """What the function has left behind."""
         found = {"saved": sorted(self.watch.after), "timed_out": name in self.watch.timed_out}
         try:
             if m.Locked():
                 m.Unlock()
                 found["left_locked"] = not self.parameters["lock"]
         except Exception:
-            pass  # it took the list apart; its lock is looked for from outside
+            pass  # the script took the list apart; scripting.py looks for its lock
         try:
             found["unsaved"] = self.unsaved(m, name)
         except Exception:
@@ -356,7 +355,7 @@ class Runner(object):
         return found
 
     def unsaved(self, m, name):
-        """Attributes that the function changed and did not save."""
+        """The attributes that the function changed and did not save."""
         state = mailmanlist.unpickled(self.files.content(name, statefiles.CONFIG))
         held = vars(m)
         return sorted(key for key in state
@@ -364,12 +363,12 @@ class Runner(object):
 
 
 def last_line(e):
-    """An exception in a line, which is its name where it has nothing to say."""
+    """An exception in one line; its name if it has no message."""
     return " ".join(traceback.format_exception_only(type(e), e)[-1].split())
 
 
 def copy_folder(source, target, depth=1):
-    """Copy the files of a list, without what is too large to be its state."""
+    """Copy the files of a list, except those that are too large to be its state."""
     os.mkdir(target, 0o700)
     for entry in os.listdir(source):
         path = os.path.join(source, entry)
@@ -380,7 +379,7 @@ def copy_folder(source, target, depth=1):
             elif os.path.isdir(path) and depth:
                 copy_folder(path, os.path.join(target, entry), depth - 1)
         except EnvironmentError:
-            pass  # gone, or not readable: Mailman says so when it needs it
+            pass  # gone or unreadable: Mailman reports it when it needs the file
 
 
 def copy_file(source, target):
@@ -392,7 +391,7 @@ def copy_file(source, target):
 
 
 def be_apart(output):
-    """Make this process one that a script may have for itself."""
+    """Prepare this process to be used by a script."""
     os.setsid()
     for name in (signal.SIGHUP, signal.SIGTERM, signal.SIGUSR1):
         signal.signal(name, signal.SIG_DFL)
@@ -411,7 +410,7 @@ def be_apart(output):
 
 
 def hide_ourselves():
-    """Let the script import modules of these names from the host; keep them alive."""
+    """Let the script import the host's own modules of these names; keep ours alive."""
     finders = [one for one in sys.meta_path if isinstance(one, Finder)]
     names = ["boot"] + [name for finder in finders for name in finder.sources]
     for finder in finders:
@@ -420,7 +419,7 @@ def hide_ourselves():
 
 
 def serve(site, parameters, scratch, orders, answers, output):
-    """The life of the process: a line of JSON for each list comes in, and one goes out."""
+    """The life of the process: for each list, a line of JSON comes in and one goes out."""
     import gc
     gc.enable()
     be_apart(output)
@@ -439,9 +438,9 @@ def serve(site, parameters, scratch, orders, answers, output):
             answer = failure or answer_to(runner, native(json.loads(line.decode("ascii"))), scratch)
             write_all(answers, as_json(answer) + b"\n")
     except EnvironmentError:
-        pass  # nobody waits for the answer any more
+        pass  # nobody waits for the answer
     if scratch is not None and os.getppid() != parent:
-        # Whoever would have removed the copies was killed.
+        # The processes that would have removed the copies were killed.
         shutil.rmtree(os.path.dirname(scratch), ignore_errors=True)
     del kept
 

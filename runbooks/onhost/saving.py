@@ -1,17 +1,17 @@
-# Keeps the state of lists from before a script changed them, byte for byte.
+# Keeps the state that lists had before a script changed them, byte for byte.
 #
-# Python 2.7 and 3, standard library alone. Below the folder of the journal, private to
-# Mailman's user:
+# Python 2.7 and 3, standard library alone. Below the journal's folder, private to Mailman's
+# user:
 #
-#   saved/RUN/SITE/LIST/config.pck    the files of the state before (statefiles.py), those
-#                       ...           alone that differ once the script is done with the list
-#   saved/RUN/SITE/LIST/before.json   {file: its hash} of the whole state before; written last
+#   saved/RUN/SITE/LIST/config.pck    the files of the earlier state (statefiles.py): all of
+#                       ...           them at first, those that differ when the script is done
+#   saved/RUN/SITE/LIST/before.json   {file: its hash} of the whole earlier state; written last
 #   saved/RUN/SITE/LIST/after.json    {"left": {file: its hash}: the state that the run left,
-#                                      "mixed": true when somebody else changed the list
-#                                      while the run did,
+#                                      "mixed": true if somebody else changed the list at the
+#                                      same time,
 #                                      "strays": [files that changed without the list's lock]}
 #
-# A folder without after.json belongs to a run that was killed before it left the list.
+# A folder without after.json belongs to a run that was killed while it worked on the list.
 from __future__ import print_function
 
 import errno
@@ -46,16 +46,16 @@ class Saved(object):
         return os.path.exists(os.path.join(self.folder, BEFORE))
 
     def keep(self, files, only=None):
-        """Keep the state that is on the disk, or the files `only` of it. Its hashes."""
+        """Keep the state that is on the disk, or only the files `only` of it; return its hashes."""
         for again in (True, True, False):
             try:
                 self.make_folders()
                 break
             except OSError as e:
-                # Another run has just removed the folder of all runs, which was empty.
+                # Another run has just removed the folder of all runs, because it was empty.
                 if e.errno != errno.ENOENT or not again:
                     raise
-        for name in (BEFORE, AFTER):  # from earlier in this run; until all is kept, nothing is
+        for name in (BEFORE, AFTER):  # from earlier in this run: nothing counts as kept yet
             if os.path.exists(os.path.join(self.folder, name)):
                 os.unlink(os.path.join(self.folder, name))
         before = {}
@@ -74,25 +74,25 @@ class Saved(object):
             journal.private_folder(folder)
 
     def narrow(self, wanted):
-        """Keep of the files `wanted` alone what was in them."""
+        """Remove the kept files that are not `wanted`."""
         for file in os.listdir(self.folder):
             if file not in wanted and file not in (BEFORE, AFTER):
                 os.unlink(os.path.join(self.folder, file))
 
     def mark(self, left, mixed, strays=()):
-        """Note the hashes of the state that the run left the list in."""
+        """Record the hashes of the state in which the run left the list."""
         self.write_json(AFTER, {"left": left, "mixed": mixed, "strays": list(strays)})
 
     def before(self):
-        """The hashes of the state before, or None when nothing is kept."""
+        """The hashes of the earlier state, or None if nothing is kept."""
         return self.read_json(BEFORE)
 
     def after(self):
-        """What `mark` noted last. "left" is None when it noted nothing."""
+        """What `mark` recorded last. "left" is None if it recorded nothing."""
         return dict({"left": None, "mixed": False, "strays": []}, **(self.read_json(AFTER) or {}))
 
     def content(self, file):
-        """What a file of the state had in it. Raises EnvironmentError when that is damaged."""
+        """The kept bytes of a file. Raises EnvironmentError if they are damaged or gone."""
         path = os.path.join(self.folder, file)
         data = statefiles.content(path)
         if statefiles.digest(data) != self.before().get(file):
@@ -100,7 +100,7 @@ class Saved(object):
         return data
 
     def touched(self):
-        """The files that the run changed, and may put back; those that it is known to have."""
+        """The files that the run is known to have changed, and that can be put back."""
         left = self.after()["left"]
         return [] if left is None else statefiles.differing_files(self.before(), left)
 
@@ -119,7 +119,7 @@ class Saved(object):
         os.rename(temporary, os.path.join(self.folder, name))
 
     def sync(self):
-        """Through to the disk."""
+        """Write everything through to the disk."""
         for name in os.listdir(self.folder):
             journal.sync_folder(os.path.join(self.folder, name))
         journal.sync_folder(self.folder)
@@ -129,7 +129,7 @@ class Saved(object):
 
 
 def tidy(root):
-    """Remove the folders of a run in which nothing is kept."""
+    """Remove those folders of a run that are empty."""
     try:
         sites = os.listdir(root)
     except OSError:
@@ -138,11 +138,11 @@ def tidy(root):
         try:
             os.rmdir(folder)
         except OSError:
-            pass  # something is kept there
+            pass  # it is not empty
 
 
 def kept_lists(root):
-    """[(site, list)] of which a run has kept the state."""
+    """The lists whose state a run has kept: [(site, list)]."""
     found = []
     for site in sorted(os.listdir(root)) if os.path.isdir(root) else ():
         for name in sorted(os.listdir(os.path.join(root, site))):

@@ -1,16 +1,15 @@
 # What `runbook withlist` does on each list: calls a function of a script on it.
 #
 # Python 2.7 and 3, standard library alone. The script has a process of its own (runner.py)
-# that serves one list after the other, as under withlist -a. This side watches it: passes
-# on what it prints, with bounded memory, whatever else happens; keeps the state of each
-# list from before; unlocks what it left locked; says what became of the list.
+# that serves one list after the other, as under withlist -a. This side watches it. Whatever
+# happens, it passes on what the script prints, in bounded memory, keeps the state that each
+# list had before, unlocks what the script left locked, and says what became of the list.
 #
-# A rehearsal (--dry-run) does the same on copies of the lists in a private folder, which
-# is removed: at the end, by whichever process outlives the others, and when all were killed
-# in the same moment, by the next run. Mailman's own modules then write nowhere else, and
-# send nothing: their folders for lists, held messages, locks, logs, queues and archives are
-# below that folder. A script that opens files by a path of its own, connects somewhere or starts
-# programs is not held back from that.
+# A rehearsal (--dry-run) does the same on copies of the lists in a private folder. The folder
+# is removed at the end, by whichever process lives longest; if all were killed at once, by the
+# next run. Mailman's own modules then write nowhere else, and send nothing: their folders for
+# lists, held messages, locks, logs, queues and archives are all below that folder. Nothing
+# stops a script that opens files by paths of its own, connects somewhere or starts programs.
 from __future__ import print_function
 
 import ast
@@ -37,14 +36,14 @@ import saving
 import statefiles
 from boot import as_json, ended_how, keep_open, native, read, retried, write_all
 
-# Bytes of a line that are passed on at a time.
+# The most bytes of a line that are passed on at a time.
 LONGEST_LINE = 8192
-# Seconds for a script that is interrupted, and for one that is then asked to end.
+# Seconds that an interrupted script has left, and then to end when it is asked to.
 GRACE = 10
 ENDING = 2
-# How the names of folders with copies begin.
+# The names of folders with copies begin with this.
 COPIES = "runbook-rehearsal-"
-# What helps with an exception, by what the script does with locks.
+# What may help after an exception, by how the script uses locks.
 HINTS = {
     "never locks": "nobody locked the list: --lock is probably meant, as withlist -l has it",
     "locks by itself": "the script locks the list itself: leave out --lock"}
@@ -98,12 +97,12 @@ class Scripting(object):
         return {"outcome": "looked", "has_lock": self.has_lock(name), "detail": ""}
 
     def run(self, name, wait):
-        """Call the function for a list: once, whatever happens."""
+        """Call the function for a list, once, whatever happens."""
         patience = self.parameters["timeout"]
         if self.action == "run" and self.has_lock(name):
             if not wait:
                 return {"outcome": "locked", "detail": ""}
-            # Locked lists come last and share the time for waiting.
+            # Locked lists come last, and share the time for waiting.
             self.until = self.until or time.time() + patience
             while self.has_lock(name) and time.time() < self.until and not self.enough:
                 retried(time.sleep, 0.1)
@@ -114,7 +113,7 @@ class Scripting(object):
         fresh, before = False, None
         if self.action == "run":
             saved = self.kept(name)
-            # A script that was called for another list may have changed this one: the
+            # The script may have changed this list when it was called for another. Then the
             # state from before that is the one to go back to.
             fresh = not saved.exists() and os.path.exists(self.files.path(name, statefiles.CONFIG))
             before = saved.keep(self.files) if fresh else self.files.digests(name)
@@ -141,7 +140,7 @@ class Scripting(object):
         return saving.Saved(self.parameters["saved"], self.site["name"], name)
 
     def note(self, name):
-        """Note how the script left a list of which it still has the lock: it is all its work."""
+        """Record how the script left a list that it still has locked: nobody else changed it."""
         saved = self.kept(name)
         if saved.exists():
             saved.mark(self.files.digests(name), saved.after()["mixed"])
@@ -157,7 +156,7 @@ class Scripting(object):
             if own:
                 answer["outcome"] = "planned"
         notes = answer["notes"]
-        locked_here = self.parameters["lock"]  # then it was not the script
+        locked_here = self.parameters["lock"]  # then the script did not lock it
         if found.get("left_locked") or name in left and not locked_here:
             notes.append("the script left it locked; it was unlocked")
         for other in left:
@@ -214,7 +213,7 @@ class Scripting(object):
             return {}
         left, mixed = saved.after()["left"], saved.after()["mixed"]
         if left is None or statefiles.CONFIG not in now:
-            # It never had the lock, nor saved the list in the script's process.
+            # The script neither locked the list in its process nor saved it there.
             left, mixed = now, True
         strays = statefiles.differing_files(left, now)
         saved.mark(left, mixed, strays)
@@ -234,7 +233,7 @@ class Scripting(object):
         return found
 
     def changes(self, name, saved, files):
-        """What the files that differ say that is new, as an answer has it."""
+        """What has changed in the files that differ, as part of an answer."""
         before = saved.before()
         named = statefiles.changes(
             dict((file, saved.content(file) if file in before else None) for file in files),
@@ -289,7 +288,7 @@ class Process(object):
         return self.status is not None
 
     def work(self, order, text, enough):
-        """Have it do a list, and pass on what it prints. What happened; None when it died."""
+        """Have it work on a list, and pass on what it prints. What happened, or None if it died."""
         try:
             write_all(self.orders, as_json(order) + b"\n")
         except OSError:
@@ -316,8 +315,8 @@ class Process(object):
                 if self.buffer.endswith(b"\n"):
                     answer, self.buffer = native(json.loads(self.buffer.decode("ascii"))), b""
             elif not ready and self.has_died():
-                break  # something that it started still has its pipes
-        # What it printed before it answered.
+                break  # a process that it started has kept its pipes open
+        # The rest of what it printed before it answered.
         while self.output in reading and self.has_output() and self.pass_on(text):
             pass
         return answer
@@ -326,7 +325,7 @@ class Process(object):
         return bool(retried(select.select, [self.output], [], [], 0)[0])
 
     def pass_on(self, text):
-        """Pass on a piece of what it printed; False at the end."""
+        """Pass on some of what it printed. False at the end."""
         try:
             data = os.read(self.output, 65536)
         except OSError as e:
@@ -337,7 +336,7 @@ class Process(object):
         return bool(data)
 
     def signal(self, number):
-        """To it, and to what it started."""
+        """Send a signal to it and to whatever it has started."""
         for send, whom in ((os.killpg, self.pid), (os.kill, self.pid)):
             try:
                 send(whom, number)
@@ -345,7 +344,7 @@ class Process(object):
                 pass
 
     def ended(self, interrupted):
-        """How it ended, having died."""
+        """How it died."""
         self.close()
         if self.status is None:
             self.status = retried(os.waitpid, self.pid, 0)[1]
@@ -358,7 +357,7 @@ class Process(object):
             os.close(fd)
 
     def finish(self):
-        """Let it end: there is nothing left to do."""
+        """Let it end: its work is done."""
         os.close(self.orders)
         self.orders = os.open(os.devnull, os.O_RDONLY)
         ends = time.time() + ENDING
@@ -394,7 +393,7 @@ class Process(object):
 
 
 def is_since(path, moment):
-    """Whether a file was made or changed since; clocks of file systems are coarse."""
+    """Whether a file was made or changed since. The clocks of file systems are coarse."""
     try:
         return os.lstat(path).st_ctime >= moment - 2
     except OSError:
@@ -412,7 +411,7 @@ class Lines(object):
         whole, feed, rest = data.rpartition(b"\n")
         if feed:
             self.tell(whole)
-        # What is cut off is never the beginning of a secret of which the end is yet to come.
+        # Never cut inside a secret: its two parts would not be recognized.
         while len(rest) > LONGEST_LINE + masking.longest():
             self.tell(rest[:LONGEST_LINE])
             rest = rest[LONGEST_LINE:]
@@ -431,7 +430,7 @@ class Lines(object):
 
 
 def refusal(parameters):
-    """Why the script cannot be run, as {"why", "line"?}; None when it can."""
+    """Why the script cannot be run, as {"why", "line"?}; None if it can."""
     name = os.path.basename(parameters["filename"])
     try:
         code = compile(parameters["text"], name, "exec", ast.PyCF_ONLY_AST, True)
@@ -458,7 +457,7 @@ def refusal(parameters):
 
 
 def bound(node):
-    """The names that a module binds, also within an if or a try."""
+    """The names that a module binds, also inside an if or a try."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
             yield child.name
@@ -473,7 +472,7 @@ def bound(node):
 
 
 def wrong_number(function, given):
-    """Why a function does not take the list and `given` arguments; None when it does."""
+    """Why a function does not take the list and `given` arguments; None if it does."""
     positional = len(function.args.args) + len(getattr(function.args, "posonlyargs", ()))
     least = positional - len(function.args.defaults) - 1
     most = positional - 1
@@ -508,14 +507,14 @@ def make_scratch():
         try:
             journal.lock(fd)
         except EnvironmentError:
-            return folder  # a file system without locks on folders: then nobody removes it
+            return folder  # this file system cannot lock folders, so nobody will remove it
         if os.path.isdir(folder):
             return folder
-        os.close(fd)  # another run came in between, and took it for an abandoned one
+        os.close(fd)  # another run has just removed it, as abandoned
 
 
 def remove_abandoned():
-    """Remove the folders of rehearsals of which every process was killed."""
+    """Remove the folders of rehearsals whose processes were all killed."""
     parent = tempfile.gettempdir()
     for name in os.listdir(parent):
         if not name.startswith(COPIES):
@@ -532,7 +531,7 @@ def remove_abandoned():
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(path, ignore_errors=True)
         except EnvironmentError:
-            pass  # its run goes on
+            pass  # its run is still at work
         finally:
             os.close(fd)
 

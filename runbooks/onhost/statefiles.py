@@ -1,9 +1,9 @@
-# The files that the state of a list is in: all that a script may change of it.
+# The files that hold the state of a list: everything of it that a script can change.
 #
-# Python 2.7 and 3, standard library alone. In the list's folder are its settings and members,
-# what waits for a moderator, and what waits for somebody's confirmation. The messages that
-# wait are files of their own in the site's folder for data. Mailman writes and removes all but
-# the settings at once, whether or not the list is saved afterwards.
+# Python 2.7 and 3, standard library alone. The list's folder has its settings and members, the
+# requests that wait for a moderator, and those that wait for a confirmation. Each message that
+# waits is a file in the site's data folder. Mailman writes and removes all but the settings at
+# once, whether or not the list is saved afterwards.
 from __future__ import print_function
 
 import collections
@@ -11,16 +11,16 @@ import errno
 import hashlib
 import os
 import re
-import stat
 
 import differing
 import mailmanlist
 import masking
+import opening
 
 CONFIG, REQUESTS, PENDING = "config.pck", "request.pck", "pending.pck"
 IN_FOLDER = (CONFIG, REQUESTS, PENDING)
 HELD, HELD_MESSAGES = "heldmsg-", "held messages"
-# What Mailman's numbers and letters in these files stand for.
+# What Mailman's numbers and letters in these files mean.
 REQUEST_KINDS = {1: "held message", 2: "subscription", 3: "unsubscription"}
 PENDING_KINDS = {"S": "subscription", "U": "unsubscription", "C": "change of address",
                  "H": "held message", "E": "enabling of delivery", "P": "probe for bounces"}
@@ -31,19 +31,14 @@ def digest(data):
 
 
 def content(path):
-    """The bytes of a file; None when there is none. Raises EnvironmentError for what is no file."""
+    """The bytes of a file; None if there is none. Raises EnvironmentError if it is no plain file.
+    """
     try:
-        # Not to wait for somebody to write into a pipe that took the file's place.
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        return opening.read(path, mailmanlist.LARGEST)
     except EnvironmentError as e:
         if e.errno in (errno.ENOENT, errno.ENOTDIR):
             return None
         raise
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
-        os.close(fd)
-        raise EnvironmentError(errno.EINVAL, "it is not a regular file", path)
-    with os.fdopen(fd, "rb") as f:
-        return f.read()
 
 
 class Files(object):
@@ -61,7 +56,7 @@ class Files(object):
         return content(self.path(name, file))
 
     def names(self, name):
-        """The names of those that a list has."""
+        """The names of the files that a list has."""
         found = [file for file in IN_FOLDER if os.path.exists(self.path(name, file))]
         return found + self.held(name)
 
@@ -75,9 +70,9 @@ class Files(object):
             raise
 
     def digests(self, name):
-        """{file: hash of what is in it}: equal while the state of the list is the same."""
+        """{file: hash of its content}. Equal as long as the state of the list is the same."""
         found = dict((file, digest(self.content(name, file))) for file in self.names(name))
-        return dict((file, found[file]) for file in found if found[file])  # some went meanwhile
+        return dict((file, found[file]) for file in found if found[file])  # some have just gone
 
 
 def differing_files(old, new):
@@ -85,14 +80,14 @@ def differing_files(old, new):
     return sorted(file for file in set(old) | set(new) if old.get(file) != new.get(file))
 
 
-# -- what differs, for a person: without addresses, passwords and the keys of confirmations ---
+# -- what differs, for a person: no addresses, passwords or keys of confirmations --------------
 
 
 def changes(old, new):
     """What differs between two states, in entries like those of `differing.changes`.
 
-    `old`, `new`: {file: its bytes or None} of the files that differ. Files that say the
-    same in other bytes have no entry.
+    `old`, `new`: {file: its bytes or None} for the files that differ. A file that means the
+    same in other bytes has no entry.
     """
     found = []
     for file in sorted(set(old) | set(new)):
@@ -115,7 +110,7 @@ def of_config(was, now):
 
 
 def of_entries(file, was, now):
-    """Of the file of requests, or of what waits for a confirmation."""
+    """The entry for the file of requests, or for that of confirmations."""
     try:
         was, now = [entries(data) for data in (was, now)]
     except Exception:  # a damaged pickle can raise anything

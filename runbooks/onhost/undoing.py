@@ -1,9 +1,9 @@
 # What `runbook undo` does on each list whose ban list, or description, a run changed.
 #
-# Python 2.7 and 3, standard library alone. The entries that the run put into the ban list
-# are taken out, those that it took out are put back, to the letter. An entry that is gone
-# (or is back) already is nobody's business any more. A description, or another attribute, goes
-# back to what it was, while it is the one that the run set.
+# Python 2.7 and 3, standard library alone. Entries that the run put into the ban list are taken
+# out, and those that it took out are put back, to the letter. Entries that are gone (or back)
+# already are left alone. A description, or another attribute, goes back to what it was, if it still
+# is what the run set.
 from __future__ import print_function
 
 import describing
@@ -28,9 +28,9 @@ class Undoing(object):
     def left(self, name, m):
         """What is still to be taken back.
 
-        "take_out" of the ban list and "put_back" into it; "describe": the description to go
-        back to, or None; "described_since": the one that somebody set since the run, or None.
-        "set": attributes to go back, with their values; "set_since": those that somebody set.
+        "take_out" of the ban list, "put_back" into it; "describe": the description to go back
+        to, or None; "described_since": one that somebody has set since the run, or None;
+        "set": attributes to go back, with their values; "set_since": those that somebody has set.
         """
         kept = self.entries[name]
         found = {"take_out": [e for e in kept["added"] if e in m.ban_list],

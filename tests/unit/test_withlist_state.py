@@ -301,7 +301,7 @@ def test_a_held_message_that_is_no_file_holds_nobody_up(ready: Any) -> None:
     os.mkfifo(path)
     done = withlist(ready, "owners.py", "--site", SITE, "--yes")
     assert done.returncode == 1
-    assert "it is not a regular file" in done.stdout
+    assert "it is no plain file" in done.stdout
     assert "1 not done" in done.stdout
 
 
