@@ -6,21 +6,21 @@ import os
 import shlex
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import click
 
+from runbooks.add_list import check as checking
+from runbooks.add_list import edit, page, rules, run
+from runbooks.add_list.check import Seen, Wanted
+from runbooks.add_list.edit import Edit
+from runbooks.add_list.manifest import file as manifest_file
+from runbooks.add_list.manifest.file import Judgement
+from runbooks.add_list.run import Report
 from runbooks.errors import BadInputError
+from runbooks.mailman.installation import Installation, Site
 from runbooks.terminal import options
+from runbooks.terminal.console import Screen
 from runbooks.terminal.report import recorded
-
-if TYPE_CHECKING:
-    from runbooks.add_list.check import Seen, Wanted
-    from runbooks.add_list.edit import Edit
-    from runbooks.add_list.manifest.file import Judgement
-    from runbooks.add_list.run import Report
-    from runbooks.mailman.installation import Installation, Site
-    from runbooks.terminal.console import Screen
 
 
 def _refuse_password(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -133,9 +133,6 @@ def add_list(
 
     On a host without Puppet: --direct.
     """
-    from runbooks.add_list import rules
-    from runbooks.terminal.console import Screen
-
     source = ctx.get_parameter_source("host_spec")
     given = _Given(
         name=rules.name(name),
@@ -197,7 +194,6 @@ def _check_together(given: _Given, check: bool, direct: bool, password_file: str
 
 
 def _wanted(given: _Given) -> Wanted:
-    from runbooks.add_list.check import Wanted
 
     return Wanted(given.name, given.admin, given.description, given.mail_host, given.web_host)
 
@@ -206,8 +202,6 @@ def _wanted(given: _Given) -> Wanted:
 
 
 def _edit(screen: Screen, given: _Given) -> int:
-    from runbooks.add_list import edit
-    from runbooks.add_list.manifest import file as manifest_file
 
     assert given.manifest is not None
     file = manifest_file.load(given.manifest)
@@ -253,13 +247,11 @@ def _edit(screen: Screen, given: _Given) -> int:
 
 def _ask_host(screen: Screen, given: _Given) -> None:
     """Raise BadInputError when the host has the list already."""
-    from runbooks.add_list import check, rules
-
     found = options.installation(given.host_spec, screen)
     found.check_user()
     # A manifest without sites does not say where Puppet will make the list.
     sites = found.choose_sites(given.sites)
-    for site, names in check.names(found, sites).items():
+    for site, names in checking.names(found, sites).items():
         of_several = f" (site {site})" if len(found.sites) > 1 else ""
         rules.check_free(given.name, names, f"{found.hostname}{of_several}")
     screen.say(f"{found.hostname} does not have the list yet")
@@ -296,8 +288,6 @@ def _show_next(screen: Screen, given: _Given, path: str) -> None:
 
 
 def _check(screen: Screen, given: _Given, fix: bool) -> int:
-    from runbooks.add_list import check, edit, run
-    from runbooks.add_list.manifest import file as manifest_file
 
     wanted, site_name = _wanted(given), given.site
     if given.manifest is not None:
@@ -307,8 +297,8 @@ def _check(screen: Screen, given: _Given, fix: bool) -> int:
     found = options.installation(given.host_spec, screen)
     found.check_user()
     sites = found.choose_sites((site_name,) if site_name is not None else ())
-    lists = check.names(found, sites)
-    site = check.site_of(found, given.name, sites, lists)
+    lists = checking.names(found, sites)
+    site = checking.site_of(found, given.name, sites, lists)
     if site is None:
         where = ", ".join(one.name for one in sites)
         screen.say(found.title, style="bold")
@@ -323,7 +313,7 @@ def _check(screen: Screen, given: _Given, fix: bool) -> int:
         )
         return 1
     with screen.busy("looking at the lists"):
-        seen = check.look(found, site, wanted)
+        seen = checking.look(found, site, wanted)
     if given.explain:
         if not seen.exists:
             raise BadInputError(f"{given.name} is not on {site.name}: there is nothing to set")
@@ -368,7 +358,6 @@ def _to_set(seen: Seen) -> str:
 
 
 def _direct(screen: Screen, given: _Given, password_file: str | None) -> int:
-    from runbooks.add_list import check, rules, run
 
     found = options.installation(given.host_spec, screen)
     found.check_user()
@@ -381,7 +370,7 @@ def _direct(screen: Screen, given: _Given, password_file: str | None) -> int:
     site = sites[0]
     if given.explain:
         return _explain(screen, found, given, None)
-    rules.check_free(given.name, check.names(found, sites)[site.name], found.hostname)
+    rules.check_free(given.name, checking.names(found, sites)[site.name], found.hostname)
     wanted = _wanted(given)
     screen.say(found.title, style="bold")
     screen.table(
@@ -414,8 +403,6 @@ def _direct(screen: Screen, given: _Given, password_file: str | None) -> int:
 
 def _password(screen: Screen, name: str, path: str | None) -> bytes:
     """The new list's password: from a file, the environment, or whoever sits at the terminal."""
-    from runbooks.add_list import rules
-
     if path == "-":
         line = sys.stdin.readline().removesuffix("\n").removesuffix("\r")
         return rules.password(line, "standard input")
@@ -511,7 +498,6 @@ def _explain(
     planned: Edit | None,
     seen: Seen | None = None,
 ) -> int:
-    from runbooks.add_list import page
 
     wanted = seen.wanted if seen is not None else _wanted(given)
     steps = page.steps(

@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import click
 
+from runbooks.book.procedure import Step
+from runbooks.clear_lock import page, run
+from runbooks.clear_lock.run import Found, Look, Plan, Report, Result, Save
 from runbooks.errors import BadInputError
+from runbooks.mailman.events import Outcome
+from runbooks.mailman.installation import Installation, Site, is_list_name, list_name, short
+from runbooks.mailman.locks import (
+    MASTER,
+    START_MAILMANCTL,
+    Lock,
+    Verdict,
+    describe,
+    printable,
+    refusal,
+    removable,
+)
+from runbooks.mailman.target import invocation
 from runbooks.terminal import options
+from runbooks.terminal.console import Screen, many
 from runbooks.terminal.report import recorded
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from runbooks.book.procedure import Step
-    from runbooks.clear_lock.run import Found, Look, Plan, Report, Result, Save
-    from runbooks.mailman.installation import Installation, Site
-    from runbooks.mailman.locks import Lock
-    from runbooks.terminal.console import Screen
 
 #: Seconds between two looks, with --watch.
 INTERVAL = 2.0
@@ -53,16 +64,13 @@ def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) ->
     Exit status 1 when a list is blocked until somebody sees to it (its lock is stale, foreign
     or malformed, or the process that has it is stopped), or when a folder could not be read.
     """
-    from runbooks.clear_lock import run as clear_lock
-    from runbooks.terminal.console import Screen
-
     screen = Screen(as_json)
     installation = options.installation(host_spec, screen)
     installation.check_user()
     chosen = installation.choose_sites(sites)
 
     def look() -> Look:
-        return clear_lock.look(installation, chosen)
+        return run.look(installation, chosen)
 
     with screen.busy("looking at the locks"):
         seen = look()
@@ -78,10 +86,6 @@ def _status(seen: Look) -> int:
 
 def _watch(screen: Screen, installation: Installation, seen: Look, look: Callable[[], Look]) -> int:
     """Look again and again. Ctrl-C ends it with the status of the last look."""
-    import sys
-    import time
-    from contextlib import suppress
-
     if screen.as_json or not sys.stdout.isatty():
         with suppress(KeyboardInterrupt):
             while True:
@@ -113,8 +117,6 @@ def _watch(screen: Screen, installation: Installation, seen: Look, look: Callabl
 
 
 def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
-    from runbooks.mailman.locks import Verdict, refusal
-    from runbooks.terminal.console import many
 
     screen.say(installation.title, style="bold")
     everything = seen.all()
@@ -190,10 +192,6 @@ def _cut(text: str, limit: int) -> str:
 
 def _advice(installation: Installation, seen: Look) -> list[str]:
     """Commands that help, ready to paste."""
-    from runbooks.mailman.installation import is_list_name
-    from runbooks.mailman.locks import MASTER, Verdict, printable, removable
-    from runbooks.mailman.target import invocation
-
     narrowed = len(seen.sites) < len(installation.sites)
     only = [word for site in seen.sites for word in ("--site", site.name) if narrowed]
 
@@ -228,7 +226,6 @@ def _advice(installation: Installation, seen: Look) -> list[str]:
 
 
 def _host_name(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
-    from runbooks.mailman.installation import short
 
     if name is not None and not (name.isprintable() and re.fullmatch(r"[^\s/]{1,255}", name)):
         raise click.BadParameter(f"{short(name)} cannot be the name of a host.")
@@ -286,10 +283,6 @@ def clear_lock(
     say that no such host exists any more: it was renamed, or was a container that was made anew.
     What a process of this host may have is left alone even then.
     """
-    from runbooks.clear_lock import run as procedure
-    from runbooks.mailman.installation import list_name
-    from runbooks.terminal.console import Screen
-
     if bool(lists) + stale + (gone is not None) != 1:
         raise click.UsageError(
             "name the lists, or say --stale for all that is left behind, or --gone for a host"
@@ -304,7 +297,7 @@ def clear_lock(
     if gone == installation.hostname:
         raise BadInputError(f"{gone} is this host: --stale is for what its dead processes left")
     with screen.busy("looking at the locks"):
-        seen = procedure.look(
+        seen = run.look(
             installation,
             chosen,
             with_lists=bool(lists),
@@ -314,9 +307,9 @@ def clear_lock(
     if explain:
         return _explain(screen, installation, seen, names)
     if gone:
-        plan = procedure.plan_gone(seen, gone)
+        plan = run.plan_gone(seen, gone)
     else:
-        plan = procedure.plan_stale(seen) if stale else procedure.plan(seen, names)
+        plan = run.plan_stale(seen) if stale else run.plan(seen, names)
     screen.say(installation.title, style="bold")
     _show_plan(screen, installation, plan)
     if not (lists or plan.remove or plan.saves or plan.refused or plan.failed):
@@ -332,20 +325,17 @@ def clear_lock(
     options.permission(screen, question, yes)
     with options.changing():
         with screen.busy("removing, and seeing who is next"):
-            report = procedure.clear(installation, plan, options.typed(), gone)
+            report = run.clear(installation, plan, options.typed(), gone)
         _show_report(screen, installation, report)
         _objects(screen, installation, plan, report)
     return 0 if report.is_done and not plan.refused and not plan.failed else 1
 
 
 def _explain(screen: Screen, installation: Installation, seen: Look, names: tuple[str, ...]) -> int:
-    from runbooks.clear_lock import page
-    from runbooks.clear_lock import run as procedure
-    from runbooks.mailman.locks import MASTER, START_MAILMANCTL
 
     steps: list[Step] = []
     for name in names:
-        site = procedure.site_of(seen, name)
+        site = run.site_of(seen, name)
         if name == MASTER:
             raise BadInputError(
                 f"{MASTER} is the lock of mailmanctl, and {START_MAILMANCTL} removes it:"
@@ -361,10 +351,6 @@ def _label(installation: Installation, site: Site, label: str) -> str:
 
 def _what(to_remove: Sequence[Found | Save]) -> str:
     """``2 stale locks and 3 files left behind``"""
-    from runbooks.clear_lock.run import Save
-    from runbooks.mailman.locks import Verdict, printable
-    from runbooks.terminal.console import many
-
     counts: dict[tuple[str, str], int] = {}
     for found in sorted(to_remove, key=lambda found: not found.is_lock):
         if isinstance(found, Save) or not found.is_lock:
@@ -391,13 +377,11 @@ _MOST_DEBRIS = 20
 
 
 def _show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
-    from runbooks.mailman import locks
-    from runbooks.terminal.console import many
 
     debris = [
         (
             _label(installation, found.site, found.lock.list or found.lock.name),
-            f"{locks.describe(found.lock)}: {found.label}",
+            f"{describe(found.lock)}: {found.label}",
         )
         for found in plan.remove
         if not found.is_lock
@@ -408,7 +392,7 @@ def _show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
     for found in plan.remove:
         if found.is_lock:
             label = _label(installation, found.site, found.label)
-            screen.say(f"  {label}  {locks.describe(found.lock)}")
+            screen.say(f"  {label}  {describe(found.lock)}")
             for line in found.lock.evidence:
                 screen.say(f"    {line}", style="dim")
     screen.table(debris[:_MOST_DEBRIS])
@@ -428,7 +412,7 @@ def _show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
         [
             (
                 _label(installation, found.site, found.label),
-                f"{locks.describe(found.lock)}\n{_capital(locks.refusal(found.lock) or '')}",
+                f"{describe(found.lock)}\n{_capital(refusal(found.lock) or '')}",
             )
             for found in plan.refused
         ]
@@ -442,7 +426,6 @@ def _capital(text: str) -> str:
 
 
 def _show_report(screen: Screen, installation: Installation, report: Report) -> None:
-    from runbooks.mailman.events import Outcome
 
     cleared = [r.found for r in report.results if r.outcome is Outcome.CLEARED]
     gone = sum(r.outcome is Outcome.GONE for r in report.results)
@@ -464,8 +447,8 @@ def _show_report(screen: Screen, installation: Installation, report: Report) -> 
     if report.ended_early:
         others = "locks not named here were not touched; the same command completes it"
         if report.lost:
-            run = (report.recorded.run,) if report.recorded else ()
-            history = installation.host.command(("history", *run))
+            which = (report.recorded.run,) if report.recorded else ()
+            history = installation.host.command(("history", *which))
             others = f"'{history}' shows what became of locks not named here"
         screen.say(f"{report.ended_early}: {others}", style="red")
     recorded(screen, installation, report.recorded)
@@ -473,13 +456,10 @@ def _show_report(screen: Screen, installation: Installation, report: Report) -> 
 
 def _became(result: Result) -> str:
     """What became of a lock, and who has it next."""
-    from runbooks.clear_lock.run import Save
-    from runbooks.mailman import locks
-
     if isinstance(result.found, Save) or not result.found.is_lock:
         return result.detail
     if result.next is not None:
-        now = f"now {locks.describe(result.next)}"
+        now = f"now {describe(result.next)}"
     elif result.waiting:
         still = "1 process still waits" if result.waiting == 1 else f"{result.waiting:,} still wait"
         now = f"nobody has it now, though {still} for it"
@@ -497,7 +477,6 @@ def _objects(
     *,
     planned: bool = False,
 ) -> None:
-    from runbooks.mailman import locks
 
     host = installation.host.spec
     counts: dict[str, int] = {}
@@ -509,10 +488,10 @@ def _objects(
     for site, name, left in plan.free:
         tell(site.name, "free", "it is not locked", list=name, left_behind=left)
     for found in plan.refused:
-        detail = locks.refusal(found.lock) or ""
+        detail = refusal(found.lock) or ""
         tell(found.site.name, "refused", detail, **found.lock.as_json())
     for found in plan.remove if planned else ():
-        tell(found.site.name, "planned", locks.describe(found.lock), **found.as_json())
+        tell(found.site.name, "planned", describe(found.lock), **found.as_json())
     for save in plan.saves if planned else ():
         tell(save.site.name, "planned", save.outline, **save.as_json())
     for result in report.results if report else ():

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
 import click
+
+from runbooks.practice.site import TARGET, create
+from runbooks.practice.walk import walk
+from runbooks.terminal.console import Screen
 
 
 @click.group(
@@ -24,8 +31,6 @@ def practice(ctx: click.Context) -> int | None:
     """
     if ctx.invoked_subcommand is not None:
         return None
-    from runbooks.practice.walk import walk
-    from runbooks.terminal.console import Screen
 
     return walk(Screen())
 
@@ -38,12 +43,6 @@ def new(folder: str) -> int:
     Two sites, a dozen lists with members, an address that a script has subscribed
     everywhere, and a stale lock. Remove the folder when you are done.
     """
-    import shlex
-    from pathlib import Path
-
-    from runbooks.practice.site import TARGET, create
-    from runbooks.terminal.console import Screen
-
     screen = Screen()
     with screen.busy("making a practice site"):
         site = create(Path(folder).expanduser())

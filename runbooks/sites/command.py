@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from runbooks.terminal import options
+from runbooks.terminal.console import Screen, many
 
 
 @click.command(epilog="\b\nExample:\n  runbook sites --host ssh://root@lists.example.org")
@@ -15,8 +16,6 @@ def sites(host_spec: str, as_json: bool) -> int:
     Everything is asked of the installation itself: version, Python, user, sites, folders.
     Exit status 1 when something is wrong with it.
     """
-    from runbooks.terminal.console import Screen, many
-
     screen = Screen(as_json)
     found = options.installation(host_spec, screen)
     screen.say(found.title, style="bold")
