@@ -25,16 +25,19 @@ FILLER = "/srv/mailman/filler"
 
 #: Two of a list's files, which a restore puts back one after the other.
 FILES = ("config.pck", "pending.pck")
+#: What the script takes away has to find room again.
 CHANGES = """\
-def changes(m):
+def changes(m, size):
     m.Lock()
     try:
-        m.pend_new("S", "what")
-        m.info = "from the script"
+        m.info = "x" * int(size)
+        if not m.info:
+            m.pend_new("S", "what")
         m.Save()
     finally:
         m.Unlock()
 """
+LARGE, SMALL = "20000", "0"
 
 
 def small_box(box: Box, spares: Spares, size: int = 4 * MIB) -> Box:
@@ -177,15 +180,16 @@ def test_a_restore_on_a_full_disk(
     box: Box, spares: Spares, chance: random.Random, ledger: Ledger, tmp_path: Path
 ) -> None:
     # Room for what each run keeps.
-    small = small_box(box, spares, 16 * MIB)
+    small = small_box(box, spares, 32 * MIB)
     lists = world.populate(small, LISTS)
-    before = contents(small)
-    assert set(before) == set(lists)
     script = tmp_path / "changes.py"
     script.write_text(CHANGES)
+    new_run(world.runbook(small.spec, "withlist", str(script), LARGE, "--yes"))
+    before = contents(small)
+    assert set(before) == set(lists)
     row = ledger.row("withlist --restore on a full disk")
     for room in rooms(chance, 640):
-        run = new_run(world.runbook(small.spec, "withlist", str(script), "--yes"))
+        run = new_run(world.runbook(small.spec, "withlist", str(script), SMALL, "--yes"))
         after = contents(small)
         assert all(set(after[name]) == set(FILES) for name in lists), after
         done = with_room(small, room, "withlist", "--restore", run)
