@@ -10,7 +10,7 @@ from runbooks.add_list.edit import Edit
 from runbooks.add_list.manifest.language import quote
 from runbooks.add_list.rules import PASSWORD_VARIABLE
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import File, Practice, Procedure, Secret, Step, Trouble
+from runbooks.book.procedure import Event, File, Practice, Procedure, Secret, Step, Trouble
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.onhost import source
 
@@ -40,6 +40,46 @@ class AddArguments:
     edit: Edit | None = None
 
 
+def _resource(name: str, admin: str, description: str) -> str:
+    """The resource as the documentation has it, behind an empty line."""
+    return (
+        f"\n  maillist {{ {quote(name)}:\n"
+        "    ensure      => present,\n"
+        f"    admin       => {quote(admin)},\n"
+        "    password    => $listpassword,\n"
+        f"    description => {quote(description)},\n"
+        "    webserver   => $listdomain,\n"
+        "    mailserver  => $listdomain,\n"
+        "  }\n"
+    )
+
+
+_DECLARES = "class { 'openstack_project::lists': listpassword => 'a password' }"
+
+
+def befalls(installation: Installation, arguments: AddArguments) -> Event:
+    """The list server has the repository, and the reader a clone of it, with one list so far."""
+    if arguments.direct:
+        return Event()
+    announce = _resource("openstack-announce", "admin@example.com", "Announcements about OpenStack")
+    manifest = (
+        "# == Class: openstack_project::lists\n#\nclass openstack_project::lists(\n"
+        "  $listadmins = undef,\n  $listpassword = '',\n"
+        f"  $listdomain = 'lists.example.org',\n) {{\n{announce}}}\n"
+    )
+    return replace(
+        merge(installation, arguments),
+        script=f"mkdir -p {CHECKOUT}/manifests && echo {shlex.quote(_DECLARES)}"
+        f" > {CHECKOUT}/manifests/site.pp",
+        clone=(File(arguments.manifest, manifest),),
+    )
+
+
+def merge(installation: Installation, arguments: AddArguments) -> Event:
+    """The manifest in the clone is reviewed, merged, and comes to the list server."""
+    return Event(merged={arguments.manifest: f"{CHECKOUT}/{arguments.manifest}"})
+
+
 def steps(installation: Installation, arguments: AddArguments) -> tuple[Step, ...]:
     """The procedure by hand."""
     sites = installation.sites
@@ -63,7 +103,7 @@ class _ByHand:
     description: str
 
     def resource(self, planned: Edit | None) -> Step:
-        text = self.documented()
+        text = _resource(self.name, self.admin, self.description)
         path = f"{CHECKOUT}/{MANIFEST}"
         before = "$"
         if planned is not None:
@@ -83,19 +123,6 @@ class _ByHand:
             " in a manifest is public.",
             f"sed -i '{before}e cat' {quoted}" if before else f"cat >> {quoted}",
             creates=File(path, text),
-        )
-
-    def documented(self) -> str:
-        """The resource as the documentation has it, behind an empty line."""
-        return (
-            f"\n  maillist {{ {quote(self.name)}:\n"
-            "    ensure      => present,\n"
-            f"    admin       => {quote(self.admin)},\n"
-            "    password    => $listpassword,\n"
-            f"    description => {quote(self.description)},\n"
-            "    webserver   => $listdomain,\n"
-            "    mailserver  => $listdomain,\n"
-            "  }\n"
         )
 
     def puppet(self) -> tuple[Step, Step]:
@@ -366,6 +393,9 @@ PROCEDURE = Procedure(
             " on its standard input, and does the rest.",
         ),
     ),
+    after="ban",
+    befalls=befalls,
+    meanwhile=merge,
     example=AddArguments("openstack-foo", "admin@example.com", "Discussion of OpenStack Foo"),
     practice=Practice(
         AddArguments(

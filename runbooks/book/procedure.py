@@ -6,8 +6,8 @@ one set of arguments, and the tests carry it out both ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
@@ -76,6 +76,18 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Event:
+    """What befalls the list server without the reader's doing."""
+
+    #: for a POSIX shell of root there; it fails when it did not come to that
+    script: str = ""
+    #: what the reader's clone of a repository has then
+    clone: tuple[File, ...] = ()
+    #: what goes from there to the server: the path in the clone, and the one on the server
+    merged: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class NoArguments:
     """Of a procedure that has to be told nothing."""
 
@@ -125,6 +137,10 @@ class Procedure(Generic[M, A]):
     troubles: tuple[Trouble, ...] = ()
     #: the name of the procedure that leaves what this one begins with
     after: str = ""
+    #: what has happened before a reader turns to it
+    befalls: Callable[[M, A], Event] | None = None
+    #: what others do between the command and what follows it
+    meanwhile: Callable[[M, A], Event] | None = None
     #: how it is practised, where that is not as the page has it
     practice: Practice[A] | None = None
 

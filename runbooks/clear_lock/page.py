@@ -6,8 +6,8 @@ import shlex
 from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import Procedure, Step, Trouble
-from runbooks.mailman.installation import Installation, as_mailmans_user
+from runbooks.book.procedure import Event, Procedure, Step, Trouble
+from runbooks.mailman.installation import Installation, Site, as_mailman, as_mailmans_user
 from runbooks.mailman.locks import START_MAILMANCTL
 
 #: By how many seconds a process must be younger than a lock not to be its holder, by hand: a
@@ -23,12 +23,30 @@ class ClearArguments:
     #: the name of its site
     site: str
 
+    def site_of(self, installation: Installation) -> Site:
+        return next(site for site in installation.sites if site.name == self.site)
+
+    def lock(self, installation: Installation) -> str:
+        return f"{self.site_of(installation).lock_dir}/{self.list}.lock"
+
+
+def befalls(installation: Installation, arguments: ClearArguments) -> Event:
+    """A process locks the list, which is made if it is not there, and is killed while it does."""
+    site, name = arguments.site_of(installation), shlex.quote(arguments.list)
+    make = ("newlist", "-q", arguments.list, "admin@example.com", "a password")
+    die = "m.Lock(); import os; os.kill(os.getpid(), 9)"
+    return Event(
+        f"{as_mailman(installation, site, 'list_lists', '-b')} | grep -qxF -e {name} ||\n"
+        f"  {as_mailman(installation, site, *make)} || exit\n"
+        f"{_with_the_list(installation, arguments, die)}\n"
+        f"[ -e {shlex.quote(arguments.lock(installation))} ]"
+    )
+
 
 def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, ...]:
     """The procedure by hand."""
-    name = arguments.list
-    site = next(site for site in installation.sites if site.name == arguments.site)
-    path = f"{site.lock_dir}/{name}.lock"
+    name, site = arguments.list, arguments.site_of(installation)
+    path = arguments.lock(installation)
     claim = f"{path}.{installation.hostname}.4711.0"
     # `stat` and `ps` of any Debian; no process id is known when this is printed.
     read = (
@@ -105,23 +123,31 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             "The list is locked and let go of, with Mailman's own code. Who was waiting comes"
             " first: the command waits for up to ten seconds. It runs under the Python that"
             " Mailman's programs name in their first line.",
-            as_mailmans_user(
+            _with_the_list(
                 installation,
-                site,
-                "@PYTHON@",
-                "-c",
-                f"import sys; sys.path.insert(0, {_quoted(installation.bin)}); import paths;"
-                " from Mailman.MailList import MailList;"
-                f" m = MailList({_quoted(name)}, lock=0); m.Lock(timeout=10); m.Unlock();"
-                f" print({_quoted(f'{name}: can be locked')})",
-            ).replace(
-                # Another server's Mailman is of another Python, and may not load under this one.
-                "@PYTHON@",
-                f"$(sed -n '1s/^#! *//p' {shlex.quote(installation.bin)}/withlist)",
-                1,
+                arguments,
+                f"m.Lock(timeout=10); m.Unlock(); print({_quoted(f'{name}: can be locked')})",
             ),
             f"{name}: can be locked",
         ),
+    )
+
+
+def _with_the_list(installation: Installation, arguments: ClearArguments, then: str) -> str:
+    """Has Mailman's own code do `then`, a line of Python, with the list `m`."""
+    return as_mailmans_user(
+        installation,
+        arguments.site_of(installation),
+        "@PYTHON@",
+        "-c",
+        f"import sys; sys.path.insert(0, {_quoted(installation.bin)}); import paths;"
+        " from Mailman.MailList import MailList;"
+        f" m = MailList({_quoted(arguments.list)}, lock=0); {then}",
+    ).replace(
+        # Another server's Mailman is of another Python, and may not load under this one.
+        "@PYTHON@",
+        f"$(sed -n '1s/^#! *//p' {shlex.quote(installation.bin)}/withlist)",
+        1,
     )
 
 
@@ -230,5 +256,6 @@ PROCEDURE = Procedure(
             " takes that into account, and refuses when in doubt. The lock ends when it expires.",
         ),
     ),
+    befalls=befalls,
     example=ClearArguments("openstack-foo", site="openstack"),
 )

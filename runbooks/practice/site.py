@@ -9,14 +9,15 @@ from __future__ import annotations
 import grp
 import os
 import pwd
-import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbooks.clear_lock import page as clear_lock
 from runbooks.errors import BadInputError, short
-from runbooks.mailman.installation import SITES_FILE
+from runbooks.host.host import Host
+from runbooks.mailman.installation import SITES_FILE, discover
 from runbooks.standin.install import install, make_site
 
 SITES = {
@@ -64,16 +65,6 @@ DEFAULT_URL_HOST = 'lists.example.org'
 MTA = None
 """
 
-#: A function for withlist that takes the lock and says so; its process is killed then.
-_HOLD = """\
-import sys, time
-def hold(m):
-    m.Lock()
-    sys.stdout.write('held')
-    sys.stdout.flush()
-    time.sleep(600)
-"""
-
 
 @dataclass(frozen=True)
 class PracticeSite:
@@ -98,6 +89,10 @@ class PracticeSite:
             text=True,
             check=True,
         ).stdout
+
+    def befall(self, script: str) -> None:
+        """Run the script of an event. Raises CalledProcessError when it did not come to it."""
+        subprocess.run(["/bin/sh", "-c", script], capture_output=True, check=True)
 
 
 def create(folder: Path, python: str = sys.executable) -> PracticeSite:
@@ -141,32 +136,8 @@ def create(folder: Path, python: str = sys.executable) -> PracticeSite:
                 *("add_members", "-r", "-", "-w", "n", "-a", "n", one),
                 stdin="\n".join([*members, TARGET, ""]),
             )
-    _die_holding(site, "openstack", STALE_LIST)
+    host = Host(site.spec)
+    locked = clear_lock.ClearArguments(STALE_LIST, "openstack")
+    site.befall(clear_lock.befalls(discover(host), locked).script)
+    host.close()
     return site
-
-
-def _die_holding(site: PracticeSite, name: str, list_name: str) -> None:
-    """Leave a lock whose holder is gone, by having one and killing it."""
-    scripts = site.folder / "tmp"
-    scripts.mkdir()
-    script = scripts / "hold.py"
-    script.write_text(_HOLD)
-    holder = subprocess.Popen(
-        [str(site.folder / "bin" / "withlist"), "-q", "-r", "hold", list_name],
-        env={
-            **os.environ,
-            "MAILMAN_SITE_DIR": str(site.site_dir(name)),
-            "PYTHONPATH": str(scripts),
-            "PYTHONDONTWRITEBYTECODE": "1",
-        },
-        stdout=subprocess.PIPE,
-    )
-    assert holder.stdout is not None
-    held = holder.stdout.read(4)
-    holder.send_signal(signal.SIGKILL)
-    holder.wait()
-    holder.stdout.close()
-    script.unlink()
-    scripts.rmdir()
-    if held != b"held":
-        raise RuntimeError("the lock for practising could not be taken")

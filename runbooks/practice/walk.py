@@ -22,7 +22,6 @@ from typing import Any
 
 from runbooks.book import expected
 from runbooks.book.procedure import A, Procedure, paste
-from runbooks.clear_lock import page as clear_lock
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.truth import Witness
@@ -48,10 +47,10 @@ class _Shortened(Screen):
 def walk(screen: Screen) -> int:
     """Walk through all procedures; the exit status."""
     with tempfile.TemporaryDirectory(prefix="runbook-practice-") as parent:
-        folder, locked, free = (Path(parent) / name for name in ("site", "locked", "free"))
+        folder, free = Path(parent) / "site", Path(parent) / "free"
         with screen.busy("making a practice site"):
             site = create(folder)
-            _copy(folder, locked)
+            # Each procedure but one would wait for the stale lock, for ten seconds each time.
             for lock in folder.glob("srv/mailman/*/locks/*"):
                 lock.unlink()
             _copy(folder, free)
@@ -62,13 +61,14 @@ def walk(screen: Screen) -> int:
         screen = _Shortened(folder)
         different = 0
         for number, procedure in enumerate(PROCEDURES, 1):
-            # Each other one would wait for the stale lock, for ten seconds each time.
-            start = locked if procedure is clear_lock.PROCEDURE else free
-            _put_back(start, site)
+            _put_back(free, site)
             if procedure.after:
                 _prepare(find(procedure.after), site)
-                start = Path(parent) / f"start{number}"
-                _copy(site.folder, start)
+            if procedure.befalls:
+                event = procedure.befalls(installation, procedure.practised.arguments)
+                site.befall(event.script)
+            start = Path(parent) / f"start{number}"
+            _copy(site.folder, start)
             screen.say()
             screen.say(f"{number}. {procedure.title}", style="bold underline")
             different += not _walk_through(screen, procedure, installation, site, start)

@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runbooks.add_list.page import CHECKOUT, AddArguments
-from runbooks.book.procedure import Procedure, paste
-from runbooks.clear_lock.page import ClearArguments
+from runbooks.book.procedure import Event, Procedure, paste
+from runbooks.mailman.installation import Installation
 from runbooks.procedures import find
-from runbooks.sphinxext.documented import LISTS
+from runbooks.sphinxext.documented import INSTALLATION, LISTS
 from runbooks.sphinxext.printed import steps_of
 from tests.support.box import PROGRAMS, Box
 
@@ -69,66 +68,11 @@ def configure(box: Box, site: str, name: str, settings: Mapping[str, Any]) -> No
     assert box.run(["rm", "/tmp/page_settings"]).rc == 0
 
 
-def die_holding(box: Box, folder: Path, arguments: ClearArguments) -> None:
-    """A process locks the list, and is killed while it does."""
-    site, name = arguments.site, arguments.list
-    if name not in mailman(box, site, ["list_lists", "-b"]).split():
-        mailman(box, site, ["newlist", "-q", name, ADMIN, "page"])
-    box.put("/tmp/page_hold.py", "import time\ndef hold(m):\n    m.Lock()\n    time.sleep(600)\n")
-    lock = f"{box.prefix(site)}/locks/{name}.lock"
-    done = box.sh(
-        "cd /tmp\n"
-        f"{PROGRAMS}/withlist -q -r page_hold.hold {name} & holder=$!\n"
-        f"for try in $(seq 100); do [ -e {lock} ] && break; sleep 0.1; done\n"
-        f"kill -KILL $holder; wait $holder; [ -e {lock} ]; status=$?\n"
-        "rm -f /tmp/page_hold.py\n"
-        "exit $status",
-        user="list",
-        env={**box.environment(site), "PYTHONPATH": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"},
-    )
-    assert done.rc == 0, f"no lock was left: {done.stdout}{done.stderr}"
-
-
-MANIFEST = Path(__file__).with_name("lists.pp")
-
-
-def ask_for_a_list(box: Box, folder: Path, arguments: AddArguments) -> None:
-    """An address is banned everywhere; the manifest is as it was, in a clone and on the server."""
-    for site, lists in LISTS.items():
-        for name in lists:
-            others = SETTINGS.get((site, name), {}).get("ban_list", [])
-            configure(box, site, name, {"ban_list": ["target@example.com", *others]})
-    manifest = folder / arguments.manifest
-    manifest.parent.mkdir(parents=True)
-    manifest.write_bytes(MANIFEST.read_bytes())
-    site = "class { 'openstack_project::lists': listpassword => 'page' }\n"
-    for directory in ("manifests", str(Path(arguments.manifest).parent)):
-        assert box.run(["mkdir", "-p", f"{CHECKOUT}/{directory}"]).rc == 0
-    box.put(f"{CHECKOUT}/manifests/site.pp", site)
-    box.put(f"{CHECKOUT}/{arguments.manifest}", MANIFEST.read_bytes())
-
-
-def merge(box: Box, folder: Path, arguments: AddArguments) -> None:
-    """The change of the manifest is reviewed, merged, and comes to the server."""
-    manifest = arguments.manifest
-    box.put(f"{CHECKOUT}/{manifest}", (folder / manifest).read_bytes())
-
-
-Event = Callable[[Box, Path, Any], None]
-
-#: What has happened before a reader turns to a procedure, by the procedure's name.
-BEFORE: dict[str, Event] = {"add-list": ask_for_a_list, "clear-lock": die_holding}
-
-#: What others do once the command was run, where more is to be done afterwards.
-MEANWHILE: dict[str, Event] = {"add-list": merge}
-
-
 def befall(box: Box, folder: Path, procedure: Procedure) -> None:
     """Bring about what `procedure` is there for. `folder`: where the reader is at home."""
     if procedure.after:
         leave_behind(box, find(procedure.after))
-    if procedure.name in BEFORE:
-        BEFORE[procedure.name](box, folder, procedure.example)
+    happen(box, folder, procedure, procedure.befalls)
 
 
 def leave_behind(box: Box, procedure: Procedure) -> None:
@@ -143,8 +87,26 @@ def leave_behind(box: Box, procedure: Procedure) -> None:
 
 def come_of_it(box: Box, folder: Path, procedure: Procedure) -> None:
     """What others do between the command of `procedure` and what follows it."""
-    if procedure.name in MEANWHILE:
-        MEANWHILE[procedure.name](box, folder, procedure.example)
+    happen(box, folder, procedure, procedure.meanwhile)
+
+
+def happen(
+    box: Box,
+    folder: Path,
+    procedure: Procedure,
+    make: Callable[[Installation, Any], Event] | None,
+) -> None:
+    """Bring about an event: in the reader's clone, which is in `folder`, and on the server."""
+    event = make(INSTALLATION, procedure.example) if make else Event()
+    for file in event.clone:
+        path = folder / file.path
+        path.parent.mkdir(parents=True)
+        path.write_text(file.content, encoding="utf-8")
+    for here, there in event.merged.items():
+        assert box.run(["mkdir", "-p", str(Path(there).parent)]).rc == 0
+        box.put(there, (folder / here).read_bytes())
+    done = box.sh(event.script)
+    assert done.rc == 0, f"{event.script}: {done.stdout}{done.stderr}"
 
 
 # -- what others do at the same time ------------------------------------------------------
