@@ -6,9 +6,9 @@ as it is true of the practice site, or when the two ways end in different states
 
 from __future__ import annotations
 
+import itertools
 import os
 import pickle
-import pty
 import re
 import shlex
 import shutil
@@ -17,11 +17,12 @@ import sys
 import tempfile
 import textwrap
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from runbooks.book import expected
-from runbooks.book.procedure import A, Procedure, paste
+from runbooks.book.procedure import A, Procedure, Step, paste
+from runbooks.book.steps import Printed, go_through, in_shell, on_terminal
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.truth import Witness
@@ -113,23 +114,30 @@ def _walk_through(
     if practice.note:
         screen.say(practice.note)
     screen.say("\nby hand", style="bold")
-    steps = procedure.steps(installation, practice.arguments)
-    witness = Witness(installation, _answer_of, [step.shows for step in steps])
-    is_true = True
-    for number, step in enumerate(steps, 1):
-        screen.say(f"\n  {number}. {step.title}")
+    numbers = itertools.count(1)
+
+    def run(step: Step) -> Printed:
+        screen.say(f"\n  {next(numbers)}. {step.title}")
         shown = step.command
         if step.creates:
             shown += f"   < the text of {Path(step.creates.path).name}, as on the page"
         screen.say("  $ " + shown.replace("\n", "\n    "), style="cyan")
-        witness.sees(step.shows)
-        if step.asks:
-            secret = practice.secret.value if practice.secret else ""
-            printed = _run_answering(screen, paste(step), step.asks, secret)
-        else:
-            _, printed = _run(screen, paste(step))
-        if fault := expected.fault(step.shows, printed, witness.truth()):
-            screen.say(f"    That is not what the page shows: {fault}", style="red")
+        if not step.asks:
+            return in_shell(paste(step), hear)
+        assert practice.secret, f"{procedure.name} has no secret to practise with"
+        printed = on_terminal(paste(step), step.asks, practice.secret.value)
+        for line in printed.text.splitlines():
+            hear(line.rstrip())
+        return printed
+
+    def hear(line: str) -> None:
+        screen.say(f"    {line}")
+
+    is_true = True
+    steps = procedure.steps(installation, practice.arguments)
+    for ran in go_through(steps, run, partial(Witness, installation, _answer_of)):
+        if ran.fault:
+            screen.say(f"    That is not what the page shows: {ran.fault}", style="red")
             is_true = False
     by_hand = state(site)
     _show_changes(screen, before, by_hand)
@@ -140,8 +148,7 @@ def _walk_through(
     screen.say(f"  $ {shlex.join(command)} --host {shlex.quote(site.spec)}", style="cyan")
     if practice.secret:
         screen.say(f"    (with the password in the variable {practice.secret.variable})")
-    status, _ = _run(screen, _command_line(procedure, site))
-    if status:
+    if status := in_shell(_command_line(procedure, site), hear).status:
         screen.say(f"    (exit status {status})")
     by_command = state(site)
     _show_changes(screen, before, by_command)
@@ -180,53 +187,6 @@ def _answer_of(command: str) -> str:
     return subprocess.run(
         ["/bin/sh", "-c", command], capture_output=True, text=True, check=True
     ).stdout
-
-
-def _run_answering(screen: Screen, command: str, prompt: str, answer: str) -> str:
-    """Run a shell command on a terminal of its own, and type what it asks for; what it printed.
-
-    `prompt`: a word of the question. A password is read from the terminal, and from nothing
-    that comes before the question.
-    """
-    child, terminal = pty.fork()
-    if child == 0:
-        os.execv("/bin/sh", ["/bin/sh", "-c", command])
-    shown, asked = b"", False
-    while True:
-        try:
-            more = os.read(terminal, 65536)
-        except OSError:  # Linux: the other side is closed
-            break
-        if not more:
-            break
-        shown += more
-        last = shown.rpartition(b"\n")[2]
-        if not asked and prompt.encode() in last and last.endswith(b": "):
-            asked = True
-            os.write(terminal, answer.encode() + b"\n")
-    os.close(terminal)
-    os.waitpid(child, 0)
-    text = shown.decode("utf-8", "replace")
-    for line in text.splitlines():
-        screen.say(f"    {line.rstrip()}")
-    return text
-
-
-def _run(screen: Screen, command: str) -> tuple[int, str]:
-    """Run a shell command and show what it prints, as it prints it; its status, and all of that."""
-    child = subprocess.Popen(
-        ["/bin/sh", "-c", command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert child.stdout is not None
-    printed = ""
-    for line in child.stdout:
-        printed += line
-        screen.say(f"    {line.rstrip()}")
-    return child.wait(), printed
 
 
 def state(site: PracticeSite) -> State:

@@ -16,24 +16,16 @@ import sys
 import termios
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyte
 
 from runbooks.book import expected
+from runbooks.book.steps import Printed
 from tests.support.box import Box
 
 #: Seconds for one command.
 PATIENCE = 60
-
-
-@dataclass(frozen=True)
-class Printed:
-    """What a command printed, standard error included, and its exit status (None: no end)."""
-
-    text: str
-    status: int | None
 
 
 class Shell:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 from runbooks.book import expected
 from runbooks.book.procedure import Procedure, Step, paste
+from runbooks.book.steps import Printed, Ran, Run, go_through
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
-from runbooks.mailman.truth import Truth, Witness
+from runbooks.mailman.truth import Subject, Witness
 from runbooks.sphinxext import verification
 from runbooks.sphinxext.printed import COMMAND, STATE, anchor, by_command, steps_of
 from runbooks.sphinxext.verification import FAILED, PASSED, Record
 from tests.page import reader, state, world
 from tests.page.pages import Block, Page
-from tests.page.reader import Printed
 from tests.support.box import Box, shell_of
 
 
@@ -163,47 +164,55 @@ class Walk:
         record: _Recorder,
     ) -> None:
         procedure = printing.procedure
-        steps = by_command(procedure, box.version)
-        witness = Witness(installation, shell_of(box), [step.shows for step in steps])
-        for step, block in printing.blocks(steps, self.page.sections()):
-            witness.sees(step.shows)
-            if block.text.startswith("runbook "):
+
+        def run(step: Step) -> Printed:
+            if step.command.startswith("runbook "):
                 environment = {"HOME": str(folder), "RUNBOOK_HOST": box.spec}
-                printed = reader.by_command(block.text, step.shows, environment, folder)
-            else:
-                with reader.Shell(box) as shell:
-                    printed = shell.paste(block.text)
-            self._judge(step, block, printed, witness.truth(), record, 0)
-            if step.name == COMMAND:
+                return reader.by_command(step.command, step.shows, environment, folder)
+            with reader.Shell(box) as shell:
+                return shell.paste(paste(step))
+
+        steps = by_command(procedure, box.version)
+        for block, ran in self._going_through(printing, steps, run, box, installation):
+            self._judge(block, ran, record, 0)
+            if ran.step.name == COMMAND:
                 world.come_of_it(box, folder, procedure)
 
     def _by_hand(
         self, printing: Printing, box: Box, installation: Installation, record: _Recorder
     ) -> None:
         steps = steps_of(printing.procedure, box.version)
-        witness = Witness(installation, shell_of(box), [step.shows for step in steps])
         with reader.Shell(box) as shell:
-            for step, block in printing.blocks(steps, self.page.sections()):
-                witness.sees(step.shows)
-                printed = shell.paste(block.text)
-                self._judge(step, block, printed, witness.truth(), record, None)
+
+            def run(step: Step) -> Printed:
+                return shell.paste(paste(step))
+
+            for block, ran in self._going_through(printing, steps, run, box, installation):
+                self._judge(block, ran, record, None)
+
+    def _going_through(
+        self,
+        printing: Printing,
+        steps: Sequence[Step],
+        run: Run,
+        box: Box,
+        installation: Installation,
+    ) -> Iterator[tuple[Block, Ran[Subject]]]:
+        """Each step as the page prints it, and what came of it."""
+        blocks = printing.blocks(steps, self.page.sections())
+        printed = [replace(step, command=block.text, creates=None) for step, block in blocks]
+        witness = partial(Witness, installation, shell_of(box))
+        for (_, block), ran in zip(blocks, go_through(printed, run, witness), strict=True):
+            yield block, ran
 
     def _judge(
-        self,
-        step: Step,
-        block: Block,
-        printed: Printed,
-        truth: Truth,
-        record: _Recorder,
-        status: int | None,
+        self, block: Block, ran: Ran[Subject], record: _Recorder, status: int | None
     ) -> None:
         """Compare what was printed, and the exit status where one is wanted."""
-        trouble = ""
-        if printed.status is None:
-            trouble = _mismatch(step.shows, printed.text, "it did not end")
-        elif why := expected.fault(step.shows, printed.text, truth):
-            trouble = _mismatch(step.shows, printed.text, why)
-        elif why := expected.false_example(step.shows, truth):
+        step, printed, trouble = ran.step, ran.printed, ""
+        if ran.fault:
+            trouble = _mismatch(step.shows, printed.text, ran.fault)
+        elif why := expected.false_example(step.shows, ran.truth):
             trouble = f"the page shows what is not so here: {why}"
         elif status is not None and printed.status != status:
             trouble = f"exit status {printed.status}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from runbooks.book import expected
 from runbooks.book.procedure import Step
+from runbooks.book.steps import Printed, go_through
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.truth import Shell, Witness
 
@@ -22,11 +23,9 @@ def faults(
     installation: Installation, shell: Shell, steps: Sequence[Step], run: Callable[[Step], str]
 ) -> list[str]:
     """What is wrong with what `run` says that the steps printed."""
-    found = []
-    witness = Witness(installation, shell, [step.shows for step in steps])
-    for step in steps:
-        witness.sees(step.shows)
-        printed = run(step)
-        if trouble := expected.fault(step.shows, printed, witness.truth()):
-            found.append(f"{step.name}: {trouble}: {printed}")
-    return found
+    witness = partial(Witness, installation, shell)
+    return [
+        f"{ran.step.name}: {ran.fault}: {ran.printed.text}"
+        for ran in go_through(steps, lambda step: Printed(run(step), 0), witness)
+        if ran.fault
+    ]

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ import pytest
 from runbooks.ban import page as ban_page
 from runbooks.book import expected
 from runbooks.book.expected import FACTS, SUBJECTS, Part, Untrue
-from runbooks.book.procedure import Procedure, paste
+from runbooks.book.procedure import Procedure, Step, paste
+from runbooks.book.steps import Printed, go_through
 from runbooks.clear_lock import page as clear_lock
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
@@ -70,14 +72,15 @@ def procedure_faults(site: PracticeSite, procedure: Procedure, old: str, new: st
     found = installation(site)
     steps = procedure.steps(found, procedure.example)
     assert any(old in paste(step) for step in steps)
-    witness = Witness(found, here, [step.shows for step in steps])
-    red = []
-    for step in steps:
-        witness.sees(step.shows)
-        printed = run(paste(step).replace(old, new))
-        if expected.fault(step.shows, printed, witness.truth()):
-            red.append(step.name)
-    return red
+
+    def spoiled(step: Step) -> Printed:
+        return Printed(run(paste(step).replace(old, new)), 0)
+
+    return [
+        ran.step.name
+        for ran in go_through(steps, spoiled, partial(Witness, found, here))
+        if ran.fault
+    ]
 
 
 def unlock(site: PracticeSite) -> None:
