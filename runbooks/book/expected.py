@@ -210,13 +210,11 @@ def _regex(part: Part, value: Callable[[Part], str]) -> str:
     return re.escape(value(part) if part.varies else part.text)
 
 
-def matches(expected: str, output: str, truth: Truth[S]) -> bool:
-    """Whether a run printed what is expected of it. Blanks at the ends of lines mean nothing."""
-    return not fault(expected, output, truth)
-
-
 def fault(expected: str, output: str, truth: Truth[S]) -> str:
-    """What is wrong with what a run printed; "" when nothing is."""
+    """What is wrong with what a run printed; "" when nothing is.
+
+    Blanks at the ends of lines mean nothing.
+    """
     printed = [line.rstrip() for line in output.strip().splitlines()]
     try:
         for group in list(wanted(expected, truth)):

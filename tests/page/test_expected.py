@@ -16,7 +16,6 @@ from runbooks.book.expected import (
     as_shown,
     false_example,
     fault,
-    matches,
     parts,
     placeholder,
 )
@@ -66,7 +65,7 @@ OWNED = "{LIST:alpha}: {OWNERS:ann@example.com}\n{MORE}"
     ],
 )
 def test_matches(expected, printed):
-    assert matches(expected, printed, SERVER), fault(expected, printed, SERVER)
+    assert fault(expected, printed, SERVER) == ""
 
 
 @pytest.mark.parametrize(
@@ -96,13 +95,13 @@ def test_matches(expected, printed):
 )
 def test_does_not_match(expected, printed, why):
     assert why in fault(expected, printed, SERVER)
-    assert not matches(expected, printed, SERVER)
+    assert fault(expected, printed, SERVER)
 
 
 @pytest.mark.parametrize("text", ["{MORE}\na", "a\n{MORE}", f"{BANNED}\n{{MORE}}"])
 def test_more_of_nothing_is_refused(text):
     with pytest.raises(ValueError, match="no line above it"):
-        matches(text, "alpha: banned\nbeta: banned\na", SERVER)
+        fault(text, "alpha: banned\nbeta: banned\na", SERVER)
 
 
 @pytest.mark.parametrize(
@@ -124,13 +123,13 @@ def test_what_a_page_shows_is_so_there(text, why):
 
 def test_a_line_is_about_one_thing():
     with pytest.raises(ValueError, match="about one thing"):
-        matches("{LIST:a} {LIST:b}", "alpha beta", SERVER)
+        fault("{LIST:a} {LIST:b}", "alpha beta", SERVER)
 
 
 def test_nothing_accepts_everything():
     for form in FORMS.values():
         for text in ("", "x", "anything at all", "target@example.com"):
-            assert not matches(f"{{{_name(form)}}}", text, SERVER)
+            assert fault(f"{{{_name(form)}}}", text, SERVER)
     assert not {"ANY", "NUMBER"} & {*FORMS, *SUBJECTS, *FACTS}
 
 
@@ -148,8 +147,8 @@ def test_a_placeholder_may_be_about_anything(address):
     text = f"ban {placeholder('TO_BAN', address, shown=address)} now"
     assert parts(text) == [Part("ban "), Part(address, "TO_BAN", (address,)), Part(" now")]
     assert as_shown(text) == f"ban {address} now"
-    assert matches(text, f"ban {address} now", SERVER)
-    assert not matches(text, "ban x now", SERVER)
+    assert not fault(text, f"ban {address} now", SERVER)
+    assert fault(text, "ban x now", SERVER)
 
 
 def test_answers_are_given_at_their_prompts():
