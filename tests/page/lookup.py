@@ -21,19 +21,20 @@ from docutils import nodes
 from testinfra.backend import BACKENDS
 from testinfra.backend.base import BaseBackend
 
+from runbooks.add_list.page import PROCEDURE, befalls
 from runbooks.add_list.rules import SUFFIXES
 from runbooks.book import expected
 from runbooks.cli import cli
 from runbooks.errors import RunbookError
 from runbooks.host.host import Host
 from runbooks.mailman.events import Outcome
+from runbooks.sphinxext.documented import INSTALLATION
 from runbooks.sphinxext.roles import EXAMPLE, MARKS
 from runbooks.sphinxext.verification import VERIFICATION
 from tests.page import recording, toxcalls
 from tests.page.asked import Server
 from tests.page.conftest import BUILD, ROOT
 from tests.page.literals import Literal
-from tests.page.world import MANIFEST
 
 #: What stands in a command for something that is left out.
 LEFT_OUT = "…"
@@ -105,7 +106,7 @@ class Lookup:
         return f"neither runbook nor testinfra reads {key!r} there"
 
     def _puppet_variable(self, literal: Literal) -> str | None:
-        known = MANIFEST.read_text(encoding="utf-8")
+        (known,) = (file.content for file in befalls(INSTALLATION, PROCEDURE.example).clone)
         return None if shown(literal) or literal.text in known else "no manifest here has it"
 
     def _placeholder(self, literal: Literal) -> str | None:

@@ -140,11 +140,11 @@ def test_a_pattern_bans_whom_it_matches(sites):
     pattern = addresses.entry(r"^evil(\+.*)?@example\.com$")
     assert change(sites, entry=pattern).counts == {Outcome.BANNED: LISTS}
     seen = look(sites, "zuul-jobs", entry=addresses.entry("evil+1@example.com"))
-    assert seen["zuul-jobs"].said.get("refused_by") == pattern.text
+    assert seen["zuul-jobs"].said.refused_by == pattern.text
     assert (
-        look(sites, "zuul-jobs", entry=addresses.entry("evil@example.org"))["zuul-jobs"].said.get(
-            "refused_by"
-        )
+        look(sites, "zuul-jobs", entry=addresses.entry("evil@example.org"))[
+            "zuul-jobs"
+        ].said.refused_by
         is None
     )
 
@@ -189,7 +189,7 @@ def test_looking_changes_nothing_whatever_is_wrong(every_sites):
     before = sites.files()
     for people in (True, False):
         seen = look(sites, people=people)
-        assert seen["zuul-jobs"].said.get("refused_by") == "^evil@"
+        assert seen["zuul-jobs"].said.refused_by == "^evil@"
         assert "damaged" in seen["zuul-announce"].detail
         assert seen["zuul-announce"].outcome == "looked"
         assert seen["zuul-security"].outcome == Outcome.CORRUPT
@@ -198,14 +198,14 @@ def test_looking_changes_nothing_whatever_is_wrong(every_sites):
 
 def test_whom_a_ban_would_match_is_seen_before(sites):
     seen = look(sites, "zuul-jobs", entry=addresses.entry("target@example.com"))["zuul-jobs"]
-    assert (seen.said.get("members"), seen.said.get("some_members")) == (1, ["target@example.com"])
+    assert (seen.said.members, seen.said.some_members) == (1, ("target@example.com",))
     pattern = addresses.entry(r"^member1\d@example\.org$")
     seen = look(sites, "zuul-announce", entry=pattern)["zuul-announce"]
-    assert (seen.said.get("members"), seen.said.get("of_members")) == (2, 13)
+    assert (seen.said.members, seen.said.of_members) == (2, 13)
     owner = look(sites, "zuul-jobs", entry=addresses.entry("Admin@example.com"))["zuul-jobs"]
-    assert owner.said.get("people") == ["admin@example.com"]
+    assert owner.said.people == ("admin@example.com",)
     host = addresses.entry("mailman-owner@lists.example.org")
-    assert look(sites, "zuul-jobs", entry=host)["zuul-jobs"].said.get("people") == [host.text]
+    assert look(sites, "zuul-jobs", entry=host)["zuul-jobs"].said.people == (host.text,)
 
 
 ENTRIES = [
@@ -239,10 +239,10 @@ def test_a_quick_look_at_the_bytes_sees_what_a_whole_look_sees(sites, protocol):
         str(protocol),
     )
     quick, whole = look(sites), look(sites, people=False)
-    assert sum(one.said.get("refused_by") is not None for one in whole.values()) == 5
+    assert sum(one.said.refused_by is not None for one in whole.values()) == 5
     for name, one in whole.items():
-        for member in ("refused_by", "entries"):
-            assert (quick[name].said.get(member) or None) == (one.said.get(member) or None), name
+        seen, asked = quick[name].said, one.said
+        assert (seen.refused_by, seen.entries) == (asked.refused_by, asked.entries), name
 
 
 def test_a_pattern_that_takes_for_ever_with_the_members_ends_the_look_of_it(sites):
@@ -290,9 +290,9 @@ def test_entries_that_are_not_ascii_are_shown(every_sites):
     sites = every_sites
     value = b"caf\xc3\xa9@example.com" if sites.is_python_2 else "café@example.com"
     set_bans(sites, "zuul", "zuul-jobs", [value, "^evil"])
-    assert look(sites, "zuul-jobs", people=False)["zuul-jobs"].said.get("refused_by") == "^evil"
+    assert look(sites, "zuul-jobs", people=False)["zuul-jobs"].said.refused_by == "^evil"
     asked = look(sites, "zuul-jobs", entry=addresses.Entry("café@example.com"), people=False)
-    assert asked["zuul-jobs"].said.get("entries") == ["café@example.com"]
+    assert asked["zuul-jobs"].said.entries == ("café@example.com",)
 
 
 # -- lists in trouble -----------------------------------------------------------------------
