@@ -50,7 +50,7 @@ def test_with_json_standard_output_has_objects_alone(capsys):
     screen.object(name="caf\udce9\u2028", n=1)
     with screen.busy("working"), screen.progress(3) as bar:
         bar.advance()
-        bar.note("waiting")
+        bar.waiting(2, 10)
     out, err = capsys.readouterr()
     assert [json.loads(line) for line in out.splitlines()] == [{"name": "caf\udce9\u2028", "n": 1}]
     assert err == "warning: careful\n"
