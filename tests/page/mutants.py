@@ -102,7 +102,7 @@ MUTANTS = (
     Mutant(
         "an expected line altered",
         BAN,
-        'f"{name}: {DONE_ALREADY[self.action].value}"',
+        'f"{name}: {run.ACTIONS[self.action].already}"',
         'f"{name}: {self.past}"',
     ),
     Mutant(
@@ -264,7 +264,7 @@ MUTANTS = (
     ),
     Mutant(
         "no list banned, and said to be",
-        "runbooks/ban/command.py",
+        "runbooks/terminal/report.py",
         "many(changed, 'list')",
         "many(0, 'list')",
         walks=("ban",),
