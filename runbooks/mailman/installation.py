@@ -337,6 +337,7 @@ def _installation(host: Host, event: Described) -> Installation:
         processors=event.processors,
         uid=event.uid,
         sites=sites,
+        silent=silent,
         problems=tuple(problems),
     )
 
