@@ -89,7 +89,7 @@ class Servant:
         """Whether it answers. That its line is open says less: one just killed is still shown."""
         try:
             self.ask(ANSWER_SECONDS, "ping")
-        except (BoxError, ConnectionError):
+        except (BoxError, OSError):
             return False
         return True
 
