@@ -182,7 +182,7 @@ class Lookup:
         return self._variable_fault(name, literal) or self._path_fault(value)
 
     def _call_with_variable(self, literal: Literal) -> str | None:
-        """A variable that is set for one command: ``RUNBOOK_WALK_ONLY=list-names tox -e page``."""
+        """A variable that is set for one command: ``RUNBOOK_WALK_ONLY=moderation tox -e page``."""
         if shown(literal):
             return None
         assignment, _, rest = literal.text.partition(" ")

@@ -58,7 +58,7 @@ def test_a_literal_of_the_command_or_of_the_repository_names_something(every_lit
     assert not found, found
 
 
-WALK = "RUNBOOK_WALK_ONLY=list-names tox -e page -- -k every_command"
+WALK = "RUNBOOK_WALK_ONLY=moderation tox -e page -- -k every_command"
 
 #: A literal of the pages, and a false one.
 MISSPELT = (
@@ -66,7 +66,7 @@ MISSPELT = (
     ("--layout", "--lay-out"),
     ("-k", "-K"),
     (WALK, WALK.replace("ONLY", "ONYL")),
-    (WALK, WALK.replace("names", "nmaes")),
+    (WALK, WALK.replace("moder", "modre")),
     (WALK, WALK.replace("page", "pages")),
     (WALK, WALK.replace("page", "docs")),
     (WALK, WALK.replace("-k", "-K")),

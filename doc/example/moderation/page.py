@@ -40,7 +40,7 @@ def steps(installation: Installation, arguments: Arguments) -> tuple[Step, ...]:
         return as_mailman(installation, site, "withlist", *words)
 
     create = Step(
-        name="moderation-file",
+        name="script",
         title="Create the script",
         why="It locks each list itself, as Mailman's own scripts do.",
         command=f"cat > {path}",
@@ -48,7 +48,7 @@ def steps(installation: Installation, arguments: Arguments) -> tuple[Step, ...]:
     )
     change = [
         Step(
-            name=f"moderation-{site.name}",
+            name=f"lists-{site.name}",
             title=f"Change every list of the site {site.name}",
             why="A list that is locked is waited for.",
             command=withlist(site, "-q", "-a", "-r", "moderation", emergency),
