@@ -202,7 +202,7 @@ def _pattern(text: str, force: bool) -> Entry:
     if spared is None:
         found.append("it matches every address, and bans everybody")
     elif spared:
-        found.append(f"it matches every address but those like {spared}")
+        found.append(f"it matches every address except those like {spared}")
     elif _BARE_DOMAIN.fullmatch(text):
         found.append("it has no @, so it is about what stands before one, not about a domain")
         return Entry(text, tuple(found), _meant(text), sample)

@@ -295,7 +295,7 @@ def clear_lock(
     installation.check_user()
     chosen = installation.choose_sites(sites)
     if gone == installation.hostname:
-        raise BadInputError(f"{gone} is this host: --stale is for what its dead processes left")
+        raise BadInputError(f"{gone} is this host: use --stale for what its dead processes left")
     with screen.busy("looking at the locks"):
         seen = run.look(
             installation,

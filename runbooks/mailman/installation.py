@@ -405,7 +405,7 @@ def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
     return BadInputError(f"there is no list {name!r}{hint}")
 
 
-#: How many lists are named to who asks for one that is not there.
+#: How many lists are named when one is asked for that is not there.
 _NAMED = 5
 
 

@@ -112,7 +112,7 @@ def test_a_pattern_for_everybody_is_refused_unless_it_is_forced(text):
 def test_only_our_domain_is_taken_and_says_whom_it_spares(text, spared):
     """The most copied patterns there are; they were refused as banning everybody."""
     entry = addresses.entry(text)
-    assert entry.warnings == (f"it matches every address but those like {spared}",)
+    assert entry.warnings == (f"it matches every address except those like {spared}",)
     assert matched(text, entry.sample or "")
     assert not matched(text, spared)
 

@@ -150,7 +150,7 @@ def test_what_names_no_list(practice: Practice, name: str) -> None:
         (["--gone", "web", "--explain"], "--explain is for one list"),
         (["--gone", "web", "--stale"], "name the lists, or say --stale"),
         (["alpha", "--gone", "web"], "name the lists, or say --stale"),
-        (["--gone", HOST, "--yes"], f"{HOST} is this host: --stale is for what"),
+        (["--gone", HOST, "--yes"], f"{HOST} is this host: use --stale for what"),
         (["--gone", ""], "'' cannot be the name of a host"),
         (["--gone", "../web"], "'../web' cannot be the name of a host"),
         (["--gone", "a\x1b[31mb"], "cannot be the name of a host"),
