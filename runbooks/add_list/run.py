@@ -119,7 +119,7 @@ def _unheard(why: BaseException, installation: Installation, site: Site, name: s
     """
     only = ("--site", site.name) if len(installation.sites) > 1 else ()
     check = installation.host.command(("add-list", name, "--check", *only))
-    said = str(why).removesuffix("; the same command run again completes it") or "interrupted"
+    said = str(why) or "interrupted"
     return LostError(
         f"{said}; what the host has begun it ends: '{check}' shows how the list stands"
     )

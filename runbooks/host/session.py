@@ -67,10 +67,7 @@ class Heard:
         why = said or "it said nothing"
         if not self.any:
             raise HostError(f"{host}: {why}")
-        raise LostError(
-            f"{host}: the connection was lost before the work was done ({why});"
-            " the same command run again completes it"
-        )
+        raise LostError(f"{host}: the connection was lost before the work was done ({why})")
 
 
 class Session:
