@@ -252,6 +252,7 @@ UNBAN = Procedure(
         ),
     ),
     after="ban",
+    takes_back=True,
     example=replace(PROCEDURE.example, action="unban"),
 )
 

@@ -116,6 +116,8 @@ class Procedure(Generic[M, A]):
     troubles: tuple[Trouble, ...] = ()
     #: the name of the procedure that leaves what this one begins with
     after: str = ""
+    #: that it takes back what that one did, and leaves every list as it was before
+    takes_back: bool = False
     #: what has happened before a reader turns to it
     befalls: Callable[[M, A], Event] | None = None
     #: what others do between the command and what follows it

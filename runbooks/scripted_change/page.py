@@ -408,6 +408,7 @@ OPEN = Procedure(
         ),
     ),
     after="close-lists",
+    takes_back=True,
     example=ClosingArguments("reopen"),
 )
 

@@ -88,19 +88,26 @@ def _content(box: Box, path: str) -> Any:
     return re.sub(rb"(?m)^(# HEADER: .* at ).*", rb"\1TIME", content)
 
 
-def differences(one: State, other: State) -> list[str]:
-    """What differs, a line each: the path, and what each of the two ways left there."""
+def lists(found: State) -> State:
+    """What lists hold."""
+    return {path: content for path, content in found.items() if path.endswith("/config.pck")}
+
+
+def differences(
+    one: State, other: State, first: str = "by hand", second: str = "by command"
+) -> list[str]:
+    """What differs, a line each: the path, and what there is in `one` and in the other."""
     found = []
     for path in sorted(one.keys() | other.keys()):
         a, b = one.get(path, "nothing"), other.get(path, "nothing")
         if isinstance(a, dict) and isinstance(b, dict):
             found += [
-                f"{path}: {key} is {_short(a.get(key))} by hand and {_short(b.get(key))} by command"
+                f"{path}: {key} is {_short(a.get(key))} {first} and {_short(b.get(key))} {second}"
                 for key in sorted(a.keys() | b.keys())
                 if a.get(key) != b.get(key)
             ]
         elif a != b:
-            found.append(f"{path}: {_short(a)} by hand and {_short(b)} by command")
+            found.append(f"{path}: {_short(a)} {first} and {_short(b)} {second}")
     return found
 
 

@@ -136,6 +136,7 @@ class Walk:
             if only is not None and procedure.name not in only:
                 continue
             state.put_back(box, clean)
+            before = state.lists(state.state(box))
             world.befall(box, folder, procedure)
             start = state.keep(box)
             record = _Recorder(self, procedure, box, image)
@@ -151,6 +152,9 @@ class Walk:
                 if step.creates and step.creates.path not in by_command:
                     by_hand.pop(step.creates.path, None)
             differing = state.differences(by_hand, by_command)
+            if procedure.takes_back:
+                after = state.lists(by_command)
+                differing += state.differences(before, after, "before", "afterwards")
             for line in differing:
                 self.fault(f"{self.page.name}.html#{procedure.name}", f"differs: {line}")
             record(STATE, "; ".join(differing))
