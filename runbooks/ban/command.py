@@ -109,7 +109,7 @@ def banned(address: str, **chosen: Any) -> int:
     screen, target = options.begin(**chosen)
     with screen.busy("asking the lists"):
         plan = run.look(target, entry, people=False)
-    refusing = [look for look in plan.looks if plan.action.is_done(look)]
+    refusing = [look for look in plan.looks if plan.is_done(look)]
     accepting = len(plan.looks) - len(refusing)
     left = plan.seen.left
     report = Report(screen, target.installation)
@@ -123,7 +123,7 @@ def banned(address: str, **chosen: Any) -> int:
     for look in plan.seen.answers:
         if look.outcome is not Outcome.LOOKED:
             report.object(look)
-        elif look in refusing:
+        elif plan.is_done(look):
             report.object(look, Outcome.REFUSES, detail=look.detail or str(look.said.refused_by))
         else:
             report.object(look, Outcome.ACCEPTS)

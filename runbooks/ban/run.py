@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from runbooks.ban.entries import Entry
 from runbooks.errors import BadInputError
+from runbooks.mailman import edit
 from runbooks.mailman.events import Event, Outcome, Refused
 from runbooks.mailman.target import Target, invocation
-from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
+from runbooks.mailman.work import Answer, Watch, Work, over_lists, recorded
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,6 @@ class Action:
     #: what is said of a list that was so before
     already: Outcome
 
-    def is_done(self, seen: Answer) -> bool:
-        """Whether there is nothing to do for a list that was looked at."""
-        if self is BAN:
-            return seen.said.refused_by is not None
-        return not seen.said.entries
-
 
 BAN = Action("ban", Outcome.BANNED, Outcome.ALREADY)
 UNBAN = Action("unban", Outcome.UNBANNED, Outcome.ABSENT)
@@ -36,24 +30,26 @@ ACTIONS = {action.name: action for action in (BAN, UNBAN)}
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(edit.Plan):
     """An entry, what is to become of it, and how each list stands to it."""
 
-    target: Target
     entry: Entry
     action: Action
-    seen: Work
     #: options without which the command could not be repeated
-    options: tuple[str, ...] = field(default=())
+    options: tuple[str, ...] = ()
 
-    @property
-    def looks(self) -> list[Answer]:
-        """The lists that could be looked at."""
-        return [answer for answer in self.seen.answers if answer.outcome is Outcome.LOOKED]
+    def is_done(self, look: Answer) -> bool:
+        if self.action is BAN:
+            return look.said.refused_by is not None
+        return not look.said.entries
 
-    @property
-    def to_do(self) -> list[Answer]:
-        return [look for look in self.looks if not self.action.is_done(look)]
+    def again(self, options: tuple[str, ...]) -> tuple[str, ...]:
+        return invocation(self.action.name, self.entry.text, options=(*self.options, *options))
+
+    def already(self, look: Answer) -> Answer:
+        if self.action is UNBAN and look.said.refused_by is not None:
+            return self.explain(look)
+        return replace(look, outcome=self.action.already)
 
     @property
     def people(self) -> dict[str, list[str]]:
@@ -63,33 +59,6 @@ class Plan:
             for address in look.said.people:
                 found.setdefault(address, []).append(str(look.list))
         return found
-
-    @property
-    def hints(self) -> Hints:
-        def again(options: tuple[str, ...]) -> tuple[str, ...]:
-            options = (*self.options, *options)
-            return invocation(self.action.name, self.entry.text, options=options)
-
-        names = Counter(str(answer.list) for answer in self.seen.answers)
-        return Hints(self.target, again, names)
-
-    @property
-    def untouched(self) -> Work:
-        """What there is to report where nothing is changed: each list as it was seen."""
-        work = replace(
-            self.seen, done=frozenset((Outcome.ALREADY, Outcome.ABSENT, Outcome.PLANNED))
-        )
-        work.answers = [self._as_it_is(answer) for answer in self.seen.answers]
-        return work
-
-    def _as_it_is(self, seen: Answer) -> Answer:
-        if seen.outcome is not Outcome.LOOKED:
-            return seen
-        if not self.action.is_done(seen):
-            return replace(seen, outcome=Outcome.PLANNED)
-        if self.action is UNBAN and seen.said.refused_by is not None:
-            return self.explain(seen)
-        return replace(seen, outcome=self.action.already)
 
     def explain(self, answer: Answer) -> Answer:
         """What became of a list, with the command that helps where that is not what was asked."""
@@ -118,12 +87,6 @@ class Plan:
         )
 
     def change(self, watch: Watch | None = None, arguments: Sequence[str] = ()) -> Work:
-        """Ban or unban on every list, and read back. One command.
-
-        Ctrl-C lets the lists in hand be finished; the report says what was done until then.
-        `arguments`: the command line, for the journal. Raises JournalError when the journal cannot
-        be written; then nothing was changed.
-        """
         action, entry = self.action, self.entry
         lists: dict[str, list[str]] | None = None
         if self.target.lists is not None:
@@ -167,4 +130,4 @@ def look(
     seen = over_lists(target, "banning", parameters, (Outcome.LOOKED,), on_event=hear)
     # It was removed while the others were looked at.
     seen.answers = [answer for answer in seen.answers if not answer.said.unknown]
-    return Plan(target, entry, action, seen, options)
+    return Plan(target, seen, entry, action, options)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from runbooks.mailman import journal
+from runbooks.mailman.edit import Plan
 from runbooks.mailman.events import Outcome, Recorded
 from runbooks.mailman.installation import Installation
-from runbooks.mailman.target import Target
-from runbooks.mailman.work import Answer, Watch, Work
+from runbooks.mailman.work import Answer, Work
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
 
@@ -128,28 +127,6 @@ def recorded(screen: Screen, installation: Installation, where: Recorded | None)
 
 
 # -- one thing done to every list that is not so already ------------------------------------
-
-
-class Plan(Protocol):
-    """How each list stands to what was asked, and what carries it out."""
-
-    @property
-    def target(self) -> Target: ...
-
-    @property
-    def seen(self) -> Work:
-        """Every list, with outcome "looked", or what is wrong."""
-
-    @property
-    def to_do(self) -> Sequence[Answer]:
-        """Those of them to which something is to be done."""
-
-    @property
-    def untouched(self) -> Work:
-        """What there is to report where nothing is changed: "planned", or what it is already."""
-
-    def change(self, watch: Watch, arguments: Sequence[str]) -> Work:
-        """Do it, and read it back. `arguments`: the command line, for the journal."""
 
 
 @dataclass(frozen=True)
