@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict
 
 import click
@@ -15,7 +16,7 @@ from runbooks.mailman import journal
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.journal import ListRecord, Run
-from runbooks.mailman.work import Work
+from runbooks.mailman.work import Answer, Work
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
 from runbooks.terminal.report import Report
@@ -107,8 +108,7 @@ def undo(
     somebody else changed since is left alone, and named. The undo is a run of its own, and
     can be undone.
     """
-    screen = Screen(as_json)
-    target = options.target(options.installation(host_spec, screen), (), (), timeout, jobs)
+    screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs)
     with screen.busy("reading the journal"):
         past = journal.find(target.installation, run)
     if restore.has_states(past):
@@ -135,24 +135,21 @@ def undo(
 
 
 def _show_plan(report: Report, past: Run, plan: Plan) -> None:
-
     screen = report.screen
-    rows = []
-    for site in report.installation.sites:
-        answers = plan.seen.of(site.name)
-        if not answers:
-            continue
-        here = [a for a in plan.to_do if a.site == site.name]
+    to_do = {(answer.site, answer.list) for answer in plan.to_do}
+
+    def parts(answers: Sequence[Answer]) -> list[str]:
+        here = [a for a in answers if (a.site, a.list) in to_do]
         well = [a for a in answers if a.outcome in plan.seen.done]
         counts = {
-            "as before already": sum(a not in here for a in well),
+            "as before already": sum((a.site, a.list) not in to_do for a in well),
             "cannot be read": len(answers) - len(well),
             "locked now": sum(a.said.has_lock for a in here),
         }
-        parts = [f"{len(here):,} to take back"]
-        parts += [f"{number:,} {what}" for what, number in counts.items() if number]
-        rows.append((site.name, many(len(answers), "list"), ", ".join(parts)))
-    report.plan(rows, past.outline)
+        also = [f"{number:,} {what}" for what, number in counts.items() if number]
+        return [f"{len(here):,} to take back", *also]
+
+    report.plan(report.by_site(plan.seen, parts), past.outline)
     for what, member in (("out of", "take_out"), ("back into", "put_back")):
         entries = sorted({e for a in plan.to_do for e in getattr(a.said, member)})
         if entries:
@@ -179,9 +176,10 @@ def _show_left(report: Report, plan: Plan) -> None:
 
 def _tell_seen(report: Report, plan: Plan) -> None:
     """For programs: what would be done to each list that is in no doubt."""
+    to_do = {(one.site, one.list) for one in plan.to_do}
     doubtful = {(one.site, one.list) for one in plan.left}
     for answer in plan.seen.answers:
-        if answer in plan.to_do:
+        if (answer.site, answer.list) in to_do:
             report.object(answer, Outcome.PLANNED)
         elif (answer.site, answer.list) not in doubtful:
             report.object(answer, Outcome.ALREADY if answer.outcome is Outcome.LOOKED else None)
@@ -219,7 +217,6 @@ def _summary(run: Run) -> str:
 
 
 def _show_run(screen: Screen, found: Installation, run: Run) -> None:
-
     screen.say(f"{run.id} on {found.hostname}", style="bold")
     who = run.login if run.login == run.user else f"{run.login} (as {run.user})"
     seen = f"{run.host_login} from {run.host_client}" if run.host_client else run.host_login
@@ -287,7 +284,6 @@ def _value(value: object) -> str:
 
 
 def _as_json(run: Run) -> dict[str, object]:
-
     members = asdict(run)
     if not run.lists:
         del members["lists"]

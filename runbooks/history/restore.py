@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -146,21 +147,18 @@ def put_back(screen: Screen, target: Target, past: Run, dry_run: bool, yes: bool
 
 
 def _show_kept(report: Report, past: Run, plan: Kept) -> None:
-
     screen = report.screen
-    rows = []
-    for site in report.installation.sites:
-        answers = plan.seen.of(site.name)
-        if not answers:
-            continue
-        counts = {
-            "to put back": sum(a.outcome is Outcome.PLANNED for a in answers),
-            "as before already": sum(a.outcome is Outcome.ALREADY for a in answers),
-            "changed since": sum(a.outcome is Outcome.CHANGED_SINCE for a in answers),
-        }
-        parts = [f"{number:,} {what}" for what, number in counts.items() if number]
-        rows.append((site.name, many(len(answers), "list"), ", ".join(parts)))
-    report.plan(rows, past.outline)
+    words = {
+        Outcome.PLANNED: "to put back",
+        Outcome.ALREADY: "as before already",
+        Outcome.CHANGED_SINCE: "changed since",
+    }
+
+    def parts(answers: Sequence[Answer]) -> list[str]:
+        counts = Counter(answer.outcome for answer in answers)
+        return [f"{counts[outcome]:,} {what}" for outcome, what in words.items() if counts[outcome]]
+
+    report.plan(report.by_site(plan.seen, parts), past.outline)
     files = [file for answer in plan.to_do for file in answer.said.files]
     if set(files) - {"config.pck"}:
         screen.say(f"  files to put back: {', '.join(counted(files))}")

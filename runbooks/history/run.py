@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from runbooks.errors import BadInputError
@@ -33,12 +34,12 @@ class Plan:
     #: sites that the run changed and that the host does not have any more
     sites_gone: tuple[str, ...]
 
-    @property
+    @cached_property
     def to_do(self) -> list[Answer]:
         """The lists on which something is to be done, as they were seen."""
         return [answer for answer in self._remaining if not self._is_unknown(answer)]
 
-    @property
+    @cached_property
     def left(self) -> list[Answer]:
         """What is not taken back: what cannot be read, what somebody changed since, what the run
         may not have changed."""
@@ -46,18 +47,9 @@ class Plan:
             Answer(site, None, Outcome.GONE, "the host has no such site any more")
             for site in self.sites_gone
         ]
-        since = [self._since(one) for one in self.changed_since]
+        since = [self._since(one) for one in self.seen.answers if is_changed_since(one)]
         doubtful = [self._doubt(one) for one in self._remaining if self._is_unknown(one)]
         return [*gone, *self.seen.left, *since, *doubtful]
-
-    @property
-    def changed_since(self) -> list[Answer]:
-        """Lists of which the run set the description, or an attribute, and somebody else since."""
-        return [
-            answer
-            for answer in self.seen.answers
-            if answer.said.described_since is not None or answer.said.set_since
-        ]
 
     @property
     def _remaining(self) -> list[Answer]:
@@ -94,6 +86,11 @@ class Plan:
         )
         help = invocation(verb, entry, options=("--list", str(answer.list), *only))
         return replace(answer, outcome=Outcome.UNKNOWN, detail=why, help=help)
+
+
+def is_changed_since(answer: Answer) -> bool:
+    """Whether the run set the description, or an attribute, of a list, and somebody else since."""
+    return answer.said.described_since is not None or bool(answer.said.set_since)
 
 
 def check(run: Run, installation: Installation) -> None:
@@ -210,7 +207,7 @@ def undo(
     entries: Entries = {}
     for answer in plan.to_do:
         entry = plan.entries[answer.site][str(answer.list)]
-        if answer in plan.changed_since:  # it stays, and the plan names it
+        if is_changed_since(answer):  # it stays, and the plan names it
             stays = answer.said.set_since
             set_now = {name: of for name, of in entry["set"].items() if name not in stays}
             entry = {**entry, "set": set_now}

@@ -50,6 +50,17 @@ class Report:
             self.screen.say(line)
         self.screen.table(rows)
 
+    def by_site(
+        self, work: Work, parts: Callable[[Sequence[Answer]], Iterable[str]]
+    ) -> list[tuple[str, ...]]:
+        """A row for each site that has any of the lists: how many, and the `parts` of them."""
+        lists = {site.name: work.of(site.name) for site in self.installation.sites}
+        return [
+            (site, many(len(answers), "list"), ", ".join(parts(answers)))
+            for site, answers in lists.items()
+            if answers
+        ]
+
     def dry_run(self, what: str = "nothing was changed") -> None:
         """The last line of a run that changes nothing."""
         self.screen.say(f"dry run: {what}")
