@@ -17,6 +17,7 @@ from runbooks.add_list.manifest import file as manifest_file
 from runbooks.add_list.manifest.file import Judgement
 from runbooks.add_list.run import Report
 from runbooks.errors import BadInputError
+from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen
@@ -194,7 +195,6 @@ def _check_together(given: _Given, check: bool, direct: bool, password_file: str
 
 
 def _wanted(given: _Given) -> Wanted:
-
     return Wanted(given.name, given.admin, given.description, given.mail_host, given.web_host)
 
 
@@ -202,7 +202,6 @@ def _wanted(given: _Given) -> Wanted:
 
 
 def _edit(screen: Screen, given: _Given) -> int:
-
     assert given.manifest is not None
     file = manifest_file.load(given.manifest)
     planned = edit.edit(file, _wanted(given), given.site, given.class_name)
@@ -220,7 +219,9 @@ def _edit(screen: Screen, given: _Given) -> int:
     _show_diff(screen, file.diff(planned.text))
     first, last = planned.lines
     if given.dry_run:
-        screen.object(manifest=file.path, list=given.name, outcome="planned", lines=[first, last])
+        screen.object(
+            manifest=file.path, list=given.name, outcome=Outcome.PLANNED, lines=[first, last]
+        )
         screen.say("dry run: nothing was changed")
         return 0
     options.permission(screen, f"Write {file.path}?", given.yes)
@@ -236,7 +237,7 @@ def _edit(screen: Screen, given: _Given) -> int:
     screen.object(
         manifest=file.path,
         list=given.name,
-        outcome="written",
+        outcome=Outcome.WRITTEN,
         lines=[first, last],
         validated=judged.asked,
         linted=linted.asked,
@@ -288,7 +289,6 @@ def _show_next(screen: Screen, given: _Given, path: str) -> None:
 
 
 def _check(screen: Screen, given: _Given, fix: bool) -> int:
-
     wanted, site_name = _wanted(given), given.site
     if given.manifest is not None:
         file = manifest_file.load(given.manifest)
@@ -330,7 +330,7 @@ def _check(screen: Screen, given: _Given, fix: bool) -> int:
             host=found.host.spec,
             site=site.name,
             list=given.name,
-            outcome="planned",
+            outcome=Outcome.PLANNED,
             description=seen.description,
             banned=seen.lacking,
         )
@@ -358,7 +358,6 @@ def _to_set(seen: Seen) -> str:
 
 
 def _direct(screen: Screen, given: _Given, password_file: str | None) -> int:
-
     found = options.installation(given.host_spec, screen)
     found.check_user()
     sites = found.choose_sites(given.sites)
@@ -382,7 +381,9 @@ def _direct(screen: Screen, given: _Given, password_file: str | None) -> int:
         ]
     )
     if given.dry_run:
-        screen.object(host=found.host.spec, site=site.name, list=given.name, outcome="planned")
+        screen.object(
+            host=found.host.spec, site=site.name, list=given.name, outcome=Outcome.PLANNED
+        )
         screen.say("dry run: nothing was changed")
         return 0
     password = _password(screen, given.name, password_file)
@@ -498,7 +499,6 @@ def _explain(
     planned: Edit | None,
     seen: Seen | None = None,
 ) -> int:
-
     wanted = seen.wanted if seen is not None else _wanted(given)
     steps = page.steps(
         found,

@@ -117,7 +117,6 @@ def _watch(screen: Screen, installation: Installation, seen: Look, look: Callabl
 
 
 def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
-
     screen.say(installation.title, style="bold")
     everything = seen.all()
     rows = []
@@ -226,7 +225,6 @@ def _advice(installation: Installation, seen: Look) -> list[str]:
 
 
 def _host_name(ctx: click.Context, param: click.Parameter, name: str | None) -> str | None:
-
     if name is not None and not (name.isprintable() and re.fullmatch(r"[^\s/]{1,255}", name)):
         raise click.BadParameter(f"{short(name)} cannot be the name of a host.")
     return name
@@ -332,7 +330,6 @@ def clear_lock(
 
 
 def _explain(screen: Screen, installation: Installation, seen: Look, names: tuple[str, ...]) -> int:
-
     steps: list[Step] = []
     for name in names:
         site = run.site_of(seen, name)
@@ -377,7 +374,6 @@ _MOST_DEBRIS = 20
 
 
 def _show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
-
     debris = [
         (
             _label(installation, found.site, found.lock.list or found.lock.name),
@@ -426,7 +422,6 @@ def _capital(text: str) -> str:
 
 
 def _show_report(screen: Screen, installation: Installation, report: Report) -> None:
-
     cleared = [r.found for r in report.results if r.outcome is Outcome.CLEARED]
     gone = sum(r.outcome is Outcome.GONE for r in report.results)
     not_done = [r for r in report.results if not r.outcome.is_done]
@@ -477,27 +472,26 @@ def _objects(
     *,
     planned: bool = False,
 ) -> None:
-
     host = installation.host.spec
-    counts: dict[str, int] = {}
+    counts: dict[Outcome, int] = {}
 
-    def tell(site: str, outcome: str, detail: str, **more: object) -> None:
+    def tell(site: str, outcome: Outcome, detail: str, **more: object) -> None:
         counts[outcome] = counts.get(outcome, 0) + 1
         screen.object(host=host, site=site, outcome=outcome, detail=detail, **more)
 
     for site, name, left in plan.free:
-        tell(site.name, "free", "it is not locked", list=name, left_behind=left)
+        tell(site.name, Outcome.FREE, "it is not locked", list=name, left_behind=left)
     for found in plan.refused:
         detail = refusal(found.lock) or ""
-        tell(found.site.name, "refused", detail, **found.lock.as_json())
+        tell(found.site.name, Outcome.REFUSED, detail, **found.lock.as_json())
     for found in plan.remove if planned else ():
-        tell(found.site.name, "planned", describe(found.lock), **found.as_json())
+        tell(found.site.name, Outcome.PLANNED, describe(found.lock), **found.as_json())
     for save in plan.saves if planned else ():
-        tell(save.site.name, "planned", save.outline, **save.as_json())
+        tell(save.site.name, Outcome.PLANNED, save.outline, **save.as_json())
     for result in report.results if report else ():
         after = result.next.as_json() if result.next else None
         what = result.found.as_json()
-        tell(result.found.site.name, result.outcome.value, result.detail, **what, next=after)
+        tell(result.found.site.name, result.outcome, result.detail, **what, next=after)
     for name, why in plan.failed.items():
-        tell(name, "error", why)
+        tell(name, Outcome.ERROR, why)
     screen.object(summary=counts)

@@ -43,7 +43,6 @@ class Outcome(str, Enum):
     FREE = "free"
     GONE = "gone"
     # of a look, and of a dry run
-    NAMED = "named"
     LOOKED = "looked"
     PLANNED = "planned"
     REFUSES = "refuses"

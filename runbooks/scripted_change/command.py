@@ -152,7 +152,6 @@ def _explain(screen: Screen, target: Target, script: Script) -> int:
 
 
 def _show_plan(report: Report, plan: Plan, source: str) -> None:
-
     screen, script = report.screen, plan.script
     rows = []
     for site in plan.target.site_names:
@@ -209,7 +208,6 @@ def _printer(
 
 
 def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
-
     screen, host = report.screen, report.installation.host
     if rehearsed:
         _show_differences(report, work)

@@ -303,7 +303,6 @@ def _tables(app: Sphinx, verification: Verification, docname: str) -> list[nodes
 def _table(
     app: Sphinx, verification: Verification, docname: str, page: str, procedure: str
 ) -> nodes.section:
-
     title = find(procedure).title
     section = nodes.section("", nodes.title(title, title), ids=[f"verified-{procedure}"])
     section += _paragraph(verification.of_procedure(page, procedure))
@@ -340,7 +339,6 @@ def _time(when: str) -> str:
 def _step_title(
     app: Sphinx, docname: str, page: str, procedure: str, step: str
 ) -> nodes.Node | str:
-
     if step == STATE:
         return "By hand and by command end in the same state"
     found = find(procedure)
