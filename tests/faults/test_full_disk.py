@@ -16,7 +16,7 @@ import pytest
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
 from tests.faults.spare import Spares
-from tests.faults.world import Done, Name
+from tests.faults.world import Done, Name, Seen
 from tests.support.box import Box
 
 MIB = 1 << 20
@@ -87,6 +87,12 @@ def is_told(done: Done, finished: set[Name]) -> list[str]:
     return lost
 
 
+def damage(box: Box, seen: Seen) -> list[str]:
+    """What is wrong with any list, and what was left behind."""
+    left = [*seen.strays, *world.lock_files(box)]
+    return seen.wrong + [f"left: {file}" for file in left]
+
+
 def new_run(done: Done) -> str:
     """The run that the command has recorded."""
     assert done.rc == 0, done.brief()
@@ -109,8 +115,7 @@ def test_a_ban_on_a_full_disk(
         enter(row, done)
         lost = badly_told(done)
         seen = world.see(small)
-        lost += seen.wrong + [f"left: {stray}" for stray in seen.strays]
-        lost += [f"left: {file}" for file in world.lock_files(small)]
+        lost += damage(small, seen)
         for name, before in states.items():
             now = seen.states.get(name)
             said = done.results.get(name, {"outcome": "nothing"})["outcome"]
@@ -145,8 +150,7 @@ def test_an_undo_on_a_full_disk(
         done = with_room(small, room, "undo", run)
         enter(row, done)
         seen = world.see(small)
-        lost = seen.wrong + [f"left: {stray}" for stray in seen.strays]
-        lost += [f"left: {file}" for file in world.lock_files(small)]
+        lost = damage(small, seen)
         finished = {name for name in lists if seen.states.get(name) == states[name]}
         for name in set(lists) - finished:
             now, before = seen.states.get(name), states[name]

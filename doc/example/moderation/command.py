@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import click
-from runbooks.moderation import page
 
 from runbooks.mailman.edit import Edit
+from runbooks.moderation import page
 from runbooks.terminal import options
 from runbooks.terminal.report import Words, carry_out
 
