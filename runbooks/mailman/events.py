@@ -30,6 +30,7 @@ class Outcome(str, Enum):
     # as was asked
     BANNED = "banned"
     UNBANNED = "unbanned"
+    UNSUBSCRIBED = "unsubscribed"
     CREATED = "created"
     CHANGED = "changed"
     RESTORED = "restored"
@@ -291,6 +292,12 @@ class ListEvent(Event, kind="list"):
     #: owners, moderators and addresses of the site whom it would match
     people: tuple[str, ...] = ()
 
+    # unsubscribing: the addresses, in lower case, that are members; those with a subscription that
+    # waits for a confirmation, once for each; and with one that a moderator has to decide
+    subscribed: tuple[str, ...] = ()
+    confirming: tuple[str, ...] = ()
+    requesting: tuple[str, ...] = ()
+
     # undoing: entries, and the description to go back to
     take_out: tuple[str, ...] = ()
     put_back: tuple[str, ...] = ()
@@ -300,6 +307,11 @@ class ListEvent(Event, kind="list"):
     #: attributes to go back, with their values, and those that somebody set since
     set: Mapping[str, object] = field(default_factory=dict)
     set_since: tuple[str, ...] = ()
+    #: "members", "confirmations" and "requests": how many to put back, and how many to take out
+    returning: Mapping[str, int] = field(default_factory=dict)
+    leaving: Mapping[str, int] = field(default_factory=dict)
+    #: members that somebody subscribed, or whose settings somebody changed, since
+    subscribed_since: tuple[str, ...] = ()
 
     # scripting: attributes and files that the script changed
     changed: tuple[str, ...] = ()
