@@ -44,8 +44,9 @@ class Undoing(object):
         taken out; "subscribed_since": members that somebody has changed since.
         """
         kept = self.entries[name]
-        found = {"take_out": [e for e in kept["added"] if e in m.ban_list],
-                 "put_back": [e for e in kept["removed"] if e not in m.ban_list],
+        there = set(entry for entry in m.ban_list if mailmanlist.is_text(entry))
+        found = {"take_out": [e for e in kept["added"] if e in there],
+                 "put_back": [e for e in kept["removed"] if e not in there],
                  "describe": None, "described_since": None, "set": {}, "set_since": [],
                  "returning": {}, "leaving": {}, "subscribed_since": []}
         for attribute, (was, now) in sorted(kept["set"].items()):
@@ -72,7 +73,9 @@ class Undoing(object):
             left, change = self.left(name, m)
             if is_left(left):
                 take_out, put_back = left["take_out"], left["put_back"]
-                m.ban_list = [e for e in m.ban_list if e not in take_out] + put_back
+                gone = set(take_out)
+                m.ban_list = [e for e in m.ban_list
+                              if not mailmanlist.is_text(e) or e not in gone] + put_back
                 kept.update(removed=take_out, added=put_back)
                 if left["describe"] is not None:
                     kept["description_was"] = describing.description(m)

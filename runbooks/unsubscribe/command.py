@@ -7,14 +7,11 @@ from typing import Any
 import click
 
 from runbooks.ban import given
+from runbooks.clear_lock.first import StaleLocks
 from runbooks.terminal import options
-from runbooks.terminal.console import Screen, many
-from runbooks.terminal.report import Report, Words, carry_out
-from runbooks.unsubscribe import run
-from runbooks.unsubscribe.run import Plan, Presence
-
-#: So many addresses have a row each in the plan.
-_SHOWN = 20
+from runbooks.terminal.console import many
+from runbooks.terminal.report import carry_out
+from runbooks.unsubscribe import run, shown
 
 
 @click.command(
@@ -32,6 +29,7 @@ Examples:
     is_flag=True,
     help="Say goodbye to the member, and tell who runs the list, as far as the list does so.",
 )
+@options.clear_stale
 def unsubscribe(
     addresses: tuple[str, ...],
     from_file: str | None,
@@ -40,6 +38,7 @@ def unsubscribe(
     yes: bool,
     explain: bool,
     tell: bool,
+    clear_stale: bool,
     **chosen: Any,
 ) -> int:
     """Unsubscribe each ADDRESS from every list of every site on the host.
@@ -60,59 +59,16 @@ def unsubscribe(
         )
     for line in found.bad:
         screen.warn(f"left out: {line}")
-    typed = (*addresses, "--from", from_file) if from_file else ()
+    if found.repeated:
+        screen.say(f"{many(found.repeated, 'address', 'addresses')} came twice")
+    named = ("--from", from_file) if from_file is not None else ()
+    naming = named + ("--skip-bad",) * skip_bad
     with screen.busy("looking at the lists"):
-        plan = run.look(target, found.good, tell=tell, typed=typed)
-    words = Words(
-        question=f"Unsubscribe {_named(plan.addresses)} from",
-        to_do="to unsubscribe from",
-        past="unsubscribed",
-        done=("has nothing of it", "have nothing of it", "had nothing of it"),
-        result="unsubscribed from {}",
-    )
+        plan = run.look(target, found.good, tell=tell, typed=addresses, naming=naming)
     return carry_out(
         screen,
-        plan,
-        words,
+        shown.change(plan),
         dry_run=dry_run,
         yes=yes,
-        details=lambda report: _show_presence(report, plan),
+        first=StaleLocks(screen, target.installation, clear_stale, yes or dry_run),
     )
-
-
-def _named(addresses: tuple[str, ...]) -> str:
-    return addresses[0] if len(addresses) == 1 else f"{len(addresses):,} addresses"
-
-
-def _show_presence(report: Report, plan: Plan) -> None:
-    """What the lists have of each address, for a person and for programs."""
-    screen: Screen = report.screen
-    rows = [(one, _of(presence)) for one, presence in plan.presence.items()]
-    screen.table(rows[:_SHOWN])
-    if more := rows[_SHOWN:]:
-        nowhere = sum(not plan.presence[one].is_any for one, _ in more)
-        screen.say(f"  … and {len(more):,} more, {nowhere:,} of them on no list")
-    for one, presence in plan.presence.items():
-        screen.object(
-            address=one,
-            lists=presence.lists,
-            confirmations=presence.confirmations,
-            requests=presence.requests,
-        )
-
-
-def _of(presence: Presence) -> str:
-    if not presence.is_any:
-        return "on no list"
-    parts = [f"member of {many(presence.lists, 'list')}"] if presence.lists else []
-    waiting = [
-        many(number, noun)
-        for number, noun in (
-            (presence.confirmations, "confirmation"),
-            (presence.requests, "held request"),
-        )
-        if number
-    ]
-    if waiting:
-        parts.append(f"{' and '.join(waiting)} waiting")
-    return ", ".join(parts)
