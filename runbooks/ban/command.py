@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from runbooks.ban import entries, run
+from runbooks.ban.bans_command import bans as bans
 from runbooks.ban.entries import Entry
 from runbooks.ban.run import Plan
 from runbooks.errors import BadInputError

@@ -416,10 +416,10 @@ def find(runs, wanted):
     return exact or [r for r in runs if r.run.startswith(wanted) or r.run.endswith("-" + wanted)]
 
 
-def run(parameters, emit):
-    """Show the newest runs of the journals in `folders`, or the run that is `wanted`."""
+def read_all(folders, emit):
+    """The runs of several journals, oldest first. What cannot be read is an event."""
     runs = []
-    for folder in parameters["folders"]:
+    for folder in folders:
         try:
             found, damaged = read(folder)
         except EnvironmentError as e:
@@ -433,6 +433,12 @@ def run(parameters, emit):
             emit({"event": "damaged", "path": os.path.join(folder, NAME), "lines": damaged})
         runs += found
     runs.sort(key=lambda r: r.begin.get("at", ""))  # stable: file order within a second
+    return runs
+
+
+def run(parameters, emit):
+    """Show the newest runs of the journals in `folders`, or the run that is `wanted`."""
+    runs = read_all(parameters["folders"], emit)
     undone = {}
     for r in runs:
         if r.begin.get("undoes"):
