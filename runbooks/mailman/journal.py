@@ -228,6 +228,16 @@ def history(installation: Installation, limit: int | None = NEWEST) -> History:
     return found
 
 
+def stopped(installation: Installation, lists: Iterable[tuple[str, str]]) -> list[Run]:
+    """The runs about addresses that found some of these lists locked, each with those alone.
+
+    `lists`: site and name. Newest first; what was repeated since is left out. One command;
+    changes nothing.
+    """
+    found, _ = _ask(installation, stopped=[list(one) for one in lists])
+    return found.runs
+
+
 def find(installation: Installation, wanted: str) -> Run:
     """One run with its lists, by its id or the beginning or the last part of it.
 
@@ -251,7 +261,10 @@ def find(installation: Installation, wanted: str) -> Run:
 
 
 def _ask(
-    installation: Installation, wanted: str | None = None, limit: int | None = None
+    installation: Installation,
+    wanted: str | None = None,
+    limit: int | None = None,
+    stopped: list[list[str]] | None = None,
 ) -> tuple[History, list[str]]:
     found = History()
     several: list[str] = []
@@ -276,6 +289,7 @@ def _ask(
         "folders": list(dict.fromkeys(folder(site) for site in installation.sites)),
         "wanted": wanted,
         "limit": limit,
+        "stopped": stopped,
     }
     installation.call("journal", parameters, hear)
     return found, several

@@ -337,6 +337,33 @@ def test_a_stale_lock_is_removed_first_where_nobody_is_asked(any_sites):
     assert any_sites.bans("openstack", "openstack-foo") == ["evil@example.com"]
 
 
+def test_clear_lock_says_which_ban_its_lock_had_stopped(any_sites):
+    host = ("--yes", "--host", any_sites.spec)
+    for address in ("evil@example.com", "other@example.com"):
+        assert runbook("ban", address, *host).returncode == 1
+    some = ("--list", "openstack-foo")
+    assert runbook("unban", "other@example.com", *some, *host).returncode == 0
+    done = runbook("clear-lock", "openstack-foo", *host)
+    assert done.returncode == 0
+    lines = [line for line in done.stdout.splitlines() if "now repeat it: " in line]
+    words = [line.split("now repeat it: runbook ")[1].split() for line in lines]
+    option = ["--list", "openstack-foo", "--site", "openstack", "--host", any_sites.spec]
+    assert words == [["ban", f"{name}@example.com", *option] for name in ("other", "evil")]
+    for one in words:
+        assert runbook(*one, "--yes").returncode == 0
+    assert any_sites.bans("openstack", "openstack-foo") == [
+        "other@example.com",
+        "evil@example.com",
+    ]
+    # What was repeated is not named again.
+    holder = any_sites.hold("openstack", "openstack-foo")
+    holder.kill()
+    holder.wait()
+    cleared = runbook("clear-lock", "openstack-foo", *host)
+    assert "removed and read back" in cleared.stdout
+    assert "now repeat" not in cleared.stdout
+
+
 def test_a_lock_that_is_held_is_never_removed_first(any_sites):
     any_sites.unlock()
     any_sites.hold("zuul", "zuul-jobs")
