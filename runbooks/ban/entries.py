@@ -73,6 +73,8 @@ class Entry:
     probably: str | None = None
     #: an address that the pattern matches, to ask a list about; None for a plain address
     sample: str | None = None
+    #: the address that it is about; None for a pattern that somebody typed
+    address: str | None = None
 
     @property
     def is_pattern(self) -> bool:
@@ -137,7 +139,7 @@ def _address(text: str, force: bool) -> Entry:
             f"{short(text)} would ban nobody: a pattern starts with ^{_did_you_mean(text)}"
         )
     if is_address(text):
-        return Entry(text)
+        return Entry(text, address=text)
     if len(text) > LONGEST_ADDRESS:
         raise BadInputError(
             f"{short(text)} is no address: it has {len(text):,} characters,"

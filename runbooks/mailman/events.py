@@ -30,6 +30,7 @@ class Outcome(str, Enum):
     # as was asked
     BANNED = "banned"
     UNBANNED = "unbanned"
+    UNSUBSCRIBED = "unsubscribed"
     CREATED = "created"
     CHANGED = "changed"
     RESTORED = "restored"
@@ -290,12 +291,18 @@ class ListEvent(Event, kind="list"):
     did: str = ""
     accepted: str = ""
     #: … are members, and how many members there are
-    subscribed: str = ""
+    members: str = ""
     of_members: int = 0
     #: by the number of a pattern: how many members it would match, and the first of them
     matched: Mapping[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     #: by the number of an address: owners, moderators and the site's own whom it would match
     people: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    # unsubscribing: the addresses, in lower case, that are members; those with a subscription that
+    # waits for a confirmation, once for each; and with one that a moderator has to decide
+    subscribed: tuple[str, ...] = ()
+    confirming: tuple[str, ...] = ()
+    requesting: tuple[str, ...] = ()
 
     # undoing: entries, and the description to go back to
     take_out: tuple[str, ...] = ()
@@ -306,6 +313,11 @@ class ListEvent(Event, kind="list"):
     #: attributes to go back, with their values, and those that somebody set since
     set: Mapping[str, object] = field(default_factory=dict)
     set_since: tuple[str, ...] = ()
+    #: "members", "confirmations" and "requests": how many to put back, and how many to take out
+    returning: Mapping[str, int] = field(default_factory=dict)
+    leaving: Mapping[str, int] = field(default_factory=dict)
+    #: members that somebody subscribed, or whose settings somebody changed, since
+    subscribed_since: tuple[str, ...] = ()
 
     # scripting: attributes and files that the script changed
     changed: tuple[str, ...] = ()

@@ -198,7 +198,7 @@ def test_looking_changes_nothing_whatever_is_wrong(every_sites):
 
 def test_whom_a_ban_would_match_is_seen_before(sites):
     seen = look(sites, "zuul-jobs", entry=addresses.entry("target@example.com"))["zuul-jobs"]
-    assert (seen.said.subscribed, seen.said.matched) == ("0", {})
+    assert (seen.said.members, seen.said.matched) == ("0", {})
     pattern = addresses.entry(r"^member1\d@example\.org$")
     seen = look(sites, "zuul-announce", entry=pattern)["zuul-announce"]
     matched = {0: (2, ("member10@example.org", "member11@example.org"))}
