@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from runbooks.ban import entries, given, run
+from runbooks.ban.bans_command import bans as bans
 from runbooks.ban.entries import Entry
 from runbooks.ban.run import Plan, Standing
 from runbooks.clear_lock.first import StaleLocks, clear_stale

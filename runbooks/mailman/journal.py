@@ -270,6 +270,8 @@ def _ask(
     several: list[str] = []
 
     def hear(event: Event) -> None:
+        if problem := unreadable_why(event):
+            found.problems.append(problem)
         match event:
             case events.Found():
                 found.number = event.runs
@@ -277,22 +279,31 @@ def _ask(
                 several.extend(event.runs)
             case RunFound():
                 found.runs.append(_run(event))
-            case events.Unreadable():
-                found.problems.append(f"{event.path} cannot be read: {event.why}")
-            case events.Damaged(lines=number):
-                lines = "1 line is" if number == 1 else f"{number:,} lines are"
-                found.problems.append(
-                    f"{event.path}: {lines} no record (torn when a run was killed) and ignored"
-                )
 
     parameters: dict[str, object] = {
-        "folders": list(dict.fromkeys(folder(site) for site in installation.sites)),
+        "folders": folders(installation),
         "wanted": wanted,
         "limit": limit,
         "stopped": stopped,
     }
     installation.call("journal", parameters, hear)
     return found, several
+
+
+def folders(installation: Installation) -> list[str]:
+    """Where runs may be on record: an installation may have got another first site since."""
+    return list(dict.fromkeys(folder(site) for site in installation.sites))
+
+
+def unreadable_why(event: Event) -> str | None:
+    """What is wrong with a journal, in a line, when `event` says so."""
+    match event:
+        case events.Unreadable():
+            return f"{event.path} cannot be read: {event.why}"
+        case events.Damaged(lines=number):
+            lines = "1 line is" if number == 1 else f"{number:,} lines are"
+            return f"{event.path}: {lines} no record (torn when a run was killed) and ignored"
+    return None
 
 
 def _run(event: RunFound) -> Run:

@@ -441,13 +441,10 @@ def stopped(runs, wanted):
     return found
 
 
-def run(parameters, emit):
-    """Show the newest runs of the journals in `folders`, or the run that is `wanted`.
-
-    With lists that `stopped` names, the runs that found them locked.
-    """
+def read_all(folders, emit):
+    """The runs of several journals, oldest first. What cannot be read is an event."""
     runs = []
-    for folder in parameters["folders"]:
+    for folder in folders:
         try:
             found, damaged = read(folder)
         except EnvironmentError as e:
@@ -461,6 +458,15 @@ def run(parameters, emit):
             emit({"event": "damaged", "path": os.path.join(folder, NAME), "lines": damaged})
         runs += found
     runs.sort(key=lambda r: r.begin.get("at", ""))  # stable: file order within a second
+    return runs
+
+
+def run(parameters, emit):
+    """Show the newest runs of the journals in `folders`, or the run that is `wanted`.
+
+    With lists that `stopped` names, the runs that found them locked.
+    """
+    runs = read_all(parameters["folders"], emit)
     undone = {}
     for r in runs:
         if r.begin.get("undoes"):

@@ -177,6 +177,8 @@ def test_looking_changes_nothing(box: Box, installation: Installation) -> None:
         ("sites",),
         ("sites", "--json"),
         ("banned", ADDRESS),
+        ("bans",),
+        ("bans", "--json"),
         ("ban", "another@example.com", "--dry-run"),
         ("ban", r"^an.*@example\.com$", "--dry-run", "--json"),
         ("unban", "^target@", "--dry-run"),
