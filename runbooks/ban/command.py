@@ -149,7 +149,7 @@ def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
     steps = page.steps(
         target.installation,
         page.BanArguments(
-            entry.text,
+            (entry.text,),
             action,
             single=target.sites[0].first_list,
             sites=target.sites,
