@@ -103,6 +103,18 @@ def entry(text: str, *, force: bool = False) -> Entry:
     return _pattern(text, force) if text.startswith("^") else _address(text, force)
 
 
+def with_suffixes(text: str) -> str:
+    """The pattern for an address and every ``+suffix`` of it. Raises BadInputError."""
+    local, _, domain = text.rpartition("@")
+    base = local.partition("+")[0]
+    if text.startswith("^") or not is_address(text) or not base:
+        raise BadInputError(
+            f"{short(text)} is not an address whose suffixes could be banned:"
+            " try --suffixes target@example.com"
+        )
+    return rf"^{re.escape(base)}(\+.*)?@{re.escape(domain)}$"
+
+
 def is_address(text: str) -> bool:
     """Whether `text` is one full address that Mailman would subscribe."""
     local, at, domain = text.rpartition("@")

@@ -75,16 +75,14 @@ class Plan:
 
     def _doubt(self, answer: Answer) -> Answer:
         said, only = answer.said, Hints(self.target).only(answer)
-        entry, verb, has = (
-            (said.take_out[0], "unban", "has")
-            if said.take_out
-            else (said.put_back[0], "ban", "does not have")
-        )
+        verb, has = ("unban", "has") if said.take_out else ("ban", "does not have")
+        entries = said.take_out or said.put_back
+        more = f" and {len(entries) - 1:,} more" if len(entries) > 1 else ""
         why = (
-            f"the run did not record what became of this list; it {has} {entry},"
+            f"the run did not record what became of this list; it {has} {entries[0]}{more},"
             " perhaps since before"
         )
-        help = invocation(verb, entry, options=("--list", str(answer.list), *only))
+        help = invocation(verb, *entries, options=("--list", str(answer.list), *only))
         return replace(answer, outcome=Outcome.UNKNOWN, detail=why, help=help)
 
 
@@ -171,8 +169,7 @@ def look(target: Target, run: Run) -> Plan:
 
 def _supposed(run: Run, one: ListRecord) -> ListRecord:
     """What a run that was killed would have done to a list that it had in hand."""
-    address = str(run.more.get("address", ""))
-    entries = (address,) if address else ()
+    entries = run.addresses
     if run.command == "ban":
         return ListRecord(one.site, one.list, one.outcome, added=entries)
     return ListRecord(one.site, one.list, one.outcome, removed=entries)

@@ -279,17 +279,23 @@ class ListEvent(Event, kind="list"):
     #: of an exception
     traceback: str = ""
 
-    # banning: the entry that refuses the address, and whether it is Mailman's for every list
-    refused_by: str | None = None
-    for_all: bool = False
-    #: entries that are the very address, as they are spelled there
-    entries: tuple[str, ...] = ()
-    #: how many members the entry would match, the first of them, and how many there are
-    members: int = 0
-    some_members: tuple[str, ...] = ()
+    # banning: which of the addresses (see `mailman/numbering.py`)
+    #: … it refuses, by the entry; "" is the address itself
+    refused: Mapping[str, str] = field(default_factory=dict)
+    #: … it refuses by an entry for every list alone
+    for_all: str = ""
+    #: … are entries of its ban list
+    has: str = ""
+    #: … were banned, or unbanned; and those that it accepts after it was saved
+    did: str = ""
+    accepted: str = ""
+    #: … are members, and how many members there are
+    subscribed: str = ""
     of_members: int = 0
-    #: owners, moderators and addresses of the site whom it would match
-    people: tuple[str, ...] = ()
+    #: by the number of a pattern: how many members it would match, and the first of them
+    matched: Mapping[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    #: by the number of an address: owners, moderators and the site's own whom it would match
+    people: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     # undoing: entries, and the description to go back to
     take_out: tuple[str, ...] = ()

@@ -91,6 +91,13 @@ class Run:
     lists: tuple[ListRecord, ...] = ()
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """What it banned, or lifted, wherever it could."""
+        # Before there could be several, it was one.
+        given = self.more.get("addresses", [self.more["address"]] if "address" in self.more else [])
+        return tuple(map(str, given)) if isinstance(given, list) else ()
+
+    @property
     def typed(self) -> str:
         """The command line, for a shell: ``ban target@example.com --yes``."""
         return shlex.join(self.arguments)

@@ -8,7 +8,8 @@
 #           before anything is changed
 #   room    blank; it becomes the end, which needs no further room if the disk is full by then
 #   lists   {"begun": [[SITE, LIST], ...], "done": [[SITE, LIST, OUTCOME, {...}], ...]}:
-#           a list is entered as begun before it is touched, and as done with its outcome
+#           a list is entered as begun before it is touched, and as done with its outcome;
+#           of entries that were "added", "all" stands for the addresses of the beginning
 #   end     when, and how
 #
 # A reader puts the lines of a run together. A run that was killed has no end; it was working
@@ -83,7 +84,8 @@ class Record(object):
         self.run = native(new_run())
         self.folder = parameters["folder"]
         self.path = os.path.join(self.folder, NAME)
-        self.arguments = addresses_in(" ".join(parameters["arguments"]))
+        given = parameters["arguments"] + parameters["begin"].get("addresses", [])
+        self.arguments = addresses_in(" ".join(given))
         self.counts = {}
         self.outcomes = {}
         self.begun, self.finished = [], []
@@ -350,7 +352,10 @@ class Run(object):
             for site, name in body.get("begun", ()):
                 found[site, name] = [site, name, "begun", {}]
             for entry in body.get("done", ()):
-                found[entry[0], entry[1]] = (entry + [{}])[:4]
+                site, name, outcome, kept = (entry + [{}])[:4]
+                if kept.get("added") == "all":
+                    kept["added"] = self.begin["addresses"]
+                found[site, name] = [site, name, outcome, kept]
         # A run with an end has nothing in hand: what is only begun was not touched. But if
         # the journal could not be written, a result may be missing.
         told = self.end and self.end["state"] != UNWRITTEN

@@ -33,8 +33,9 @@ class Undoing(object):
         "set": attributes to go back, with their values; "set_since": those that somebody has set.
         """
         kept = self.entries[name]
-        found = {"take_out": [e for e in kept["added"] if e in m.ban_list],
-                 "put_back": [e for e in kept["removed"] if e not in m.ban_list],
+        there = set(entry for entry in m.ban_list if mailmanlist.is_text(entry))
+        found = {"take_out": [e for e in kept["added"] if e in there],
+                 "put_back": [e for e in kept["removed"] if e not in there],
                  "describe": None, "described_since": None, "set": {}, "set_since": []}
         for attribute, (was, now) in sorted(kept["set"].items()):
             if getattr(m, attribute) == now:
@@ -55,7 +56,9 @@ class Undoing(object):
             left = self.left(name, m)
             if is_left(left):
                 take_out, put_back = left["take_out"], left["put_back"]
-                m.ban_list = [e for e in m.ban_list if e not in take_out] + put_back
+                gone = set(take_out)
+                m.ban_list = [e for e in m.ban_list
+                              if not mailmanlist.is_text(e) or e not in gone] + put_back
                 kept.update(removed=take_out, added=put_back)
                 if left["describe"] is not None:
                     kept["description_was"] = describing.description(m)
