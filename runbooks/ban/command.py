@@ -34,11 +34,6 @@ _suffixes = click.option(
     is_flag=True,
     help="Each ADDRESS with whatever follows a + in it: user+anything@example.com as well.",
 )
-clear_stale = click.option(
-    "--clear-stale",
-    is_flag=True,
-    help="First remove the locks of these lists whose processes are gone (see clear-lock).",
-)
 
 
 @click.command(
@@ -60,7 +55,7 @@ Examples:
     is_flag=True,
     help="Ban them even where that hits somebody who runs a list, or nobody that is known.",
 )
-@clear_stale
+@options.clear_stale
 def ban(
     addresses: tuple[str, ...],
     from_file: str | None,
@@ -125,7 +120,7 @@ Examples:
 @given.arguments
 @_suffixes
 @options.change_lists
-@clear_stale
+@options.clear_stale
 def unban(
     addresses: tuple[str, ...],
     from_file: str | None,

@@ -44,13 +44,24 @@ LINES: Mapping[str, str] = {
 }
 
 #: What a line is about; it is printed once for each.
-SUBJECTS = frozenset(("LIST", "LIST_KNOWING", "CLAIM", "NEW_ALIAS", "NEW_ALIAS_OF_OTHERS", "LINT"))
+SUBJECTS = frozenset(
+    (
+        "LIST",
+        "LIST_KNOWING",
+        "LIST_WITH_MEMBER",
+        "CLAIM",
+        "NEW_ALIAS",
+        "NEW_ALIAS_OF_OTHERS",
+        "LINT",
+    )
+)
 
 #: What has one value, of the server or of what the line is about: `runbooks.mailman.truth` has it.
 FACTS = frozenset(
     (
         *("HOST", "HOST_OPTION", "MAILMAN", "PYTHON", "INTERPRETER", "VALIDATION", "RUN"),
         *("LISTS", "OTHERS", "TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED", "MISSING_BANS"),
+        *("TO_UNSUBSCRIBE", "UNSUBSCRIBED", "MEMBERSHIPS", "CONFIRMATIONS", "REQUESTS"),
         "CAUGHT_UP",
         *("OUTCOME", "MATCH", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
         *("LOCK", "DEAD", "WAITER", "LINKS", "SIZE"),
@@ -63,6 +74,8 @@ DOCUMENTED = frozenset(
         "CAUGHT_UP",
         *("LIST", "LIST_KNOWING", "HOST", "LISTS", "OTHERS", "MISSING_BANS", "OUTCOME", "MATCH"),
         *("TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
+        *("LIST_WITH_MEMBER", "TO_UNSUBSCRIBE", "UNSUBSCRIBED", "MEMBERSHIPS"),
+        *("CONFIRMATIONS", "REQUESTS"),
     )
 )
 

@@ -29,10 +29,16 @@ Shell = Callable[[str], str]
 
 #: For Mailman's interpreter, 2.7 or 3: every list of a site that loads, as Mailman has it.
 _LISTS = """\
-import json, sys
+import json, os, pickle, sys
 sys.path.insert(0, sys.argv[1])
 import paths
 from Mailman import MailList, Utils
+def waiting(m, file):
+    path = os.path.join(m.fullpath(), file)
+    if not os.path.exists(path):
+        return []
+    with open(path, "rb") as f:
+        return list(pickle.load(f).values())
 def plain(value):
     if isinstance(value, bytes):
         return value.decode("latin-1")
@@ -45,6 +51,9 @@ for name in Utils.list_names():
         continue
     kept = dict((key, plain(vars(m).get(key))) for key in json.loads(sys.argv[2]))
     kept["members"] = [plain(one) for one in m.getMembers()]
+    kept["confirming"] = [plain(one[1].address) for one in waiting(m, "pending.pck")
+                          if isinstance(one, tuple) and one[0] == "S"]
+    kept["requesting"] = [plain(one[1][1]) for one in waiting(m, "request.pck") if one[0] == 2]
     kept["refused_by"] = dict(
         (one, plain(m.GetBannedPattern(str(one)))) for one in json.loads(sys.argv[3]))
     found[name] = kept
@@ -97,6 +106,21 @@ class Listing:
         if (entry := self.refused_by(address)) is not None:
             found.append(f"banned by {entry}")
         return found + [name for name in _FILTERS if _among(address, self.has[name] or ())]
+
+    def waiting(self, address: str) -> tuple[int, int]:
+        """Its subscriptions that wait for a confirmation, and those for a moderator."""
+        confirming, requesting = (
+            [one.lower() for one in self.has[what]].count(address.lower())
+            for what in ("confirming", "requesting")
+        )
+        return confirming, requesting
+
+    def has_member(self, address: str) -> bool:
+        return _among(address, self.has["members"])
+
+    def has_any(self, address: str) -> bool:
+        """Whether it is a member, or has a subscription that waits."""
+        return self.has_member(address) or any(self.waiting(address))
 
     @property
     def policy(self) -> int:
@@ -237,6 +261,8 @@ class Look:
 _ABOUT_LISTS = frozenset(
     (
         *("LIST", "LIST_KNOWING", "LISTS", "OTHERS", "TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED"),
+        *("LIST_WITH_MEMBER", "TO_UNSUBSCRIBE", "UNSUBSCRIBED", "MEMBERSHIPS", "CONFIRMATIONS"),
+        "REQUESTS",
         *("MISSING_BANS", "CAUGHT_UP", "OUTCOME", "MATCH", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
     )
 )
@@ -298,6 +324,9 @@ class Truth:
                 lists = self._lists(self.before, sites)
                 knowing = [one for one in lists if one.roles(address)]
                 return self._labelled(knowing, sites)
+            case "LIST_WITH_MEMBER", (address, *sites):
+                lists = self._lists(self.before, sites)
+                return [(one.name, one) for one in lists if one.has_member(address)]
             case "CLAIM", (_, name):
                 claims = self.before.lock(site_of(self.installation, part), name).claims
                 return [(claim.path, claim) for claim in claims]
@@ -359,6 +388,18 @@ class Truth:
             case (("TO_BAN" | "TO_UNBAN" | "BANNED" | "UNBANNED"), about):
                 entries = [word for word in about if is_entry(word)]
                 return f"{self._number(part.name, entries, about[len(entries) :]):,}"
+            case "TO_UNSUBSCRIBE", (address, *sites):
+                return f"{len(self._with_any(address, sites)):,}"
+            case "UNSUBSCRIBED", (address,):
+                lists = self._with_any(address, ())
+                return f"{sum(not self._after(one).has_any(address) for one in lists):,}"
+            case "MEMBERSHIPS", (address,):
+                lists = self._lists(self.before, ())
+                return f"{sum(one.has_member(address) for one in lists):,}"
+            case (("CONFIRMATIONS" | "REQUESTS"), (address,)):
+                lists = self._lists(self.before, ())
+                which = int(part.name == "REQUESTS")
+                return f"{sum(one.waiting(address)[which] for one in lists):,}"
             case "MISSING_BANS", (site, name):
                 missing = self._missing_bans(site, name)
                 if not missing:
@@ -398,6 +439,10 @@ class Truth:
             lists = [one for one in lists if not any(map(self._after(one).refuses, entries))]
         return len(lists)
 
+    def _with_any(self, address: str, sites: Sequence[str]) -> list[Listing]:
+        """The lists of which it was to be unsubscribed."""
+        return [one for one in self._lists(self.before, sites) if one.has_any(address)]
+
     def _after(self, before: Listing) -> Listing:
         try:
             return self.after.lists[before.site, before.name]
@@ -419,6 +464,10 @@ class Truth:
                     not after.bans(address),
                     ("unbanned", "absent", f"{before.name} still bans {address}"),
                 )
+            case "OUTCOME", ("discard", address):
+                if any(after.waiting(address)):
+                    raise Untrue(f"a subscription of {address} waits on {after.name}")
+                return discarded(*before.waiting(address))
             case "OUTCOME", ("close",):
                 return self._outcome(
                     before.has[_CLOSED] is not None,
@@ -483,6 +532,13 @@ class Truth:
             "taken": locking.shown(lock.taken),
             "taken_on": f"{at:%a %b} {at.day:2} {at:%H:%M:%S %Y}",
         }[what]
+
+
+def discarded(confirmations: int, requests: int) -> str:
+    """What ``waiting.py`` says of a list on which so many subscriptions waited."""
+    counts = ((confirmations, "confirmation"), (requests, "held request"))
+    parts = [f"{number} {noun}{'s' * (number != 1)}" for number, noun in counts if number]
+    return f"{' and '.join(parts)} discarded" if parts else "nothing waits"
 
 
 class Witness:

@@ -157,6 +157,8 @@ class Words:
     past: str
     #: of lists that are as was asked: one, several, and several before this run
     done: tuple[str, str, str]
+    #: of lists that were changed, where `past` behind their number says something else
+    result: str = ""
 
 
 @dataclass(frozen=True)
@@ -280,7 +282,8 @@ def _show_work(report: Report, work: Work, change: Change) -> int:
     changed, already = counts[words.past], counts["already"] + counts["absent"]
     parts = []
     if changed or not already:
-        parts.append(f"{many(changed, 'list')} {words.past} and read back")
+        result = words.result or f"{{}} {words.past}"
+        parts.append(f"{result.format(many(changed, 'list'))} and read back")
     if already:
         noun = "" if changed else " list" if already == 1 else " lists"
         parts.append(f"{already:,}{noun} {words.done[2]}")
