@@ -14,7 +14,7 @@ from runbooks.ban import entries, given, run
 from runbooks.ban.bans_command import bans as bans
 from runbooks.ban.entries import Entry
 from runbooks.ban.run import Plan, Standing
-from runbooks.clear_lock.first import StaleLocks, clear_stale
+from runbooks.clear_lock.first import StaleLocks
 from runbooks.errors import BadInputError
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import short
@@ -58,7 +58,7 @@ Examples:
     is_flag=True,
     help="Ban them even where that hits somebody who runs a list, or nobody that is known.",
 )
-@clear_stale
+@options.clear_stale
 @click.option(
     "--unsubscribe",
     is_flag=True,
@@ -133,7 +133,7 @@ Examples:
 @given.arguments
 @_suffixes
 @options.change_lists
-@clear_stale
+@options.clear_stale
 def unban(
     addresses: tuple[str, ...],
     from_file: str | None,
@@ -235,7 +235,7 @@ def _explain(screen: Screen, target: Target, chosen: Sequence[Entry], action: st
     steps = page.steps(
         target.installation,
         page.BanArguments(
-            chosen[0].text,
+            tuple(entry.text for entry in chosen),
             action,
             single=target.sites[0].first_list,
             sites=target.sites,

@@ -115,7 +115,7 @@ class Plan(edit.Plan):
             for number in _numbers(numbers):
                 found[number].for_all += lists
         for each in said:
-            for number in (*_numbers(each.members), *each.matched):
+            for number in (*_numbers(each.subscribed), *each.matched):
                 found[number].subscribed += 1
         return found
 

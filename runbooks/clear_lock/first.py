@@ -6,20 +6,12 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import click
-
 from runbooks.clear_lock import run
 from runbooks.clear_lock.shown import show_plan, show_report, what
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.work import Answer
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen
-
-clear_stale = click.option(
-    "--clear-stale",
-    is_flag=True,
-    help="First remove the locks of these lists whose processes are gone (see clear-lock).",
-)
 
 
 @dataclass

@@ -192,10 +192,10 @@ def look(target: Target, run: Run) -> Plan:
 
 def _supposed(run: Run, one: ListRecord) -> ListRecord:
     """What a run that was killed would have done to a list that it had in hand."""
-    entries = run.addresses
     if run.command == "unsubscribe":
         # Unless it had not come so far, it kept what it was about to take out.
         return replace(one, more={"subscribers": None})
+    entries = run.addresses
     if run.command == "ban":
         return ListRecord(one.site, one.list, one.outcome, added=entries)
     return ListRecord(one.site, one.list, one.outcome, removed=entries)

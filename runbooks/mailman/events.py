@@ -291,18 +291,17 @@ class ListEvent(Event, kind="list"):
     did: str = ""
     accepted: str = ""
     #: … are members, and how many members there are
-    members: str = ""
+    subscribed: str = ""
     of_members: int = 0
     #: by the number of a pattern: how many members it would match, and the first of them
     matched: Mapping[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
     #: by the number of an address: owners, moderators and the site's own whom it would match
     people: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
-    # unsubscribing: the addresses, in lower case, that are members; those with a subscription that
-    # waits for a confirmation, once for each; and with one that a moderator has to decide
-    subscribed: tuple[str, ...] = ()
-    confirming: tuple[str, ...] = ()
-    requesting: tuple[str, ...] = ()
+    # unsubscribing: as above which are members; and by the number of an address, how many
+    # subscriptions of it wait for a confirmation, and how many for a moderator
+    confirming: Mapping[int, int] = field(default_factory=dict)
+    requesting: Mapping[int, int] = field(default_factory=dict)
 
     # undoing: entries, and the description to go back to
     take_out: tuple[str, ...] = ()

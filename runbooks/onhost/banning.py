@@ -182,7 +182,7 @@ class Banning(object):
         if self.action == "look":
             everybody = m.getMembers()
             found["of_members"] = len(everybody)
-            found["members"] = numbering.told(sorted(map(int, self.known(m, everybody))))
+            found["subscribed"] = numbering.told(sorted(map(int, self.known(m, everybody))))
             found["matched"] = self.by_pattern(m, everybody, lambda a: [len(a), a[:SHOWN]])
             people = list(m.owner) + list(m.moderator) + self.site["site_addresses"]
             found["people"] = dict(self.by_pattern(m, people, list), **self.known(m, people))

@@ -5,8 +5,11 @@
 # a run that was killed.
 from __future__ import print_function
 
+import collections
+
 import lists
 import mailmanlist
+import numbering
 import saving
 import statefiles
 import subscribers
@@ -18,7 +21,8 @@ class Unsubscribing(object):
     def __init__(self, site, parameters):
         self.site = site
         self.parameters = parameters
-        self.keys = sorted(set(address.lower() for address in parameters["addresses"]))
+        self.keys = [address.lower() for address in parameters["addresses"]]
+        self.numbers = dict((key, number) for number, key in enumerate(self.keys))
         self.lists = mailmanlist.Lists(site)
         self.files = statefiles.Files(site["list_dir"], self.lists.settings.DATA_DIR)
 
@@ -32,10 +36,14 @@ class Unsubscribing(object):
         waiting, found = self.read(name, m)
         mailmanlist.forget(m)
         return {"outcome": "looked", "detail": note, "locked": self.lists.has_lock(name),
-                "subscribed": sorted(found["members"]),
-                "confirming": sorted(waiting.script.to_confirm(entry).lower()
-                                     for entry, _ in found["confirmations"].values()),
-                "requesting": sorted(entry[1][1].lower() for entry in found["requests"].values())}
+                "subscribed": numbering.told(sorted(self.numbers[key] for key in found["members"])),
+                "confirming": self.counted(waiting.script.to_confirm(entry)
+                                           for entry, _ in found["confirmations"].values()),
+                "requesting": self.counted(entry[1][1] for entry in found["requests"].values())}
+
+    def counted(self, addresses):
+        """How often each occurs, by its number."""
+        return collections.Counter(self.numbers[address.lower()] for address in addresses)
 
     def change(self, name, wait):
         # Most lists have nobody of them: those need no lock.

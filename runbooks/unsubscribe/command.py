@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from runbooks.ban import given
-from runbooks.clear_lock.first import StaleLocks, clear_stale
+from runbooks.clear_lock.first import StaleLocks
 from runbooks.terminal import options
 from runbooks.terminal.report import carry_out
 from runbooks.unsubscribe import run
@@ -24,7 +24,7 @@ Examples:
 )
 @given.arguments
 @options.change_lists
-@clear_stale
+@options.clear_stale
 @click.option(
     "--tell",
     is_flag=True,

@@ -121,11 +121,13 @@ class _ByHand:
 
     def check(self, site: Site) -> Step:
         pattern = "|".join(re.escape(address) for address in self.addresses)
+        if len(self.addresses) > 1:
+            pattern = f"({pattern})"
         return Step(
             f"check-{site.name}",
             f"See that no list of the site {site.name} has it as a member",
             "It prints nothing then.",
-            as_mailman(self.installation, site, "find_member", f"^({pattern})$"),
+            as_mailman(self.installation, site, "find_member", f"^{pattern}$"),
         )
 
     def check_waiting(self, site: Site) -> Step:
@@ -211,6 +213,7 @@ PROCEDURE = Procedure(
         f"unsubscribed from {_number('UNSUBSCRIBED', 7)} lists and read back\n"
         "recorded as {RUN:20261122-052801-4f9a1c}"
         " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
+        "to take it back: runbook undo {RUN:20261122-052801-4f9a1c}{HOST_OPTION:}\n"
     ),
     troubles=(
         Trouble(

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from runbooks.ban.entries import is_address
 from runbooks.errors import BadInputError
-from runbooks.mailman import edit
+from runbooks.mailman import edit, numbering
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import short
 from runbooks.mailman.target import Target, invocation
@@ -62,24 +62,23 @@ class Plan(edit.Plan):
         return replace(look, outcome=Outcome.ABSENT)
 
     def again(self, options: tuple[str, ...]) -> tuple[str, ...]:
-        tell = ("--tell",) if self.tell else ()
+        tell = ("--tell",) * self.tell
         return invocation("unsubscribe", *self.typed, options=(*self.naming, *tell, *options))
 
     @cached_property
     def presence(self) -> dict[str, Presence]:
-        """By address, as it was typed: those that some list has come first."""
-        lists: Counter[str] = Counter()
-        confirmations: Counter[str] = Counter()
-        requests: Counter[str] = Counter()
+        """By address: those that some list has come first."""
+        found = [Presence() for _ in self.addresses]
+        for subscribed, lists in Counter(look.said.subscribed for look in self.looks).items():
+            for number in numbering.heard(subscribed):
+                found[number].lists += lists
         for look in self.looks:
-            lists.update(look.said.subscribed)
-            confirmations.update(look.said.confirming)
-            requests.update(look.said.requesting)
-        found = {}
-        for one in self.addresses:
-            key = one.lower()
-            found[one] = Presence(lists[key], confirmations[key], requests[key])
-        return dict(sorted(found.items(), key=lambda item: not item[1].is_any))
+            for number, confirmations in look.said.confirming.items():
+                found[number].confirmations += confirmations
+            for number, requests in look.said.requesting.items():
+                found[number].requests += requests
+        by_address = zip(self.addresses, found, strict=True)
+        return dict(sorted(by_address, key=lambda item: not item[1].is_any))
 
     def change(self, watch: Watch | None = None, arguments: Sequence[str] = ()) -> Work:
         addresses = list(self.addresses)

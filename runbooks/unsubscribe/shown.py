@@ -1,22 +1,24 @@
-"""What a person sees of addresses that are to be unsubscribed, and of what became of that."""
+"""What a person sees of unsubscribing: the plan by address, and the words."""
 
 from __future__ import annotations
 
-from runbooks.terminal.console import Screen, many
+from runbooks.mailman.events import Outcome
+from runbooks.terminal.console import many
 from runbooks.terminal.report import Change, Report, Words
 from runbooks.unsubscribe.run import Plan, Presence
 
 #: So many addresses have a row each in the plan.
-_SHOWN = 20
+_SHOWN = 30
 
 
 def change(plan: Plan) -> Change:
-    """What is to be done, and what is told of it."""
+    """What is told of unsubscribing."""
+    it = "it" if len(plan.addresses) == 1 else "them"
     words = Words(
         question=f"Unsubscribe {_named(plan.addresses)} from",
         to_do="to unsubscribe from",
-        past="unsubscribed",
-        done=("has nothing of it", "have nothing of it", "had nothing of it"),
+        past=Outcome.UNSUBSCRIBED,
+        done=(f"has nothing of {it}", f"have nothing of {it}", f"had nothing of {it}"),
         result="unsubscribed from {}",
     )
     return Change(plan, words, details=lambda report: _show_presence(report, plan))
@@ -28,7 +30,7 @@ def _named(addresses: tuple[str, ...]) -> str:
 
 def _show_presence(report: Report, plan: Plan) -> None:
     """What the lists have of each address, for a person and for programs."""
-    screen: Screen = report.screen
+    screen = report.screen
     rows = [(one, _of(presence)) for one, presence in plan.presence.items()]
     screen.table(rows[:_SHOWN])
     if more := rows[_SHOWN:]:
