@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from runbooks.mailman.installation import Installation
 
 #: Each has what is printed in page.py, and its subcommands in command.py.
-FOLDERS = ("add_list", "scripted_change", "ban", "clear_lock")
+FOLDERS = ("add_list", "scripted_change", "ban", "unsubscribe", "clear_lock")
 
 
 @cache

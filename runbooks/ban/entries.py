@@ -87,6 +87,8 @@ class Entry:
     probably: str | None = None
     #: an address that the pattern matches, to ask a list about; None for a plain address
     sample: str | None = None
+    #: the address that it is about; None for a pattern that somebody typed
+    address: str | None = None
 
     @property
     def is_pattern(self) -> bool:
@@ -156,7 +158,7 @@ def _address(text: str, force: bool) -> Entry:
         why = f"a pattern starts with ^{_did_you_mean(text)}"
         raise EntryError(text, f"would ban nobody: {why}", bans="nobody", why=why)
     if is_address(text):
-        return Entry(text)
+        return Entry(text, address=text)
     wrong = "is not an address: try target@example.com"
     if len(text) > LONGEST_ADDRESS:
         wrong = (

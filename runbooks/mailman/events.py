@@ -30,6 +30,7 @@ class Outcome(str, Enum):
     # as was asked
     BANNED = "banned"
     UNBANNED = "unbanned"
+    UNSUBSCRIBED = "unsubscribed"
     CREATED = "created"
     CHANGED = "changed"
     RESTORED = "restored"
@@ -297,6 +298,11 @@ class ListEvent(Event, kind="list"):
     #: by the number of an address: owners, moderators and the site's own whom it would match
     people: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
+    # unsubscribing: as above which are members; and by the number of an address, how many
+    # subscriptions of it wait for a confirmation, and how many for a moderator
+    confirming: Mapping[int, int] = field(default_factory=dict)
+    requesting: Mapping[int, int] = field(default_factory=dict)
+
     # undoing: entries, and the description to go back to
     take_out: tuple[str, ...] = ()
     put_back: tuple[str, ...] = ()
@@ -306,6 +312,11 @@ class ListEvent(Event, kind="list"):
     #: attributes to go back, with their values, and those that somebody set since
     set: Mapping[str, object] = field(default_factory=dict)
     set_since: tuple[str, ...] = ()
+    #: "members", "confirmations" and "requests": how many to put back, and how many to take out
+    returning: Mapping[str, int] = field(default_factory=dict)
+    leaving: Mapping[str, int] = field(default_factory=dict)
+    #: members that somebody subscribed, or whose settings somebody changed, since
+    subscribed_since: tuple[str, ...] = ()
 
     # scripting: attributes and files that the script changed
     changed: tuple[str, ...] = ()
