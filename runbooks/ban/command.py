@@ -5,13 +5,14 @@ from __future__ import annotations
 import shlex
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from runbooks.ban import entries, given, run
+from runbooks.ban.bans_command import bans as bans
 from runbooks.ban.entries import Entry
-from runbooks.ban.given import Chosen
 from runbooks.ban.run import Plan, Standing
 from runbooks.clear_lock.first import StaleLocks
 from runbooks.errors import BadInputError
@@ -22,6 +23,8 @@ from runbooks.mailman.work import Work
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
 from runbooks.terminal.report import NAMED, Change, Report, Words, carry_out
+from runbooks.unsubscribe import run as unsubscribing
+from runbooks.unsubscribe import shown as shown_unsubscribing
 
 #: What is said of an entry that no ban list has.
 _FOR_ALL = ", in GLOBAL_BAN_LIST of Mailman's mm_cfg.py"
@@ -56,6 +59,11 @@ Examples:
     help="Ban them even where that hits somebody who runs a list, or nobody that is known.",
 )
 @options.clear_stale
+@click.option(
+    "--unsubscribe",
+    is_flag=True,
+    help="Also unsubscribe each address, wherever it is a member or waits (see unsubscribe).",
+)
 def ban(
     addresses: tuple[str, ...],
     from_file: str | None,
@@ -66,6 +74,7 @@ def ban(
     explain: bool,
     force: bool,
     clear_stale: bool,
+    unsubscribe: bool,
     **chosen: Any,
 ) -> int:
     """Ban each ADDRESS from every list of every site on the host.
@@ -76,13 +85,15 @@ def ban(
     """
 
     def make(text: str) -> Entry:
-        return entries.entry(entries.with_suffixes(text) if suffixes else text, force=force)
+        if suffixes:
+            return replace(entries.entry(entries.with_suffixes(text), force=force), address=text)
+        return entries.entry(text, force=force)
 
     found = given.chosen(addresses, from_file, skip_bad, make)
     screen, target = options.begin(**chosen)
     if explain:
         return _explain(screen, target, found.good, "ban")
-    _tell_chosen(screen, found)
+    found.tell(screen)
     for entry in found.good:
         if suffixes:
             screen.say(f"pattern: {entry.text}")
@@ -95,18 +106,20 @@ def ban(
             target,
             found.good,
             typed=addresses,
-            naming=_to_name_them(from_file, skip_bad, suffixes),
+            naming=given.naming(from_file, skip_bad, suffixes),
             options=("--force",) * force,
         )
     if plan.people and not force:
         raise BadInputError(_would_ban_people(plan))
-    return carry_out(
-        screen,
-        _change(plan),
-        dry_run=dry_run,
-        yes=yes,
-        first=StaleLocks(screen, target.installation, clear_stale, yes or dry_run),
-    )
+    changes = [_change(plan, puts_out=unsubscribe)]
+    if unsubscribe:
+        members = [entry.address for entry in found.good if entry.address]
+        if not members:
+            raise BadInputError("--unsubscribe is for addresses, and these are patterns")
+        with screen.busy("looking at their subscriptions"):
+            changes.append(shown_unsubscribing.change(unsubscribing.look(target, members)))
+    first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
+    return carry_out(screen, *changes, dry_run=dry_run, yes=yes, first=first)
 
 
 @click.command(
@@ -146,7 +159,7 @@ def unban(
     screen, target = options.begin(**chosen)
     if explain:
         return _explain(screen, target, found.good, "unban")
-    _tell_chosen(screen, found)
+    found.tell(screen)
     with screen.busy("looking at the lists"):
         plan = run.look(
             target,
@@ -154,15 +167,10 @@ def unban(
             run.UNBAN,
             people=False,
             typed=addresses,
-            naming=_to_name_them(from_file, skip_bad, suffixes),
+            naming=given.naming(from_file, skip_bad, suffixes),
         )
-    return carry_out(
-        screen,
-        _change(plan),
-        dry_run=dry_run,
-        yes=yes,
-        first=StaleLocks(screen, target.installation, clear_stale, yes or dry_run),
-    )
+    first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
+    return carry_out(screen, _change(plan), dry_run=dry_run, yes=yes, first=first)
 
 
 @click.command(
@@ -183,7 +191,7 @@ def banned(addresses: tuple[str, ...], from_file: str | None, skip_bad: bool, **
     """
     found = given.chosen(addresses, from_file, skip_bad, _any_entry)
     screen, target = options.begin(**chosen)
-    _tell_chosen(screen, found)
+    found.tell(screen)
     with screen.busy("asking the lists"):
         plan = run.look(target, found.good, people=False)
     for standing in plan.standings:
@@ -192,20 +200,6 @@ def banned(addresses: tuple[str, ...], from_file: str | None, skip_bad: bool, **
     if len(found.good) == 1:
         return _show_refusing(screen, plan)
     return _show_standings(screen, plan)
-
-
-def _tell_chosen(screen: Screen, found: Chosen[Entry]) -> None:
-    """What was left out of the addresses."""
-    for line in found.bad:
-        screen.warn(f"left out: {line}")
-    if found.repeated:
-        screen.say(f"{many(found.repeated, 'address', 'addresses')} came twice")
-
-
-def _to_name_them(from_file: str | None, skip_bad: bool, suffixes: bool) -> tuple[str, ...]:
-    """The options that are needed to name the same addresses again."""
-    named = ("--from", from_file) if from_file is not None else ()
-    return named + ("--skip-bad",) * skip_bad + ("--suffixes",) * suffixes
 
 
 def _would_ban_people(plan: Plan) -> str:
@@ -241,7 +235,7 @@ def _explain(screen: Screen, target: Target, chosen: Sequence[Entry], action: st
     steps = page.steps(
         target.installation,
         page.BanArguments(
-            chosen[0].text,
+            tuple(entry.text for entry in chosen),
             action,
             single=target.sites[0].first_list,
             sites=target.sites,
@@ -333,11 +327,11 @@ def _table(
         report.screen.say(f"  and {len(rows) - _MOST_ROWS:,} more{more}")
 
 
-def _show_addresses(report: Report, plan: Plan) -> None:
+def _show_addresses(report: Report, plan: Plan, puts_out: bool) -> None:
     """How each entry stands: where it is banned already, and whom it would hit."""
     if len(plan.entries) == 1:
         if plan.action is run.BAN:
-            _show_members(report.screen, plan)
+            _show_members(report.screen, plan, puts_out)
         return
     rows = []
     for one in sorted(plan.standings, key=lambda one: not (one.subscribed or one.refused)):
@@ -353,14 +347,15 @@ def _lists(number: int) -> str:
     return many(number, "list") if number else "no list"
 
 
-def _show_members(screen: Screen, plan: Plan) -> None:
+def _show_members(screen: Screen, plan: Plan, puts_out: bool) -> None:
     """Whom the new entry would match among those who are subscribed now."""
     (one,) = plan.standings
     if not one.subscribed:
         return
     on = many(one.subscribed, "list")
     if not one.entry.is_pattern:
-        screen.say(f"  It is subscribed to {on} and stays so: a ban does not unsubscribe.")
+        if not puts_out:
+            screen.say(f"  It is subscribed to {on} and stays so: a ban does not unsubscribe.")
         return
     hit = [look.said.matched[0] for look in plan.looks if look.said.matched]
     matched = sum(number for number, _ in hit)
@@ -379,7 +374,9 @@ def _show_results(report: Report, plan: Plan, work: Work) -> None:
     results.sort(key=lambda result: (not result[2], not result[1]))
     rows = []
     for entry, did, left in results:
-        cells = (entry.text, _lists(did), _lists(left) if left else "")
+        # Without either, it was so on every list.
+        done = _lists(did) if did or left else _WORDS[plan.action.name][1][2].replace(" it", "")
+        cells = (entry.text, done, _lists(left) if left else "")
         rows.append(cells if any(left for _, _, left in results) else cells[:2])
     past = f"{plan.action.past.upper()} {'FROM' if plan.action is run.BAN else 'ON'}"
     titles = ("ADDRESS", past, "NOT DONE ON")
@@ -395,7 +392,8 @@ _WORDS = {
 }
 
 
-def _change(plan: Plan) -> Change:
+def _change(plan: Plan, *, puts_out: bool = False) -> Change:
+    """What is to be done, and what is told of it. `puts_out`: members are unsubscribed as well."""
     to_do, done = _WORDS[plan.action.name]
     if len(plan.entries) > 1:
         one, several, before = (word.replace(" it", " them") for word in done)
@@ -409,9 +407,9 @@ def _change(plan: Plan) -> Change:
     return Change(
         plan,
         words,
-        details=lambda report: _show_addresses(report, plan),
+        details=lambda report: _show_addresses(report, plan, puts_out),
         results=lambda report, work: _show_results(report, plan, work),
-        after=lambda report, work: _tell_next(report, plan),
+        after=lambda report, work: None if puts_out else _tell_next(report, plan),
     )
 
 

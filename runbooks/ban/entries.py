@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -63,6 +64,19 @@ _STRANGERS = tuple(
 )
 
 
+class EntryError(BadInputError):
+    """Says, in one line, why something may not be banned.
+
+    `bans`: whom it bans where it is in a ban list all the same: "nobody", "everybody", or "" where
+    that is not known. `why`: what is wrong with it, in the words for an entry that is there.
+    """
+
+    def __init__(self, text: str, wrong: str, *, bans: str = "", why: str = "") -> None:
+        super().__init__(f"{short(text)} {wrong}")
+        self.bans = bans
+        self.why = why or wrong
+
+
 @dataclass(frozen=True)
 class Entry:
     """An entry for a ban list that does what it says."""
@@ -73,6 +87,8 @@ class Entry:
     probably: str | None = None
     #: an address that the pattern matches, to ask a list about; None for a plain address
     sample: str | None = None
+    #: the address that it is about; None for a pattern that somebody typed
+    address: str | None = None
 
     @property
     def is_pattern(self) -> bool:
@@ -82,23 +98,29 @@ class Entry:
 def entry(text: str, *, force: bool = False) -> Entry:
     """Examine what is to be banned.
 
-    Raises BadInputError, with one line, for what Mailman would take and ban nobody or
+    Raises EntryError, with one line, for what Mailman would take and ban nobody or
     everybody. `force` lets a pattern pass that bans everybody, and one of which no matching
     address is found, which is a judgement. It never lets pass what Mailman cannot do.
     """
     if not text.strip():
         raise BadInputError("there is no address to ban: try target@example.com")
     if text != text.strip():
-        raise BadInputError(
-            f"{short(text)} has a blank at its {'start' if text[0].isspace() else 'end'}:"
-            f" Mailman would take that for part of it; did you mean {short(text.strip())}?"
+        meant = text.strip()
+        raise EntryError(
+            text,
+            f"has a blank at its {'start' if text[0].isspace() else 'end'}:"
+            f" Mailman would take that for part of it; did you mean {short(meant)}?",
+            bans="nobody" if meant.startswith("^") and text[0].isspace() else "",
         )
+    nobody = "" if text.startswith("^") else "nobody"
     if any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise BadInputError(f"{short(text)} has a control character in it, and no address has")
+        raise EntryError(text, "has a control character in it, and no address has", bans=nobody)
     if not text.isascii():
-        raise BadInputError(
-            f"{short(text)} is not ASCII: Mailman 2 knows no such addresses"
-            " (a domain is written in its xn-- form)"
+        raise EntryError(
+            text,
+            "is not ASCII: Mailman 2 knows no such addresses"
+            " (a domain is written in its xn-- form)",
+            bans=nobody,
         )
     return _pattern(text, force) if text.startswith("^") else _address(text, force)
 
@@ -133,19 +155,19 @@ def is_address(text: str) -> bool:
 def _address(text: str, force: bool) -> Entry:
     may_be_meant = force and is_address(text) and not _MEANS_ANYBODY.match(text)
     if _LIKE_A_PATTERN.search(text) and not may_be_meant:
-        raise BadInputError(
-            f"{short(text)} would ban nobody: a pattern starts with ^{_did_you_mean(text)}"
-        )
+        why = f"a pattern starts with ^{_did_you_mean(text)}"
+        raise EntryError(text, f"would ban nobody: {why}", bans="nobody", why=why)
     if is_address(text):
-        return Entry(text)
+        return Entry(text, address=text)
+    wrong = "is not an address: try target@example.com"
     if len(text) > LONGEST_ADDRESS:
-        raise BadInputError(
-            f"{short(text)} is no address: it has {len(text):,} characters,"
+        wrong = (
+            f"is no address: it has {len(text):,} characters,"
             f" and addresses have at most {LONGEST_ADDRESS}"
         )
-    if text.startswith("-"):
-        raise BadInputError(f"{short(text)} is no address that Mailman accepts: it starts with '-'")
-    raise BadInputError(f"{short(text)} is not an address: try target@example.com")
+    elif text.startswith("-"):
+        wrong = "is no address that Mailman accepts: it starts with '-'"
+    raise EntryError(text, wrong, bans="nobody", why=wrong.removesuffix(": try target@example.com"))
 
 
 def _meant(text: str) -> str:
@@ -160,35 +182,41 @@ def _meant(text: str) -> str:
 
 def _pattern(text: str, force: bool) -> Entry:
     if len(text) > LONGEST_PATTERN:
-        raise BadInputError(
-            f"a pattern of {len(text):,} characters is too long: {LONGEST_PATTERN} at most"
+        raise EntryError(
+            text,
+            f"is too long for a pattern: it has {len(text):,} characters, and"
+            f" {LONGEST_PATTERN} are the most",
         )
     if re.search(r".\(\?[aiLmsux]+\)", text):
-        raise BadInputError(
-            f"{short(text)} sets flags within the pattern, which Python 3.11 and later refuse;"
-            " leave them out: Mailman ignores case anyway"
+        raise EntryError(
+            text,
+            "sets flags within the pattern, which Python 3.11 and later refuse;"
+            " leave them out: Mailman ignores case anyway",
         )
     unescaped = re.sub(r"\[\^?\]?(?:\\.|[^\]\\])*\]", "[]", text)
     for construct, name in _NOT_IN_PYTHON_2.items():
         if re.search(construct, unescaped):
-            raise BadInputError(
-                f"{short(text)} has {name}, which Python 2.7 does not know: on Mailman 2.1 it"
-                " would ban nobody"
+            raise EntryError(
+                text,
+                f"has {name}, which Python 2.7 does not know: on Mailman 2.1 it would ban nobody",
             )
     if re.search(r"\{(?:\d*,)?\d{4,}\}|\{\d{4,},", unescaped):
-        raise BadInputError(
-            f"{short(text)} repeats something a thousand times or more, and no address is as long"
+        raise EntryError(
+            text, "repeats something a thousand times or more, and no address is as long"
         )
     try:
         compiled = _compiled(text)
     except ValueError as e:
-        raise BadInputError(
-            f"{short(text)} does not compile ({e}): Mailman would skip it and ban nobody"
+        # What stands in a ban list is for the Python of its host to judge.
+        here = "under Python {}.{}".format(*sys.version_info)
+        raise EntryError(
+            text,
+            f"does not compile ({e}): Mailman would skip it and ban nobody",
+            why=f"does not compile {here} ({e})",
         ) from None
     if re.match(r"\^+(?:\\?@|\[@\])", text):
-        raise BadInputError(
-            f"{short(text)} would ban nobody: nothing stands before the @{_did_you_mean(text)}"
-        )
+        why = f"nothing stands before the @{_did_you_mean(text)}"
+        raise EntryError(text, f"would ban nobody: {why}", bans="nobody", why=why)
     try:
         with _limited():
             spared = _spared(text, compiled)
@@ -196,20 +224,20 @@ def _pattern(text: str, force: bool) -> Entry:
             for tried in _drawn_out(sample or ""):
                 compiled.search(tried)
     except _TooLongError:
-        raise BadInputError(
-            f"{short(text)} takes too long to match some addresses: it would hold up Mailman,"
-            " which searches with it at each subscription; repeat nothing that repeats"
+        raise EntryError(
+            text,
+            "takes too long to match some addresses: it would hold up Mailman,"
+            " which searches with it at each subscription; repeat nothing that repeats",
         ) from None
     if spared is None and not force:
-        raise BadInputError(
-            f"{short(text)} matches every address: it would ban everybody"
-            " (--force to ban it all the same)"
-        )
+        why = "matches every address"
+        wrong = f"{why}: it would ban everybody (--force to ban it all the same)"
+        raise EntryError(text, wrong, bans="everybody", why=why)
     if sample is None and not force:
-        raise BadInputError(
-            f"{short(text)} matches no address that could be found: it would ban nobody"
-            f"{_did_you_mean(text)} (--force to ban it all the same)"
-        )
+        why = "matches no address that could be found"
+        meant = _did_you_mean(text)
+        wrong = f"{why}: it would ban nobody{meant} (--force to ban it all the same)"
+        raise EntryError(text, wrong, bans="nobody", why=why + meant)
     found = []
     if spared is None:
         found.append("it matches every address, and bans everybody")

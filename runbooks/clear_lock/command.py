@@ -15,6 +15,7 @@ from runbooks.clear_lock import page, run
 from runbooks.clear_lock.run import Look, Plan, Report
 from runbooks.clear_lock.shown import label_of, show_plan, show_report, what
 from runbooks.errors import BadInputError
+from runbooks.mailman import journal
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site, is_list_name, list_name, short
 from runbooks.mailman.locks import (
@@ -325,8 +326,31 @@ def clear_lock(
         with screen.busy("removing, and seeing who is next"):
             report = run.clear(installation, plan, options.typed(), gone)
         show_report(screen, installation, report)
+        _show_what_was_stopped(screen, installation, report)
         _objects(screen, installation, plan, report)
     return 0 if report.is_done and not plan.refused and not plan.failed else 1
+
+
+#: So many addresses are named in a command that is to be repeated.
+_MOST_ADDRESSES = 5
+
+
+def _show_what_was_stopped(screen: Screen, installation: Installation, report: Report) -> None:
+    """What can be repeated, now that its lock does not stop it any more."""
+    cleared = [
+        (result.found.site.name, result.found.label)
+        for result in report.results
+        if result.found.is_lock and result.outcome in (Outcome.CLEARED, Outcome.GONE)
+    ]
+    for stopped in journal.stopped(installation, cleared) if cleared else ():
+        for one in stopped.lists:
+            site = ("--site", one.site) if len(installation.sites) > 1 else ()
+            options = ("--list", one.list, *site)
+            again = (*stopped.arguments, *options)
+            if len(stopped.addresses) <= _MOST_ADDRESSES:
+                again = invocation(stopped.command, *stopped.addresses, options=options)
+            line = installation.host.command(again)
+            screen.say(f"the lock had stopped {stopped.id}; now repeat it: {line}", style="cyan")
 
 
 def _explain(screen: Screen, installation: Installation, seen: Look, names: tuple[str, ...]) -> int:

@@ -154,7 +154,7 @@ def _show_plan(report: Report, past: Run, plan: Plan) -> None:
     for what, member in (("out of", "take_out"), ("back into", "put_back")):
         entries = sorted({e for a in plan.to_do for e in getattr(a.said, member)})
         if entries:
-            screen.say(f"  {what} the ban lists: {', '.join(entries)}")
+            screen.say(f"  {what} the ban lists: {_value(entries)}")
     for answer in plan.to_do:
         if answer.said.describe is not None:
             screen.say(f"  description back to: {answer.said.describe!r}")
@@ -292,9 +292,9 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
 def _kept(one: ListRecord) -> str:
     parts = []
     if one.added:
-        parts.append(f"+ {', '.join(one.added)}")
+        parts.append(f"+ {_value(one.added)}")
     if one.removed:
-        parts.append(f"- {', '.join(one.removed)}")
+        parts.append(f"- {_value(one.removed)}")
     parts += [f"{name}: {was} → {now}" for name, (was, now) in one.more.get("set", {}).items()]
     parts += _counted(one.more.get("subscribers", {}))
     parts += [
@@ -305,9 +305,15 @@ def _kept(one: ListRecord) -> str:
     return "; ".join(parts)
 
 
+#: So many entries of a ban list are named; --json has them all.
+_MOST_ENTRIES = 10
+
+
 def _value(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(v) for v in value)
+    if isinstance(value, (list, tuple)):
+        more = len(value) - _MOST_ENTRIES
+        some = ", ".join(str(v) for v in value[:_MOST_ENTRIES])
+        return f"{some} and {more:,} more" if more > 0 else some
     return str(value) or "(empty)"
 
 

@@ -331,6 +331,19 @@ class ListEvent(Event, kind="list"):
     # restoring: what changed without the list's lock, and is not put back
     strays: tuple[str, ...] = ()
 
+    # banlists: what differs from the list of which the same worker told before: by the number of
+    # the run that put them there ("" where no run is on record), entries that this list has and
+    # that one had not, or had by another run; entries that only that one had
+    gained: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+    #: the worker, and how many lists it has told of; patterns that its Python does not compile, and
+    #: why, each told once
+    worker: str = ""
+    number: int = 0
+    broken: Mapping[str, str] = field(default_factory=dict)
+    #: what this list has among its entries that is no text
+    no_text: tuple[str, ...] = ()
+
     # adding: the description that was replaced, and entries that the ban list got
     description_was: str | None = None
     added: tuple[str, ...] = ()
@@ -395,6 +408,31 @@ class Aliases(Event, kind="aliases"):
     stale: str | None = None
     why: str | None = None
     absent: bool = False
+
+
+class Adder(Part):
+    """A run that put entries into ban lists."""
+
+    run: str
+    at: str
+    command: str
+    login: str
+
+
+class Adders(Event, kind="adders"):
+    """The runs that put entries into ban lists, oldest first. Their numbers are their places."""
+
+    runs: tuple[Adder, ...]
+
+
+class ForAll(Event, kind="for_all"):
+    """The entries of a site's GLOBAL_BAN_LIST, those that do not compile, and what is no text."""
+
+    site: str
+    list: str
+    entries: tuple[str, ...]
+    broken: Mapping[str, str]
+    no_text: tuple[str, ...]
 
 
 # -- of locks -----------------------------------------------------------------------------

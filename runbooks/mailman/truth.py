@@ -89,6 +89,9 @@ class Listing:
         entry: str | None = self.has["refused_by"][address]
         return entry
 
+    def refuses(self, address: str) -> bool:
+        return self.refused_by(address) is not None
+
     def bans(self, address: str) -> bool:
         """Whether the very entry is in its ban list."""
         if address.startswith("^"):
@@ -125,6 +128,11 @@ class Listing:
         policy, before = self.has["subscribe_policy"], self.has[_CLOSED]
         found: int = policy if before is None or policy != _APPROVAL else before
         return found
+
+
+def is_entry(word: str) -> bool:
+    """Whether it is an entry of a ban list, and no name of a site or list."""
+    return bool(re.search("[@^]", word))
 
 
 def _among(address: str, those: Iterable[str]) -> bool:
@@ -377,8 +385,9 @@ class Truth:
             case "OTHERS", (site, name):
                 others = [one for one in self._lists(self.before, [site]) if one.name != name]
                 return f"{len(others):,}"
-            case (("TO_BAN" | "TO_UNBAN" | "BANNED" | "UNBANNED"), (address, *sites)):
-                return f"{self._number(part.name, address, sites):,}"
+            case (("TO_BAN" | "TO_UNBAN" | "BANNED" | "UNBANNED"), about):
+                entries = [word for word in about if is_entry(word)]
+                return f"{self._number(part.name, entries, about[len(entries) :]):,}"
             case "TO_UNSUBSCRIBE", (address, *sites):
                 return f"{len(self._with_any(address, sites)):,}"
             case "UNSUBSCRIBED", (address,):
@@ -415,17 +424,20 @@ class Truth:
                 return {"pid": str(pid), "command": self._lock(part).processes[pid]}[what]
         raise ValueError(f"{part} names nothing")
 
-    def _number(self, what: str, address: str, sites: Sequence[str]) -> int:
-        """How many lists are to be changed, or were."""
+    def _number(self, what: str, entries: Sequence[str], sites: Sequence[str]) -> int:
+        """How many lists are to be changed, for any of `entries`, or were, for all of them."""
+        if not entries:
+            raise ValueError(f"{what} is about no address")
         lists = self._lists(self.before, sites)
         if what in ("TO_BAN", "BANNED"):
-            lists = [one for one in lists if one.refused_by(address) is None]
+            lists = [one for one in lists if not all(map(one.refuses, entries))]
         else:
-            lists = [one for one in lists if one.bans(address)]
-        if what in ("TO_BAN", "TO_UNBAN"):
-            return len(lists)
-        after = [self._after(one).refused_by(address) is not None for one in lists]
-        return sum(after) if what == "BANNED" else len(after) - sum(after)
+            lists = [one for one in lists if any(map(one.bans, entries))]
+        if what == "BANNED":
+            lists = [one for one in lists if all(map(self._after(one).refuses, entries))]
+        elif what == "UNBANNED":
+            lists = [one for one in lists if not any(map(self._after(one).refuses, entries))]
+        return len(lists)
 
     def _with_any(self, address: str, sites: Sequence[str]) -> list[Listing]:
         """The lists of which it was to be unsubscribed."""
@@ -442,8 +454,8 @@ class Truth:
         match part.name, part.of:
             case "OUTCOME", ("ban", address):
                 return self._outcome(
-                    before.refused_by(address) is not None,
-                    after.refused_by(address) is not None,
+                    before.refuses(address),
+                    after.refuses(address),
                     ("banned", "already", f"{before.name} does not refuse {address}"),
                 )
             case "OUTCOME", ("unban", address):
@@ -538,7 +550,7 @@ class Witness:
     def __init__(self, installation: Installation, shell: Shell, shows: Iterable[str]) -> None:
         self.installation, self.shell = installation, shell
         parts = [part for text in shows for part in expected.placeholders(text)]
-        self.addresses = {word for part in parts for word in part.of if re.search("[@^]", word)}
+        self.addresses = {word for part in parts for word in part.of if is_entry(word)}
         self.start = self.now = self._look()
         for part in parts:
             if part.name == "POLICY":

@@ -37,6 +37,11 @@ class Screen:
         return sys.stderr.isatty()
 
     @property
+    def is_terminal(self) -> bool:
+        """Whether a person watches what is said."""
+        return (sys.stderr if self.as_json else sys.stdout).isatty()
+
+    @property
     def is_read(self) -> bool:
         """Whether text is shown to anybody: with --json, only on a terminal."""
         return self.has_terminal or not self.as_json

@@ -208,7 +208,13 @@ def carry_out(
     with options.changing():
         if first and to_do:
             first.clear()
-        return max(_do(report, change) for change in changes)
+        status = 0
+        for change in changes:
+            work = _do(report, change)
+            status = max(status, 0 if work.is_done else 1)
+            if work.ended_early:
+                break
+        return status
 
 
 def _is_in_the_way(one: Answer, changes: Sequence[Change]) -> bool:
@@ -231,13 +237,15 @@ def _would_be(report: Report, change: Change) -> int:
     return 1 if would.left else 0
 
 
-def _do(report: Report, change: Change) -> int:
-    plan, screen = change.plan, report.screen
-    if not plan.to_do:
-        return _show_work(report, plan.untouched, change)
-    with screen.progress(len(plan.seen.answers)) as bar:
-        work = plan.change(bar, options.typed())
-    return _show_work(report, work, change)
+def _do(report: Report, change: Change) -> Work:
+    plan = change.plan
+    if plan.to_do:
+        with report.screen.progress(len(plan.seen.answers)) as bar:
+            work = plan.change(bar, options.typed())
+    else:
+        work = plan.untouched
+    _show_work(report, work, change)
+    return work
 
 
 def _show_plan(report: Report, change: Change, *, is_first: bool) -> None:
@@ -276,7 +284,7 @@ def _show_plan(report: Report, change: Change, *, is_first: bool) -> None:
             report.screen.warn(f"{report.label(look.site, look.list)}: {look.detail}")
 
 
-def _show_work(report: Report, work: Work, change: Change) -> int:
+def _show_work(report: Report, work: Work, change: Change) -> None:
     words = change.words
     counts, left = work.counts, work.left
     changed, already = counts[words.past], counts["already"] + counts["absent"]
@@ -296,4 +304,3 @@ def _show_work(report: Report, work: Work, change: Change) -> int:
         report.next("to take it back", ("undo", work.recorded.run))
     change.after(report, work)
     report.objects(work)
-    return 0 if work.is_done else 1

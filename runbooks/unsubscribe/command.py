@@ -9,9 +9,9 @@ import click
 from runbooks.ban import given
 from runbooks.clear_lock.first import StaleLocks
 from runbooks.terminal import options
-from runbooks.terminal.console import many
 from runbooks.terminal.report import carry_out
-from runbooks.unsubscribe import run, shown
+from runbooks.unsubscribe import run
+from runbooks.unsubscribe.shown import change
 
 
 @click.command(
@@ -24,12 +24,12 @@ Examples:
 )
 @given.arguments
 @options.change_lists
+@options.clear_stale
 @click.option(
     "--tell",
     is_flag=True,
     help="Say goodbye to the member, and tell who runs the list, as far as the list does so.",
 )
-@options.clear_stale
 def unsubscribe(
     addresses: tuple[str, ...],
     from_file: str | None,
@@ -37,8 +37,8 @@ def unsubscribe(
     dry_run: bool,
     yes: bool,
     explain: bool,
-    tell: bool,
     clear_stale: bool,
+    tell: bool,
     **chosen: Any,
 ) -> int:
     """Unsubscribe each ADDRESS from every list of every site on the host.
@@ -57,18 +57,9 @@ def unsubscribe(
         return options.show_steps(
             screen, target.installation, page.steps(target.installation, asked)
         )
-    for line in found.bad:
-        screen.warn(f"left out: {line}")
-    if found.repeated:
-        screen.say(f"{many(found.repeated, 'address', 'addresses')} came twice")
-    named = ("--from", from_file) if from_file is not None else ()
-    naming = named + ("--skip-bad",) * skip_bad
+    found.tell(screen)
+    naming = given.naming(from_file, skip_bad)
     with screen.busy("looking at the lists"):
         plan = run.look(target, found.good, tell=tell, typed=addresses, naming=naming)
-    return carry_out(
-        screen,
-        shown.change(plan),
-        dry_run=dry_run,
-        yes=yes,
-        first=StaleLocks(screen, target.installation, clear_stale, yes or dry_run),
-    )
+    first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
+    return carry_out(screen, change(plan), dry_run=dry_run, yes=yes, first=first)

@@ -337,6 +337,33 @@ def test_a_stale_lock_is_removed_first_where_nobody_is_asked(any_sites):
     assert any_sites.bans("openstack", "openstack-foo") == ["evil@example.com"]
 
 
+def test_clear_lock_says_which_ban_its_lock_had_stopped(any_sites):
+    host = ("--yes", "--host", any_sites.spec)
+    for address in ("evil@example.com", "other@example.com"):
+        assert runbook("ban", address, *host).returncode == 1
+    some = ("--list", "openstack-foo")
+    assert runbook("unban", "other@example.com", *some, *host).returncode == 0
+    done = runbook("clear-lock", "openstack-foo", *host)
+    assert done.returncode == 0
+    lines = [line for line in done.stdout.splitlines() if "now repeat it: " in line]
+    words = [line.split("now repeat it: runbook ")[1].split() for line in lines]
+    option = ["--list", "openstack-foo", "--site", "openstack", "--host", any_sites.spec]
+    assert words == [["ban", f"{name}@example.com", *option] for name in ("other", "evil")]
+    for one in words:
+        assert runbook(*one, "--yes").returncode == 0
+    assert any_sites.bans("openstack", "openstack-foo") == [
+        "other@example.com",
+        "evil@example.com",
+    ]
+    # What was repeated is not named again.
+    holder = any_sites.hold("openstack", "openstack-foo")
+    holder.kill()
+    holder.wait()
+    cleared = runbook("clear-lock", "openstack-foo", *host)
+    assert "removed and read back" in cleared.stdout
+    assert "now repeat" not in cleared.stdout
+
+
 def test_a_lock_that_is_held_is_never_removed_first(any_sites):
     any_sites.unlock()
     any_sites.hold("zuul", "zuul-jobs")
@@ -373,6 +400,38 @@ def test_many_addresses_have_one_question_and_a_row_each(any_sites, tmp_path):
     undone = runbook("undo", run, "--yes", "--host", any_sites.spec)
     assert "taken back on 11 lists" in undone.stdout
     assert any_sites.bans("zuul", "zuul-jobs") == []
+
+
+def test_a_ban_can_unsubscribe_in_the_same_run(any_sites):
+    any_sites.unlock()
+    words = ("ban", "Target@example.com", "nobody@example.com", "--host", any_sites.spec)
+    left = runbook(*words, "--dry-run")
+    assert "nothing was changed" in left.stdout
+    members = re.search(r"Target@example\.com +no list +(\d+) list", left.stdout)[1]
+    status, shown = on_terminal(*words, "--unsubscribe", answer="y\n")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert status == 0
+    question = f"Ban 2 addresses from 11 lists and unsubscribe 2 addresses from {members} list"
+    assert question in plain
+    assert plain.count("[y/N]") == 1
+    assert f"unsubscribed from {members} list" in plain
+    assert "to unsubscribe" not in plain.split("[y/N]")[1]
+    after = runbook(*words, "--unsubscribe", "--yes")
+    assert "11 lists refused them already" in after.stdout
+    assert "11 lists had nothing of them" in after.stdout
+    # Each of the two has a record, and what takes it back.
+    runs = re.findall(r"to take it back: runbook undo (\S+)", plain)
+    for run in reversed(runs):
+        assert runbook("undo", run, "--yes", "--host", any_sites.spec).returncode == 0
+    again = runbook(*words, "--dry-run")
+    assert again.stdout == left.stdout
+    assert len(runs) == 2
+
+
+def test_patterns_alone_unsubscribe_nobody(any_sites):
+    done = runbook("ban", "^t@example\\.com$", "--unsubscribe", "--yes", "--host", any_sites.spec)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--unsubscribe is for addresses" in done.stderr
 
 
 def test_bad_lines_are_left_out_where_that_is_asked_for(any_sites, tmp_path):

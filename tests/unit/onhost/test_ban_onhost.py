@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import re
 import signal
 import subprocess
@@ -86,6 +87,21 @@ def put_ban_py(sites) -> None:
     subprocess.run(["/bin/sh", "-c", paste(step)], check=True)
 
 
+def by_hand_faults(sites, *addresses: str, action: str = "ban") -> list[str]:
+    """What is wrong with what the steps by hand print."""
+    installation = sites.installation()
+    arguments = replace(ban_page.PROCEDURE.example, addresses=addresses, action=action)
+
+    def run(step):
+        done = subprocess.run(
+            ["/bin/sh", "-c", paste(step)], capture_output=True, text=True, check=True
+        )
+        assert done.stderr == ""
+        return done.stdout
+
+    return faults(installation, here, ban_page.steps(installation, arguments), run)
+
+
 # -- what it is for -------------------------------------------------------------------------
 
 
@@ -110,17 +126,7 @@ def test_by_hand_and_by_command_end_in_the_same_state(every_sites):
     assert change(sites).is_done
     by_command = state(sites.site)
     assert change(sites, action="unban").is_done
-    installation = sites.installation()
-    steps = ban_page.steps(installation, replace(ban_page.PROCEDURE.example, address=EVIL.text))
-
-    def run(step):
-        done = subprocess.run(
-            ["/bin/sh", "-c", paste(step)], capture_output=True, text=True, check=True
-        )
-        assert done.stderr == ""
-        return done.stdout
-
-    assert not faults(installation, here, steps, run)
+    assert not by_hand_faults(sites, EVIL.text)
     assert state(sites.site) == by_command
 
 
@@ -557,6 +563,86 @@ def test_odd_things_in_the_folder_of_the_lists_are_no_lists(sites):
 
 
 # -- by hand --------------------------------------------------------------------------------
+
+SEVERAL = ("evil@example.com", "Worse@example.org", r"^worst(\+.*)?@example\.net$")
+
+
+def test_by_hand_several_addresses_are_banned_in_one_go_and_lifted_again(every_sites):
+    sites = every_sites
+    sites.unlock()
+    set_bans(sites, "zuul", "zuul-jobs", ["worse@example.org", "other@example.com"])
+    before = state(sites.site)
+    assert not by_hand_faults(sites, *SEVERAL)
+    assert sites.bans("zuul", "zuul-announce") == list(SEVERAL)
+    assert sites.bans("zuul", "zuul-jobs") == [
+        "worse@example.org",
+        "other@example.com",
+        "evil@example.com",
+        SEVERAL[2],
+    ]
+    # There was one save: what it replaced is the list as it was before all of them.
+    kept = pickle.loads(
+        (sites.list_folder("zuul", "zuul-announce") / "config.pck.last").read_bytes(),
+        encoding="latin1",
+    )
+    assert kept["ban_list"] == []
+    assert not by_hand_faults(sites, *SEVERAL, action="unban")
+    set_bans(sites, "zuul", "zuul-jobs", ["worse@example.org", "other@example.com"])
+    assert state(sites.site) == before
+
+
+def test_by_hand_there_is_a_line_for_each_list_and_address(every_sites):
+    sites = every_sites
+    put_ban_py(sites)
+    set_bans(sites, "zuul", "zuul-jobs", ["worse@example.org"])
+
+    def said(function: str, *words: str) -> list[str]:
+        done = withlist(sites, "zuul", "-q", "-r", function, "zuul-jobs", *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout.splitlines()
+
+    one, two = SEVERAL[:2]
+    assert said("ban", one, "5", two) == [f"zuul-jobs: banned {one}", f"zuul-jobs: already {two}"]
+    assert said("ban.banned", two, "x@example.com", "x1@example.com") == [
+        f"zuul-jobs: refuses {two} (matched {two})",
+        "zuul-jobs: accepts x@example.com",
+        "zuul-jobs: accepts x1@example.com",
+    ]
+    assert said("ban.unban", "x@example.com", two) == [
+        "zuul-jobs: absent x@example.com",
+        f"zuul-jobs: unbanned {two}",
+    ]
+    # Of one address only what came of it.
+    assert said("ban", two, "5") == ["zuul-jobs: banned"]
+    assert said("ban", two) == ["zuul-jobs: already"]
+    assert said("ban.unban", two) == ["zuul-jobs: unbanned"]
+    assert said("ban.unban", two) == ["zuul-jobs: absent"]
+    assert sites.bans("zuul", "zuul-jobs") == [one]
+
+
+def test_by_hand_a_list_in_trouble_has_one_line_however_many_addresses_there_are(every_sites):
+    sites = every_sites
+    put_ban_py(sites)
+    for path in sites.list_folder("openstack", "release-team").glob("config.pck*"):
+        path.write_bytes(b"nonsense")
+    began = time.monotonic()
+    done = withlist(sites, "openstack", "-q", "-a", "-r", "ban", *SEVERAL, "0.5")
+    assert time.monotonic() - began < 8
+    said = Counter(line.partition(": ")[0] for line in done.stdout.splitlines())
+    assert (said.pop(STALE), said.pop("release-team")) == (1, 1)
+    assert set(said.values()) == {len(SEVERAL)}
+    assert f"{STALE}: locked by another process, not changed" in done.stdout.splitlines()
+
+
+def test_by_hand_without_an_address_nothing_is_done(sites):
+    put_ban_py(sites)
+    before = sites.files()
+    for words in ((), ("10",)):
+        for function in ("ban", "ban.unban", "ban.banned"):
+            done = withlist(sites, "zuul", "-q", "-a", "-r", function, *words)
+            assert (done.returncode, done.stdout) == (1, "")
+            assert done.stderr == "Nothing was done: no address was given\n"
+    assert sites.files() == before
 
 
 def test_by_hand_a_damaged_list_does_not_keep_the_others_from_being_visited(sites):
