@@ -156,7 +156,18 @@ def changed(run: Run) -> list[ListRecord]:
         or one.removed
         or one.more.keys() & {"description_set", "set", "subscribers"}
         or one.outcome == "begun"
+        or _may_unsubscribe(run, one)
     ]
+
+
+def _may_unsubscribe(run: Run, one: ListRecord) -> bool:
+    """Whether it removed members, or put some back, and perhaps did so on a list in trouble.
+
+    Unless it had not come so far, it kept what it was about to take out, or to put back: whatever
+    of that is not as it was before was changed by it.
+    """
+    does = run.command == "unsubscribe" or any("subscribers" in it.more for it in run.lists)
+    return does and one.outcome in ("begun", "error") and "subscribers" not in one.more
 
 
 def look(target: Target, run: Run) -> Plan:
@@ -169,6 +180,8 @@ def look(target: Target, run: Run) -> Plan:
     entries: Entries = {}
     for one in changed(run):
         if one.site in known:
+            if _may_unsubscribe(run, one):
+                one = replace(one, more={**one.more, "subscribers": None})
             supposed = _supposed(run, one) if one.outcome == "begun" else one
             entries.setdefault(one.site, {})[one.list] = _entry(supposed)
     parameters = {"action": "look", "entries": entries} | _kept_by(run)
@@ -182,9 +195,7 @@ def look(target: Target, run: Run) -> Plan:
         unknown=frozenset(
             (one.site, one.list)
             for one in run.lists
-            # One that unsubscribes keeps what it is about to take out, and so whatever of that is
-            # not there any more was taken out by it.
-            if one.outcome == "begun" and run.command != "unsubscribe"
+            if one.outcome == "begun" and not _may_unsubscribe(run, one)
         ),
         sites_gone=tuple(sorted({one.site for one in changed(run)} - known)),
     )
@@ -192,9 +203,8 @@ def look(target: Target, run: Run) -> Plan:
 
 def _supposed(run: Run, one: ListRecord) -> ListRecord:
     """What a run that was killed would have done to a list that it had in hand."""
-    if run.command == "unsubscribe":
-        # Unless it had not come so far, it kept what it was about to take out.
-        return replace(one, more={"subscribers": None})
+    if "subscribers" in one.more:
+        return one
     entries = run.addresses
     if run.command == "ban":
         return ListRecord(one.site, one.list, one.outcome, added=entries)

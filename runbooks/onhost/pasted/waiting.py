@@ -140,6 +140,9 @@ def write(m, name, content, *protocol):
             pickle.dump(content, f, *protocol)
             f.flush()
             os.fsync(f.fileno())
+        os.rename(temporary, path)
+    except EnvironmentError:  # the disk is full
+        os.unlink(temporary)
+        raise
     finally:
         os.umask(umask)
-    os.rename(temporary, path)

@@ -9,12 +9,12 @@ from email.utils import parseaddr
 
 from Mailman import Errors, ListDefaults, LockFile, StateFile, Utils, mm_cfg, versions
 from Mailman.Archiver import Archiver
+from Mailman.Bouncer import Bouncer
 from Mailman.ListAdmin import ListAdmin
 from Mailman.Logging.Syslog import syslog
 from Mailman.OldStyleMemberships import OldStyleMemberships
 from Mailman.Parts import (
     Autoresponder,
-    Bouncer,
     Deliverer,
     Digester,
     GatewayManager,
