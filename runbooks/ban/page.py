@@ -297,7 +297,8 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "The address is still subscribed",
-            "A ban keeps an address out; it does not put it out. ``remove_members`` does.",
+            "A ban keeps an address out; it does not put it out. :ref:`unsubscribe` does, and so"
+            " does ``runbook ban --unsubscribe``, in the same run.",
         ),
         Trouble(
             "A list was created after the ban",
