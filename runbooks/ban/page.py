@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from runbooks.ban import run
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import File, Procedure, Step, Trouble, every_list
+from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list
 from runbooks.mailman.installation import Installation, Site
 from runbooks.mailman.installation import as_mailman as as_mailman
 from runbooks.mailman.target import TIMEOUT
@@ -189,24 +189,81 @@ def _accepts(address: str) -> str:
 _FUNCTIONS = {"ban": "ban", "unban": "ban.unban"}
 
 
+# -- whom it is about ---------------------------------------------------------------------
+
+_TARGET, _OTHER = "target@example.com", "victim@example.org"
+
+
+def befalls(installation: Installation, arguments: BanArguments) -> Event:
+    """The first address was subscribed to a list of each site before anybody came."""
+    add = ("add_members", "-r", "-", "-w", "n", "-a", "n")
+    lines = [
+        f"printf '%s\\n' {shlex.quote(arguments.addresses[0])}"
+        f" | {as_mailman(installation, site, *add, site.first_list)}"
+        for site in installation.sites
+    ]
+    return Event("set -e\n" + "\n".join(lines))
+
+
 def _shows(action: str, *entries: str) -> str:
     """What a terminal shows of ``runbook ban`` and ``runbook unban`` on the documented host."""
     past = {"ban": "banned", "unban": "unbanned"}[action]
-
-    def number(name: str, shown: int, *site: str) -> str:
-        return placeholder(name, *entries, *site, shown=str(shown))
-
     to_do, done = f"TO_{action.upper()}", past.upper()
-    return (
-        "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists\n"
-        f"  openstack  {{LISTS openstack:4}} lists  {number(to_do, 4, 'openstack')} to {action}\n"
-        f"  zuul       {{LISTS zuul:3}} lists  {number(to_do, 3, 'zuul')} to {action}\n"
-        f"{action.capitalize()} {entries[0]} from {number(to_do, 7)} lists? [y/N] {{ANSWER:y}}\n"
-        "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
-        f"{number(done, 7)} lists {past} and read back\n"
-        "recorded as {RUN:20261122-052801-4f9a1c}"
-        " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
+    subject = entries[0] if len(entries) == 1 else f"{len(entries)} addresses"
+
+    def number(name: str, shown: int, *of: str) -> str:
+        return placeholder(name, *of, shown=str(shown))
+
+    return "\n".join(
+        (
+            "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists",
+            "  openstack  {LISTS openstack:4} lists"
+            f"  {number(to_do, 4, *entries, 'openstack')} to {action}",
+            "  zuul       {LISTS zuul:3} lists"
+            f"  {number(to_do, 3, *entries, 'zuul')} to {action}",
+            *(_PLANNED[action] if len(entries) > 1 else ()),
+            f"{action.capitalize()} {subject} from {number(to_do, 7, *entries)} lists?"
+            " [y/N] {ANSWER:y}",
+            "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}",
+            f"{number(done, 7, *entries)} lists {past} and read back",
+            *(_RESULTS[action] if len(entries) > 1 else ()),
+            "recorded as {RUN:20261122-052801-4f9a1c}"
+            " in lists:/srv/mailman/openstack/runbook/journal.jsonl",
+            "to take it back: runbook undo {RUN:20261122-052801-4f9a1c}{HOST_OPTION:}",
+            *(_NEXT[action] if len(entries) > 1 else ()),
+        )
     )
+
+
+#: Of several addresses: what is shown before the question, after the change, and at the end.
+_PLANNED = {
+    "ban": (
+        "  ADDRESS             REFUSED BY  SUBSCRIBED TO",
+        f"  {_TARGET}  no list     {placeholder('MEMBERSHIPS', _TARGET, shown='2')} lists",
+        f"  {_OTHER}  no list     no list",
+    ),
+    "unban": (
+        "  ADDRESS             BANNED BY",
+        f"  {_TARGET}  {placeholder('TO_UNBAN', _TARGET, shown='7')} lists",
+        f"  {_OTHER}  {placeholder('TO_UNBAN', _OTHER, shown='7')} lists",
+    ),
+}
+_RESULTS = {
+    "ban": (
+        "  ADDRESS             BANNED FROM",
+        f"  {_TARGET}  {placeholder('BANNED', _TARGET, shown='7')} lists",
+        f"  {_OTHER}  {placeholder('BANNED', _OTHER, shown='7')} lists",
+    ),
+    "unban": (
+        "  ADDRESS             UNBANNED ON",
+        f"  {_TARGET}  {placeholder('UNBANNED', _TARGET, shown='7')} lists",
+        f"  {_OTHER}  {placeholder('UNBANNED', _OTHER, shown='7')} lists",
+    ),
+}
+_NEXT = {
+    "ban": (f"to unsubscribe: runbook unsubscribe {_TARGET}{{HOST_OPTION:}}",),
+    "unban": (),
+}
 
 
 PROCEDURE = Procedure(
@@ -220,7 +277,7 @@ PROCEDURE = Procedure(
     ),
     steps=steps,
     command=lambda arguments: ("ban", *arguments.addresses),
-    shows=_shows("ban", "target@example.com"),
+    shows=_shows("ban", _TARGET, _OTHER),
     troubles=(
         Trouble(
             "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
@@ -240,7 +297,8 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "The address is still subscribed",
-            "A ban keeps an address out; it does not put it out. ``remove_members`` does.",
+            "A ban keeps an address out; it does not put it out. :ref:`unsubscribe` does, and so"
+            " does ``runbook ban --unsubscribe``, in the same run.",
         ),
         Trouble(
             "A list was created after the ban",
@@ -249,7 +307,8 @@ PROCEDURE = Procedure(
             " what is in it, every list refuses, later ones too.",
         ),
     ),
-    example=BanArguments(("target@example.com",), single="openstack-discuss"),
+    befalls=befalls,
+    example=BanArguments((_TARGET, _OTHER), single="openstack-discuss"),
 )
 
 UNBAN = Procedure(
@@ -258,7 +317,7 @@ UNBAN = Procedure(
     when="The abuse is over, or the ban was a mistake.",
     steps=steps,
     command=lambda arguments: ("unban", *arguments.addresses),
-    shows=_shows("unban", "target@example.com"),
+    shows=_shows("unban", _TARGET, _OTHER),
     troubles=(
         Trouble(
             "A list still refuses the address",

@@ -489,6 +489,9 @@ class Truth:
                 if (entry := after.refused_by(address)) is not None:
                     raise Untrue(f"{after.name} refuses {address}, by {entry}")
                 return address
+            case "WAITING", ():
+                waiting = after.has["confirming"] + after.has["requesting"]
+                return ", ".join(sorted({one.lower() for one in waiting})) or "nobody"
             case "OWNERS", ():
                 text = ", ".join(sorted(after.has["owner"])) or "nobody"
                 moderators = ", ".join(sorted(after.has["moderator"]))

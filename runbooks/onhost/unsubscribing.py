@@ -37,13 +37,13 @@ class Unsubscribing(object):
         mailmanlist.forget(m)
         return {"outcome": "looked", "detail": note, "locked": self.lists.has_lock(name),
                 "subscribed": numbering.told(sorted(self.numbers[key] for key in found["members"])),
-                "confirming": self.counted(waiting.script.to_confirm(entry)
-                                           for entry, _ in found["confirmations"].values()),
-                "requesting": self.counted(entry[1][1] for entry in found["requests"].values())}
+                "confirming": self.counted(waiting.script.to_confirm(dict(
+                    (key, entry) for key, (entry, _) in found["confirmations"].items()))),
+                "requesting": self.counted(waiting.script.to_decide(found["requests"]))}
 
-    def counted(self, addresses):
-        """How often each occurs, by its number."""
-        return collections.Counter(self.numbers[address.lower()] for address in addresses)
+    def counted(self, waiting):
+        """How often each address occurs, by its number."""
+        return collections.Counter(self.numbers[address.lower()] for _, address in waiting)
 
     def change(self, name, wait):
         # Most lists have nobody of them: those need no lock.

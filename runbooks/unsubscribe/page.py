@@ -139,6 +139,16 @@ class _ByHand:
             f"{every_list(site)}: nothing waits\n{MORE}",
         )
 
+    def who(self, site: Site) -> Step:
+        words = ("-q", "-a", "-r", "waiting.who")
+        return Step(
+            f"who-{site.name}",
+            f"See whose subscriptions wait on the site {site.name}",
+            "It changes nothing, and locks no list.",
+            as_mailman(self.installation, site, "withlist", *words),
+            f"{every_list(site)}: {{WAITING:nobody}}\n{MORE}",
+        )
+
     @property
     def discarded(self) -> str:
         shown = discarded(1, 1)
@@ -255,4 +265,47 @@ PROCEDURE = Procedure(
     example=UnsubscribeArguments((_TARGET,)),
 )
 
-PROCEDURES = (PROCEDURE,)
+
+# -- who else was hit -----------------------------------------------------------------------
+
+
+def who_steps(installation: Installation, arguments: UnsubscribeArguments) -> tuple[Step, ...]:
+    """Whose subscriptions wait, by hand."""
+    hand = _ByHand(installation, arguments.addresses, arguments.tell)
+    return (hand.create(), *(hand.who(site) for site in installation.sites))
+
+
+VICTIMS = Procedure(
+    name="find-victims",
+    title="Seeing Who Else Was Hit",
+    when=(
+        "The addresses that were reported are banned, and the attack may have had others. Each"
+        " list names those whose subscriptions wait for a confirmation or for a moderator: an"
+        " address that waits on many lists did not ask for it."
+    ),
+    steps=who_steps,
+    command=lambda arguments: ("withlist", "waiting.py", "--function", "who"),
+    shows=(
+        "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists\n"
+        "  openstack  {LISTS openstack:4} lists\n"
+        "  zuul       {LISTS zuul:3} lists\n"
+        "  waiting.who(m), which comes along, compiles under Python {PYTHON:2.7.18} there\n"
+        "Run waiting.who on {LISTS:7} lists? [y/N] {ANSWER:y}\n"
+        f"{{LIST:openstack-announce}}: {{WAITING:nobody}}\n{MORE}\n"
+        "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
+        "{LISTS:7} lists: {LISTS:7} unchanged\n"
+        "recorded as {RUN:20261122-052801-4f9a1c}"
+        " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
+    ),
+    troubles=(
+        Trouble(
+            "Members may have been hit as well",
+            "Whoever was subscribed without being asked waits nowhere. :ref:`find-address` names"
+            " the lists of an address; Mailman's log ``subscribe`` says when it came.",
+        ),
+    ),
+    befalls=befalls,
+    example=UnsubscribeArguments((_TARGET,)),
+)
+
+PROCEDURES = (PROCEDURE, VICTIMS)

@@ -2,6 +2,7 @@
 
     withlist -q -a -r waiting.discard ADDRESS ...    on every list of the site
     withlist -q -a -r waiting ADDRESS ...            see what waits; changes nothing
+    withlist -q -a -r waiting.who                    see whose wait; changes nothing
     withlist -q -r waiting.discard LIST ADDRESS ...  on one list
 
 Nobody is told, as when a moderator discards a request. Members stay: Mailman's remove_members
@@ -32,6 +33,14 @@ def waiting(m, *addresses):
     if m is not None:  # withlist has said which list it does not know
         pending, requests = read(m, PENDING), read(m, REQUESTS)
         say(m, "wait", confirmations(pending, addresses), held(requests, addresses))
+
+
+def who(m):
+    if m is not None:
+        everybody = [address for _, address in to_confirm(read(m, PENDING))]
+        everybody += [address for _, address in to_decide(read(m, REQUESTS))]
+        names = sorted(set(address.lower() for address in everybody))
+        print("%s: %s" % (m.internal_name(), ", ".join(names) or "nobody"))
 
 
 def discard(m, *addresses):
@@ -75,32 +84,34 @@ def counted(confirmations, requests):
 def confirmations(pending, addresses):
     """The keys of confirmations that would make a member of one of the addresses."""
     keys = lowered(addresses)
-    return sorted(cookie for cookie, entry in pending.items()
-                  if cookie not in ("evictions", "version") and is_one(to_confirm(entry), keys))
+    return sorted(cookie for cookie, address in to_confirm(pending) if address.lower() in keys)
 
 
-def to_confirm(entry):
-    """Whom a confirmation would make a member, or None."""
-    if entry[0] == SUBSCRIPTION:
-        return entry[1].address
-    if entry[0] == CHANGE_OF_ADDRESS:  # from the first to the second
-        return entry[2]
-    return None
+def to_confirm(pending):
+    """(key, whom it would make a member) of each confirmation that would."""
+    for cookie, entry in pending.items():
+        if cookie not in ("evictions", "version"):
+            if entry[0] == SUBSCRIPTION:
+                yield cookie, entry[1].address
+            elif entry[0] == CHANGE_OF_ADDRESS:  # from the first to the second
+                yield cookie, entry[2]
 
 
 def held(requests, addresses):
     """The numbers of requests to subscribe one of the addresses that a moderator has to decide."""
     keys = lowered(addresses)
-    return sorted(number for number, entry in requests.items()
-                  if entry[0] == HELD_SUBSCRIPTION and is_one(entry[1][1], keys))
+    return sorted(number for number, address in to_decide(requests) if address.lower() in keys)
+
+
+def to_decide(requests):
+    """(number, who) of each request to subscribe that a moderator has to decide."""
+    for number, entry in requests.items():
+        if entry[0] == HELD_SUBSCRIPTION:
+            yield number, entry[1][1]
 
 
 def lowered(addresses):
     return set(address.lower() for address in addresses)
-
-
-def is_one(address, keys):
-    return address is not None and address.lower() in keys
 
 
 # -- the files ------------------------------------------------------------------------------
