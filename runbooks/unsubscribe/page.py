@@ -305,6 +305,7 @@ VICTIMS = Procedure(
         ),
     ),
     befalls=befalls,
+    follows="close-lists",
     example=UnsubscribeArguments((_TARGET,)),
 )
 
