@@ -17,7 +17,7 @@ from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, record
 from runbooks.onhost import source
 
 #: Scripts that come along, by the name of their file. They are on the page.
-OWN_SCRIPTS = ("closing.py", "owners.py", "whereis.py")
+OWN_SCRIPTS = ("closing.py", "owners.py", "waiting.py", "whereis.py")
 
 #: Bytes. Nothing that anybody wrote as a script is longer.
 LARGEST = 1_000_000

@@ -146,7 +146,7 @@ class _ByHand:
             f"See whose subscriptions wait on the site {site.name}",
             "It changes nothing, and locks no list.",
             as_mailman(self.installation, site, "withlist", *words),
-            f"{every_list(site)}: {{WAITING:nobody}}\n{MORE}",
+            f"{every_list(site)}: {{WAITING:{_TARGET}}}\n{MORE}",
         )
 
     @property
@@ -268,6 +268,31 @@ PROCEDURE = Procedure(
 
 # -- who else was hit -----------------------------------------------------------------------
 
+#: For Mailman's Python: the first address waits for a confirmation on every list of a site, the
+#: second for a moderator on the last.
+_WAIT = """\
+from Mailman import MailList, Utils, UserDesc
+names = sorted(Utils.list_names())
+for name in names:
+    m = MailList.MailList(name)
+    m.pend_new("S", UserDesc.UserDesc(sys.argv[1], "", "secret", 0, "en"))
+    if name == names[-1]:
+        notify, m.admin_immed_notify = m.admin_immed_notify, 0
+        m.HoldSubscription(sys.argv[2], "", "secret", 0, "en")
+        m.admin_immed_notify = notify
+    m.Save()
+    m.Unlock()
+"""
+
+
+def others_befall(installation: Installation, arguments: UnsubscribeArguments) -> Event:
+    """Somebody goes on subscribing others than those who were reported."""
+    lines = [
+        as_mailmans_python(installation, site, _WAIT, *arguments.addresses)
+        for site in installation.sites
+    ]
+    return Event("set -e\n" + "\n".join(lines))
+
 
 def who_steps(installation: Installation, arguments: UnsubscribeArguments) -> tuple[Step, ...]:
     """Whose subscriptions wait, by hand."""
@@ -291,7 +316,7 @@ VICTIMS = Procedure(
         "  zuul       {LISTS zuul:3} lists\n"
         "  waiting.who(m), which comes along, compiles under Python {PYTHON:2.7.18} there\n"
         "Run waiting.who on {LISTS:7} lists? [y/N] {ANSWER:y}\n"
-        f"{{LIST:openstack-announce}}: {{WAITING:nobody}}\n{MORE}\n"
+        f"{{LIST:openstack-announce}}: {{WAITING:{_TARGET}}}\n{MORE}\n"
         "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
         "{LISTS:7} lists: {LISTS:7} unchanged\n"
         "recorded as {RUN:20261122-052801-4f9a1c}"
@@ -304,9 +329,9 @@ VICTIMS = Procedure(
             " the lists of an address; Mailman's log ``subscribe`` says when it came.",
         ),
     ),
-    befalls=befalls,
+    befalls=others_befall,
     follows="close-lists",
-    example=UnsubscribeArguments((_TARGET,)),
+    example=UnsubscribeArguments((_TARGET, "victim@example.org")),
 )
 
 PROCEDURES = (PROCEDURE, VICTIMS)

@@ -22,6 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BAN, LOCK, PAGE = "runbooks/ban/page.py", "runbooks/clear_lock/page.py", "doc/source/lists.rst"
+UNSUBSCRIBE = "runbooks/unsubscribe/page.py"
 SCRIPTED, HELP = "runbooks/scripted_change/page.py", "runbooks/add_list/command.py"
 
 #: What notices: arguments of pytest. One Mailman is enough, where there are two.
@@ -152,9 +153,9 @@ MUTANTS = (
     ),
     Mutant(
         "a program misspelt",
-        BAN,
-        "``remove_members`` does",
-        "``remove_member`` does",
+        UNSUBSCRIBE,
+        "``remove_members`` takes",
+        "``remove_member`` takes",
         noticed_by=SERVER,
     ),
     Mutant(
@@ -236,9 +237,9 @@ MUTANTS = (
     ),
     Mutant(
         "a program marked as an example",
-        BAN,
-        "``remove_members`` does",
-        ":example:`remove_members` does",
+        UNSUBSCRIBE,
+        "``remove_members`` takes",
+        ":example:`remove_members` takes",
         noticed_by=SERVER,
     ),
     Mutant(
@@ -319,6 +320,27 @@ MUTANTS = (
         walks=("unban",),
     ),
     Mutant(
+        "only the first of several addresses banned",
+        f"{PASTED}/ban.py",
+        "edit(m, address) for address in addresses]",
+        "edit(m, address) for address in addresses[:1] * len(addresses)]",
+        walks=("ban",),
+    ),
+    Mutant(
+        "what becomes of several addresses said of the wrong ones",
+        f"{PASTED}/ban.py",
+        "zip(outcomes, addresses)",
+        "zip(outcomes, addresses[:1] * len(addresses))",
+        walks=("ban",),
+    ),
+    Mutant(
+        "who waits for a moderator left out",
+        f"{PASTED}/waiting.py",
+        "for _, address in to_decide(read(m, REQUESTS))]",
+        "for _, address in to_decide({})]",
+        walks=("find-victims",),
+    ),
+    Mutant(
         "the policy from before the closing forgotten",
         f"{PASTED}/closing.py",
         "setattr(m, KEPT, m.subscribe_policy)",
@@ -342,8 +364,8 @@ MUTANTS = (
     Mutant(
         "an example on the page that is not true",
         BAN,
-        "{{LISTS openstack:4}} lists",
-        "{{LISTS openstack:5}} lists",
+        "{LISTS openstack:4} lists",
+        "{LISTS openstack:5} lists",
         walks=("ban",),
     ),
 )

@@ -112,6 +112,17 @@ def test_no_command_of_a_procedure_is_typed_in_a_page():
     assert not typed, "\n".join(typed)
 
 
+def test_no_placeholder_is_left_in_what_the_page_shows(lists_page):
+    """One that is not known is printed as it is written."""
+    left = [
+        f"{block.place}: {found}"
+        for block in lists_page.blocks
+        if block.kind == "output"
+        for found in re.findall(r"\{[A-Z_]{3,}[^}]*\}?", block.text)
+    ]
+    assert not left, "\n".join(left)
+
+
 def test_what_the_reader_creates_is_the_file_itself(lists_page):
     blocks = {block.anchor: block for block in lists_page.blocks if block.kind == "command"}
     created = set()

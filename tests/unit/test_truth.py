@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +25,7 @@ from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.truth import Witness
 from runbooks.practice.site import STALE_LIST, PracticeSite, create
 from runbooks.scripted_change import page as scripted_change
+from runbooks.unsubscribe import page as unsubscribe
 from tests.support.steps import here
 
 OWNERS = "{LIST zuul:x}: {OWNERS:y}\n{MORE}"
@@ -190,6 +192,30 @@ def test_closed_lists_keep_the_policy_that_they_had(site: PracticeSite) -> None:
     assert red == ["close-check-zuul"]
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("to_confirm(read(m, PENDING))]", "to_confirm({})]"),
+        ("to_decide(read(m, REQUESTS))]", "to_decide({})]"),
+        ("set(address.lower() for address in everybody)", "everybody"),
+    ],
+)
+def test_who_waits_is_who_subscribed_and_was_not_let_in(
+    site: PracticeSite, old: str, new: str
+) -> None:
+    unlock(site)
+    procedure = unsubscribe.VICTIMS
+    assert procedure.befalls
+    # The second address waits both ways, in another case of letters, on the last list.
+    for addresses in (procedure.example.addresses, ("Victim@example.org", "c@example.com")):
+        event = procedure.befalls(
+            installation(site), replace(procedure.example, addresses=addresses)
+        )
+        site.befall(event.script)
+    assert not procedure_faults(site, procedure, "import", "import")
+    assert procedure_faults(site, procedure, old, new) == ["who-openstack", "who-zuul"]
+
+
 def test_the_process_is_the_one_that_has_the_lock(site: PracticeSite) -> None:
     shows = f"{{DEAD openstack {STALE_LIST}:4711}}"
     (lock,) = site.folder.glob("srv/mailman/openstack/locks/*.lock")
@@ -233,6 +259,8 @@ def test_every_placeholder_is_known(site: PracticeSite) -> None:
     of = {
         **dict.fromkeys(("TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED"), address),
         **dict.fromkeys(("LIST_KNOWING", "ROLES", "MATCH", "ACCEPTED"), address),
+        **dict.fromkeys(("LIST_WITH_MEMBER", "TO_UNSUBSCRIBE", "UNSUBSCRIBED"), address),
+        **dict.fromkeys(("MEMBERSHIPS", "CONFIRMATIONS", "REQUESTS"), address),
         **dict.fromkeys(("OTHERS", "MISSING_BANS", "CAUGHT_UP", "CLAIM", "DEAD"), stale),
         **dict.fromkeys(("LOCK", "WAITER"), ("pid", *stale)),
         **dict.fromkeys(("NEW_ALIAS", "NEW_ALIAS_OF_OTHERS"), (STALE_LIST,)),
