@@ -423,7 +423,7 @@ def test_an_interrupted_report_does_not_say_that_nothing_was_changed(
     def interrupt(*anything: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("runbooks.clear_lock.command._show_report", interrupt)
+    monkeypatch.setattr("runbooks.clear_lock.command.show_report", interrupt)
     status = cli.run(["clear-lock", STALE_LIST, "--yes", "--host", practice.spec])
     assert (status, practice.names()) == (1, [])
     assert f"runbook history --host {practice.spec}" in capsys.readouterr().err

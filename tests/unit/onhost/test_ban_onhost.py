@@ -494,7 +494,10 @@ def test_a_run_that_is_ended_while_it_waits_leaves_nothing(sites, number):
         env={**os.environ, "STARTED_FOR": mark},
     )
     deadline = time.monotonic() + 30
-    assert is_ours(Path(f"/proc/{command.pid}/environ"), mark)
+    # Just after it has been started, it may not show its environment yet.
+    while not is_ours(Path(f"/proc/{command.pid}/environ"), mark):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
     # The lock, its claim, and the claim of what waits for it.
     while sum(name.startswith("zuul-jobs.lock") for name in sites.locks("zuul")) < 3:
         assert time.monotonic() < deadline
