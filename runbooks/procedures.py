@@ -19,7 +19,15 @@ def all_procedures() -> tuple[Procedure[Installation, Any], ...]:
     """Every procedure. Loads all the pages, which ``runbook`` itself does not need."""
     pages = [importlib.import_module(f"runbooks.{folder}.page") for folder in FOLDERS]
     # Each has arguments of its own kind.
-    return tuple(procedure for page in pages for procedure in page.PROCEDURES)
+    found = [procedure for page in pages for procedure in page.PROCEDURES]
+    ordered = [procedure for procedure in found if not procedure.follows]
+    late = [procedure for procedure in found if procedure.follows]
+    while late:
+        names = [procedure.name for procedure in ordered]
+        one = next(procedure for procedure in late if procedure.follows in names)
+        ordered.insert(names.index(one.follows) + 1, one)
+        late.remove(one)
+    return tuple(ordered)
 
 
 def find(name: str) -> Procedure[Installation, Any]:

@@ -327,6 +327,7 @@ UNBAN = Procedure(
         ),
     ),
     after="ban",
+    follows="reopen-lists",
     takes_back=True,
     example=replace(PROCEDURE.example, action="unban"),
 )
@@ -404,5 +405,5 @@ PATTERN = Procedure(
     ),
 )
 
-#: In the order of the page.
+#: In the order of the page, but for those that follow one of another folder.
 PROCEDURES = (PROCEDURE, UNBAN, PATTERN)

@@ -7,6 +7,6 @@ def heard(text: str) -> tuple[int, ...]:
     """The numbers, in rising order. Raises ValueError."""
     found: list[int] = []
     for span in text.split(",") if text else ():
-        first, _, last = span.partition("-")
-        found.extend(range(int(first), int(last or first) + 1))
+        first, dash, last = span.partition("-")
+        found.extend(range(int(first), int(last if dash else first) + 1))
     return tuple(found)

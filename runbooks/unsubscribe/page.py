@@ -330,6 +330,7 @@ VICTIMS = Procedure(
         ),
     ),
     befalls=others_befall,
+    follows="close-lists",
     example=UnsubscribeArguments((_TARGET, "victim@example.org")),
 )
 
