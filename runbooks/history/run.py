@@ -161,13 +161,13 @@ def changed(run: Run) -> list[ListRecord]:
 
 
 def _may_unsubscribe(run: Run, one: ListRecord) -> bool:
-    """Whether it removed members, or put some back, and perhaps did so on a list in trouble.
+    """Whether it may have removed members, or put some back, on a list in trouble.
 
     Unless it had not come so far, it kept what it was about to take out, or to put back: whatever
     of that is not as it was before was changed by it.
     """
-    does = run.command == "unsubscribe" or any("subscribers" in it.more for it in run.lists)
-    return does and one.outcome in ("begun", "error") and "subscribers" not in one.more
+    in_trouble = one.outcome in ("begun", "error") and "subscribers" not in one.more
+    return in_trouble and run.command in ("unsubscribe", "undo")
 
 
 def look(target: Target, run: Run) -> Plan:

@@ -86,15 +86,8 @@ class Undoing(object):
                     setattr(m, attribute, was)
                 if change:
                     kept["subscribers"] = change.keep()
-                try:
-                    if change:
-                        change.make()
-                    m.Save()
-                except Exception as e:
-                    if not change:
-                        raise
-                    # Perhaps half of it was done.
-                    return dict(mailmanlist.failed(e) or lists.trouble(e), kept=kept)
+                    change.make()
+                m.Save()
         answer = {"outcome": "undone" if kept else "already", "detail": ""}
         m = self.lists.read_back(name) if kept else self.lists.read(name)[0]
         left, _ = self.left(name, m)

@@ -60,13 +60,10 @@ class Unsubscribing(object):
                 return {"outcome": "absent", "detail": ""}
             root = saving.folder_of(self.parameters["journal"]["folder"], self.parameters["run"])
             subscribers.keep(root, self.site["name"], name, subscribers.TAKE_OUT, found)
-            kept = {"subscribers": subscribers.counts(found)}
-            try:
-                subscribers.take_out(m, waiting, found, self.parameters["tell"])
-                m.Save()
-            except Exception as e:  # perhaps half of it was done
-                return dict(mailmanlist.failed(e) or lists.trouble(e), kept=kept)
-        return dict(self.read_back(name), kept=kept)
+            # If anything fails from here on, what was kept is all that is known of it.
+            subscribers.take_out(m, waiting, found, self.parameters["tell"])
+            m.Save()
+        return dict(self.read_back(name), kept={"subscribers": subscribers.counts(found)})
 
     def read_back(self, name):
         try:

@@ -116,14 +116,25 @@ def test_a_save_that_fails_is_named_and_what_it_did_can_be_taken_back(practice: 
         "    m.Save = save\n"
     )
     extension = extend(practice, code)
+    text = extension.read_text()
     done = runbook(practice, "unsubscribe", TARGET, "--yes", "--json")
     assert done.returncode == 1
     assert outcome(done)["outcome"] == "error"
     assert "No space left" in outcome(done)["detail"]
     extension.unlink()
     (run,) = re.findall(r'"run": "([^"]+)"', done.stdout)
-    undone = runbook(practice, "undo", run, "--yes")
-    assert (undone.returncode, undone.stderr) == (0, ""), undone.stdout
+    half = shown(practice)
+    assert half != before
+    # The undo fails there in turn; what it has done until then can be taken back as well.
+    extension.write_text(text)
+    failed = runbook(practice, "undo", run, "--yes")
+    assert failed.returncode == 1
+    extension.unlink()
+    assert shown(practice) == before
+    back = runbook(practice, "undo", run_id(failed), "--yes")
+    assert (back.returncode, back.stderr) == (0, ""), back.stdout
+    assert shown(practice) == half
+    assert runbook(practice, "undo", run, "--yes").returncode == 0
     assert shown(practice) == before
 
 
