@@ -115,7 +115,7 @@ def test_the_walk_notices_when_a_step_prints_something_else(monkeypatch, capsys)
     monkeypatch.setattr(walkthrough, "all_procedures", lambda: (spoiled,))
     assert walkthrough.walk(Screen()) == 1
     said = capsys.readouterr().out
-    assert "no line is 'openstack-announce: banned'" in said
+    assert "no line is 'openstack-announce: banned target@example.com'" in said
     assert "ended in different states" not in said
 
 
