@@ -243,7 +243,7 @@ class _ByHand:
                 as_mailman(
                     self.installation, self.site, "withlist", "-q", "-r", "catch_up", self.name
                 ),
-                f"{self.name}: {self._caught_up('banned target@example.com')}",
+                f"{self.name}: {self._caught_up('banned target@example.com victim@example.org')}",
             ),
             Step(
                 "see-description",
@@ -303,8 +303,8 @@ _FIXED = """\
   missing  description  it is empty and should be 'Discussion of OpenStack Foo': Puppet sets none
   good     aliases      all 10 are in /etc/aliases
   missing  bans         all {OTHERS openstack openstack-foo:4} other lists refuse\
- {MISSING_BANS openstack openstack-foo:target@example.com}, and this one does not
-Set the description and ban 1 entry on openstack-foo? [y/N] {ANSWER:y}
+ {MISSING_BANS openstack openstack-foo:target@example.com, victim@example.org}, and this one does not
+Set the description and ban 2 entries on openstack-foo? [y/N] {ANSWER:y}
 openstack-foo is as asked: read back
 recorded as {RUN:20240501-120301-4f9a1c} in lists:/srv/mailman/openstack/runbook/journal.jsonl
 """

@@ -404,7 +404,7 @@ class Truth:
                 missing = self._missing_bans(site, name)
                 if not missing:
                     raise Untrue(f"{name} lacks no ban that all other lists of {site} have")
-                return " ".join(missing)
+                return ", ".join(missing)
             case "CAUGHT_UP", (site, name):
                 missing = self._missing_bans(site, name)
                 return f"banned {' '.join(missing)}" if missing else "nothing to ban"
