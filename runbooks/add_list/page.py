@@ -303,7 +303,8 @@ _FIXED = """\
   missing  description  it is empty and should be 'Discussion of OpenStack Foo': Puppet sets none
   good     aliases      all 10 are in /etc/aliases
   missing  bans         all {OTHERS openstack openstack-foo:4} other lists refuse\
- {MISSING_BANS openstack openstack-foo:target@example.com, victim@example.org}, and this one does not
+ {MISSING_BANS openstack openstack-foo:target@example.com, victim@example.org},\
+ and this one does not
 Set the description and ban 2 entries on openstack-foo? [y/N] {ANSWER:y}
 openstack-foo is as asked: read back
 recorded as {RUN:20240501-120301-4f9a1c} in lists:/srv/mailman/openstack/runbook/journal.jsonl
