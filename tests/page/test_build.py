@@ -175,7 +175,7 @@ def test_a_changed_file_of_the_package_rebuilds_the_pages_that_print_it(checkout
     assert "never seen before" not in page.read_text(encoding="utf-8")
     for changed, old in (
         ("runbooks/ban/page.py", "Somebody abuses"),
-        ("runbooks/onhost/pasted/ban.py", "Ban an address from a list"),
+        ("runbooks/onhost/pasted/ban.py", "Ban addresses from a list"),
     ):
         path = checkout / changed
         text = path.read_text(encoding="utf-8")
