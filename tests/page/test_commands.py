@@ -31,7 +31,7 @@ def test_the_page_is_about_such_a_server(box):
 
 @pytest.mark.layout("multi")
 @pytest.mark.needs("puppet")
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_every_command_does_what_the_page_says(box, lists_page, write_records, tmp_path):
     unknown = set(ONLY or ()) - {procedure.name for procedure in all_procedures()}
     assert not unknown, f"RUNBOOK_WALK_ONLY names no procedure: {unknown}"
