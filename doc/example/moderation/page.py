@@ -74,6 +74,7 @@ Hold every post to {LISTS:7} lists? [y/N] {ANSWER:y}
 {LISTS:7} lists changed and read back
 recorded as {RUN:20261122-052801-4f9a1c} in \
 {HOST:lists}:/srv/mailman/openstack/runbook/journal.jsonl
+to take it back: runbook undo {RUN:20261122-052801-4f9a1c}{HOST_OPTION:}
 """,
     troubles=(
         Trouble("Posts are let through again when the flood is over", "``runbook moderate off``."),
