@@ -371,9 +371,8 @@ def _show_results(report: Report, plan: Plan, work: Work) -> None:
         return
     results = plan.results(work)
     # What was not done comes first, and what was done before last.
-    results.sort(key=lambda result: (not result[2], not result[1]))
     rows = []
-    for entry, did, left in results:
+    for entry, did, left in sorted(results, key=lambda result: (not result[2], not result[1])):
         # Without either, it was so on every list.
         done = _lists(did) if did or left else _WORDS[plan.action.name][1][2].replace(" it", "")
         cells = (entry.text, done, _lists(left) if left else "")
@@ -382,7 +381,7 @@ def _show_results(report: Report, plan: Plan, work: Work) -> None:
     titles = ("ADDRESS", past, "NOT DONE ON")
     if work.recorded:
         _table(report, titles[: len(rows[0])], rows)
-    for entry, did, left in plan.results(work):
+    for entry, did, left in results:
         report.screen.object(address=entry.text, **{str(plan.action.past): did}, not_done=left)
 
 
