@@ -163,7 +163,9 @@ def others(draw: st.DrawFn, deep: int, number: int, title: str) -> str:
     """A statement that is not a list of its own, but may look like one."""
     i = "  " * deep
     text = draw(LITERALS)
-    named = draw(LITERALS.filter(lambda one: one not in ("''", '""')))  # Puppet wants a title
+    drawn = draw(LITERALS)
+    # Two resources of one title are an error to Puppet, and so is one without a title.
+    named = f"{drawn[:-1]} {title}{drawn[-1]}"
     own = f"maillist {{ {single(title)}: ensure => present }}"
     return draw(
         st.sampled_from(
@@ -186,7 +188,7 @@ def others(draw: st.DrawFn, deep: int, number: int, title: str) -> str:
                 f"{i}[{single(title)}].each |$x| {{ maillist {{ $x: ensure => present }} }}",
                 f"{i}create_resources('maillist', {{ {single(title)} => {{ ensure => absent }} }})",
                 f"{i}Resource['maillist'] {{ {single(title)}: ensure => present }}",
-                f"{i}notify {{ 'a{number}': }} -> notify {{ 'b{number}': }}",
+                f"{i}notify {{ 'a {title}': }} -> notify {{ 'b {title}': }}",
                 f"{i}define d{number}($x = {{}}) {{ maillist {{ $title: ensure => present }} }}",
                 "",
                 "",

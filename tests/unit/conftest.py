@@ -104,9 +104,14 @@ class Sites:
         )
 
     def files(self) -> dict[str, tuple[int, int, int]]:
-        """Every file with what a change of it would change."""
+        """Every file with what a change of it would change.
+
+        What Python compiles is left out: it keeps that where ``PYTHONDONTWRITEBYTECODE`` is unset.
+        """
         found = {}
         for path in sorted(self.folder.rglob("*")):
+            if "__pycache__" in path.parts or path.suffix == ".pyc":
+                continue
             status = path.lstat()
             found[str(path)] = (status.st_ino, status.st_size, status.st_mtime_ns)
         return found
