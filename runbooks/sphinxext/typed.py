@@ -51,7 +51,7 @@ RULES: Mapping[str, Sequence[Rule]] = {
 
 #: The fields of the form: what is typed, its label, and an example.
 _FIELDS = (
-    (ADDRESS, "Address, or several", TARGET),
+    (ADDRESS, "Addresses", TARGET),
     (LIST, "List", LISTED),
     (HOST, "Host", f"ssh://root@{SERVER}"),
 )

@@ -109,11 +109,19 @@
     return mark;
   }
 
+  /* As the page has those that are printed: not broken behind the dash. */
+  function option(text) {
+    const found = document.createElement("span");
+    found.className = "na";
+    found.textContent = text;
+    return found;
+  }
+
   /* One place, as nodes. */
   function filled(place, values) {
     const number = place.between ? values[place.pieces.find(piece => piece.kind).kind].length : 1;
     const found = document.createDocumentFragment();
-    found.append(place.lead);
+    if (place.lead) found.append(" ", option(place.lead.trim()), " ");
     for (let at = 0; at < number; at += 1) {
       if (at) found.append(place.between);
       const pieces = place.pieces.map(piece => {
@@ -183,8 +191,11 @@
 
   /* -- the fragment: #anchor?address=…&list=…&host=… ------------------------------------------- */
 
+  /* A person can read it: @, : and / mean nothing there. A chat might end a link at a '. */
   const encoded = text =>
-    encodeURIComponent(text).replaceAll("%40", "@").replaceAll("'", "%27");
+    encodeURIComponent(text)
+      .replace(/%(40|3A|2F)/g, decodeURIComponent)
+      .replaceAll("'", "%27");
 
   function decoded(text) {
     try {
