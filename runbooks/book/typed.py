@@ -48,7 +48,7 @@ _MARK = re.compile("([\ue000-\uf8ff])")
 
 #: A word as `shlex.quote` writes it where it has to, and other pieces of what a shell reads.
 _WORD = r"'[^']*'(?:\"'\"'[^']*')*"
-_SHELL = re.compile(rf"""({_WORD})|("(?:\\.|[^"\\])*"|\\.|[^'"\\]+)""", re.DOTALL)
+_SHELL = re.compile(rf"""({_WORD})|("(?:\\.|[^"\\])*"|\\.|[^'"\\]+|.)""", re.DOTALL)
 
 
 @dataclass(frozen=True)
