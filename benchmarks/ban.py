@@ -1,6 +1,6 @@
 """`runbook ban` beside the script that the page had, and beside a shell loop.
 
-By itself it prints the two ratios on 1,000 lists of 1,000 members:
+By itself it prints the ratios on 1,000 lists of 1,000 members:
 
     python -m benchmarks.ban
 """
@@ -18,7 +18,10 @@ from benchmarks.server import WITHLIST, Cost, Server
 
 #: What the repetition and the ban may take of the original's time, at most.
 GOAL_BAN, GOAL_REPETITION = 0.6, 0.3
+#: What a ban of so many addresses may take of the time of a ban of one, at most.
+ADDRESSES, GOAL_MANY = 20, 1.2
 
+MANY = f"{ADDRESSES} addresses"
 OURS, AGAIN, ORIGINAL, LOOP = (
     "runbook ban",
     "the same again",
@@ -40,6 +43,8 @@ class Plan:
     minutes: float = 60
     #: memory takes two runs more
     memory: bool = True
+    #: whether a ban of `ADDRESSES` addresses is measured as well
+    many: bool = False
 
 
 @dataclass
@@ -66,9 +71,9 @@ class Cell:
         """The processor time of `what` on the server as a part of the original's."""
         return statistics.median(self.work[what]) / statistics.median(self.work[ORIGINAL])
 
-    def ratio(self, what: str) -> float:
-        """The time of `what` as a part of the original's."""
-        return self.median(what) / self.median(ORIGINAL)
+    def ratio(self, what: str, than: str = ORIGINAL) -> float:
+        """The time of `what` as a part of the original's, or of another's."""
+        return self.median(what) / self.median(than)
 
 
 def measure(
@@ -104,6 +109,8 @@ def measure(
             break
         ours, original, looped = new_address(), new_address(), new_address()
         run(OURS, partial(server.ban, ours))
+        if plan.many:
+            run(MANY, partial(server.ban, *(new_address() for _ in range(ADDRESSES))))
         run(ORIGINAL, partial(server.original, original))
         run(AGAIN, partial(server.ban, ours, expected="already"))
         if number < plan.loops:
@@ -124,11 +131,12 @@ def new_address() -> str:
 
 
 def ratios(cell: Cell) -> str:
-    """The two ratios, in a line."""
+    """The ratios, in a line."""
     where = f"{cell.lists:,} lists of {cell.members:,} members"
     return (
         f"{where}: ban {cell.ratio(OURS):.2f} of the page's script (goal {GOAL_BAN}),"
-        f" repetition {cell.ratio(AGAIN):.2f} (goal {GOAL_REPETITION})"
+        f" repetition {cell.ratio(AGAIN):.2f} (goal {GOAL_REPETITION});"
+        f" {MANY} {cell.ratio(MANY, OURS):.2f} of one (goal {GOAL_MANY})"
     )
 
 
@@ -139,4 +147,4 @@ if __name__ == "__main__":
 
     with interruptible(), closing(servers(None, print)) as subjects:
         for one in subjects:
-            print(ratios(measure(one, 1000, 1000, Plan(memory=False), tell=print)))
+            print(ratios(measure(one, 1000, 1000, Plan(memory=False, many=True), tell=print)))

@@ -138,10 +138,10 @@ class Server:
         """A run of `runbook COMMAND` on the server."""
         return self._runbook([sys.executable, "-m", "runbooks"], command, *arguments)[0]
 
-    def ban(self, address: str, expected: str = "banned") -> float:
+    def ban(self, *addresses: str, expected: str = "banned") -> float:
         """`runbook ban`, which has to say `expected` of every list."""
         runbook = [sys.executable, "-m", "runbooks"]
-        seconds, output = self._runbook(runbook, "ban", address, "--yes")
+        seconds, output = self._runbook(runbook, "ban", *addresses, "--yes")
         self._check(output, expected)
         return seconds
 

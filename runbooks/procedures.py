@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from runbooks.mailman.installation import Installation
 
 #: Each has what is printed in page.py, and its subcommands in command.py.
-FOLDERS = ("add_list", "scripted_change", "ban", "clear_lock")
+FOLDERS = ("add_list", "scripted_change", "ban", "unsubscribe", "clear_lock")
 
 
 @cache
@@ -19,7 +19,15 @@ def all_procedures() -> tuple[Procedure[Installation, Any], ...]:
     """Every procedure. Loads all the pages, which ``runbook`` itself does not need."""
     pages = [importlib.import_module(f"runbooks.{folder}.page") for folder in FOLDERS]
     # Each has arguments of its own kind.
-    return tuple(procedure for page in pages for procedure in page.PROCEDURES)
+    found = [procedure for page in pages for procedure in page.PROCEDURES]
+    ordered = [procedure for procedure in found if not procedure.follows]
+    late = [procedure for procedure in found if procedure.follows]
+    while late:
+        names = [procedure.name for procedure in ordered]
+        one = next(procedure for procedure in late if procedure.follows in names)
+        ordered.insert(names.index(one.follows) + 1, one)
+        late.remove(one)
+    return tuple(ordered)
 
 
 def find(name: str) -> Procedure[Installation, Any]:

@@ -4,20 +4,39 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import click
 
-from runbooks.ban import entries, run
+from runbooks.ban import entries, given, run
+from runbooks.ban.bans_command import bans as bans
 from runbooks.ban.entries import Entry
-from runbooks.ban.run import Plan
+from runbooks.ban.run import Plan, Standing
+from runbooks.clear_lock.first import StaleLocks
 from runbooks.errors import BadInputError
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import short
-from runbooks.mailman.target import Target
+from runbooks.mailman.target import Target, invocation
+from runbooks.mailman.work import Work
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
-from runbooks.terminal.report import NAMED, Report, Words, carry_out
+from runbooks.terminal.report import NAMED, Change, Report, Words, carry_out
+from runbooks.unsubscribe import run as unsubscribing
+from runbooks.unsubscribe import shown as shown_unsubscribing
+
+#: What is said of an entry that no ban list has.
+_FOR_ALL = ", in GLOBAL_BAN_LIST of Mailman's mm_cfg.py"
+
+#: So many addresses have a row each.
+_MOST_ROWS = 30
+
+_suffixes = click.option(
+    "--suffixes",
+    is_flag=True,
+    help="Each ADDRESS with whatever follows a + in it: user+anything@example.com as well.",
+)
 
 
 @click.command(
@@ -26,68 +45,132 @@ Examples:
   runbook ban target@example.com
   runbook ban target@example.com --host ssh://root@lists.example.org --dry-run
   runbook ban target@example.com --list openstack-foo --list openstack-bar
-  runbook ban '^target(\\+.*)?@example\\.com$'          an address and all its suffixes
+  runbook ban --from victims.txt                       one address a line
+  runbook ban --suffixes user@example.com              user+anything@example.com as well
+  runbook ban '^target(\\+.*)?@example\\.com$'          the same as a pattern
 """
 )
-@click.argument("address")
+@given.arguments
+@_suffixes
 @options.change_lists
 @click.option(
     "--force",
     is_flag=True,
-    help="Ban it although it matches who runs a list, or nobody that is known.",
+    help="Ban them even where that hits somebody who runs a list, or nobody that is known.",
 )
-def ban(address: str, dry_run: bool, yes: bool, explain: bool, force: bool, **chosen: Any) -> int:
-    """Ban ADDRESS from every list of every site on the host.
+@options.clear_stale
+@click.option(
+    "--unsubscribe",
+    is_flag=True,
+    help="Also unsubscribe each address, wherever it is a member or waits (see unsubscribe).",
+)
+def ban(
+    addresses: tuple[str, ...],
+    from_file: str | None,
+    skip_bad: bool,
+    suffixes: bool,
+    dry_run: bool,
+    yes: bool,
+    explain: bool,
+    force: bool,
+    clear_stale: bool,
+    unsubscribe: bool,
+    **chosen: Any,
+) -> int:
+    """Ban each ADDRESS from every list of every site on the host.
 
     ADDRESS is an address, or a pattern that starts with ^ (a regular expression, searched
     without regard to case). A ban refuses new subscriptions; it does not unsubscribe
     anybody, and lists that are created later do not have it.
     """
-    entry = entries.entry(address, force=force)
+
+    def make(text: str) -> Entry:
+        if suffixes:
+            return replace(entries.entry(entries.with_suffixes(text), force=force), address=text)
+        return entries.entry(text, force=force)
+
+    found = given.chosen(addresses, from_file, skip_bad, make)
     screen, target = options.begin(**chosen)
     if explain:
-        return _explain(screen, target, entry, "ban")
-    for warning in entry.warnings:
-        screen.warn(f"{entry.text}: {warning}")
-    if entry.probably:
-        screen.warn(f"probably meant: {shlex.quote(entry.probably)}")
+        return _explain(screen, target, found.good, "ban")
+    found.tell(screen)
+    for entry in found.good:
+        if suffixes:
+            screen.say(f"pattern: {entry.text}")
+        for warning in entry.warnings:
+            screen.warn(f"{entry.text}: {warning}")
+        if entry.probably:
+            screen.warn(f"probably meant: {shlex.quote(entry.probably)}")
     with screen.busy("looking at the lists"):
-        plan = run.look(target, entry, options=("--force",) if force else ())
-    if plan.people and not force:
-        who = [
-            f"{one} (of {', '.join(sorted(set(of))[:3])})"
-            for one, of in sorted(plan.people.items())
-        ]
-        raise BadInputError(
-            f"{entry.text} would ban who runs a list: {'; '.join(who[:3])};"
-            " nothing was changed (--force to ban it all the same)"
+        plan = run.look(
+            target,
+            found.good,
+            typed=addresses,
+            naming=given.naming(from_file, skip_bad, suffixes),
+            options=("--force",) * force,
         )
-    return _go(screen, plan, dry_run, yes)
+    if plan.people and not force:
+        raise BadInputError(_would_ban_people(plan))
+    changes = [_change(plan, puts_out=unsubscribe)]
+    if unsubscribe:
+        members = [entry.address for entry in found.good if entry.address]
+        if not members:
+            raise BadInputError("--unsubscribe is for addresses, and these are patterns")
+        with screen.busy("looking at their subscriptions"):
+            changes.append(shown_unsubscribing.change(unsubscribing.look(target, members)))
+    first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
+    return carry_out(screen, *changes, dry_run=dry_run, yes=yes, first=first)
 
 
 @click.command(
     epilog="""\b
 Examples:
   runbook unban target@example.com
+  runbook unban --from victims.txt
   runbook unban '^target.*@example.com' --site openstack
 """
 )
-@click.argument("address")
+@given.arguments
+@_suffixes
 @options.change_lists
-def unban(address: str, dry_run: bool, yes: bool, explain: bool, **chosen: Any) -> int:
-    """Take the entry ADDRESS out of the ban list of every list that has it.
+@options.clear_stale
+def unban(
+    addresses: tuple[str, ...],
+    from_file: str | None,
+    skip_bad: bool,
+    suffixes: bool,
+    dry_run: bool,
+    yes: bool,
+    explain: bool,
+    clear_stale: bool,
+    **chosen: Any,
+) -> int:
+    """Take each entry ADDRESS out of the ban list of every list that has it.
 
     ADDRESS is the entry: an address (compared without regard to case) or a pattern
     (compared to the letter). A list that still refuses the address, by another entry, is
     named with that entry.
     """
-    entry = _any_entry(address)
+
+    def make(text: str) -> Entry:
+        return _any_entry(entries.with_suffixes(text) if suffixes else text)
+
+    found = given.chosen(addresses, from_file, skip_bad, make)
     screen, target = options.begin(**chosen)
     if explain:
-        return _explain(screen, target, entry, "unban")
+        return _explain(screen, target, found.good, "unban")
+    found.tell(screen)
     with screen.busy("looking at the lists"):
-        plan = run.look(target, entry, run.UNBAN, people=False)
-    return _go(screen, plan, dry_run, yes)
+        plan = run.look(
+            target,
+            found.good,
+            run.UNBAN,
+            people=False,
+            typed=addresses,
+            naming=given.naming(from_file, skip_bad, suffixes),
+        )
+    first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
+    return carry_out(screen, _change(plan), dry_run=dry_run, yes=yes, first=first)
 
 
 @click.command(
@@ -95,42 +178,38 @@ def unban(address: str, dry_run: bool, yes: bool, explain: bool, **chosen: Any) 
 Examples:
   runbook banned target@example.com
   runbook banned target@example.com --json --host ssh://root@lists.example.org
+  runbook banned --from victims.txt
 """
 )
-@click.argument("address")
+@given.arguments
 @options.together(options.lists, options.sites, options.host, options.jobs, options.json)
-def banned(address: str, **chosen: Any) -> int:
-    """Show which lists refuse ADDRESS, and by which entry.
+def banned(addresses: tuple[str, ...], from_file: str | None, skip_bad: bool, **chosen: Any) -> int:
+    """Show which lists refuse each ADDRESS, and by which entry.
 
     The matching is Mailman's own, on the host. Exit status 1 only when a list could not
     be asked.
     """
-    entry = _any_entry(address)
+    found = given.chosen(addresses, from_file, skip_bad, _any_entry)
     screen, target = options.begin(**chosen)
+    found.tell(screen)
     with screen.busy("asking the lists"):
-        plan = run.look(target, entry, people=False)
-    refusing = [look for look in plan.looks if plan.is_done(look)]
-    accepting = len(plan.looks) - len(refusing)
-    left = plan.seen.left
-    report = Report(screen, target.installation)
-    report.plan([(str(one.list), one.site, f"by {one.said.refused_by}") for one in refusing])
-    refuse = "refuses" if len(refusing) == 1 else "refuse"
-    accept = "accepts" if accepting == 1 else "accept"
-    screen.say(f"{many(len(refusing), 'list')} {refuse} {entry.text}, {accepting:,} {accept} it")
-    if left:
-        screen.say(f"{len(left):,} could not be asked:", style="red")
-        report.left(left)
-    for look in plan.seen.answers:
-        if look.outcome is not Outcome.LOOKED:
-            report.object(look)
-        elif plan.is_done(look):
-            report.object(look, Outcome.REFUSES, detail=look.detail or str(look.said.refused_by))
-        else:
-            report.object(look, Outcome.ACCEPTS)
-    counts = Counter({"refuses": len(refusing), "accepts": accepting})
-    counts.update(look.outcome for look in plan.seen.answers if look.outcome is not Outcome.LOOKED)
-    report.summary(counts, plan.seen)
-    return 1 if left else 0
+        plan = run.look(target, found.good, people=False)
+    for standing in plan.standings:
+        if not standing.refused and not standing.has:
+            _check_it_can_be_somebody(standing.entry)
+    if len(found.good) == 1:
+        return _show_refusing(screen, plan)
+    return _show_standings(screen, plan)
+
+
+def _would_ban_people(plan: Plan) -> str:
+    (entry, hit), *others = plan.people.items()
+    who = [f"{one} (of {', '.join(sorted(set(of))[:3])})" for one, of in sorted(hit.items())]
+    more = f"; so would {many(len(others), 'more entry', 'more entries')}" if others else ""
+    return (
+        f"{entry} would ban who runs a list: {'; '.join(who[:3])}{more};"
+        " nothing was changed (--force to ban it all the same)"
+    )
 
 
 def _any_entry(text: str) -> Entry:
@@ -142,14 +221,21 @@ def _any_entry(text: str) -> Entry:
     return Entry(text)
 
 
-def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
+def _check_it_can_be_somebody(entry: Entry) -> None:
+    """Raise BadInputError for what no list has in its ban list, and what is nobody's address."""
+    if entry.is_pattern:
+        raise BadInputError(f"no list bans by the pattern {entry.text}: 'runbook bans' shows them")
+    entries.entry(entry.text, force=True)
+
+
+def _explain(screen: Screen, target: Target, chosen: Sequence[Entry], action: str) -> int:
     """The steps by hand, for these arguments."""
     from runbooks.ban import page
 
     steps = page.steps(
         target.installation,
         page.BanArguments(
-            entry.text,
+            tuple(entry.text for entry in chosen),
             action,
             single=target.sites[0].first_list,
             sites=target.sites,
@@ -160,20 +246,144 @@ def _explain(screen: Screen, target: Target, entry: Entry, action: str) -> int:
     return options.show_steps(screen, target.installation, steps)
 
 
-def _show_members(screen: Screen, plan: Plan) -> None:
+# -- runbook banned -----------------------------------------------------------------------
+
+
+def _show_refusing(screen: Screen, plan: Plan) -> int:
+    """Each list that refuses the one address, and by what."""
+    (entry,) = plan.entries
+    refusing = [look for look in plan.looks if plan.is_done(look)]
+    accepting = len(plan.looks) - len(refusing)
+    report = Report(screen, plan.target.installation)
+    rows = [
+        (str(one.list), one.site, f"by {plan.by(one)}" + _FOR_ALL * bool(one.said.for_all))
+        for one in refusing
+    ]
+    report.plan(rows)
+    refuse = "refuses" if len(refusing) == 1 else "refuse"
+    accept = "accepts" if accepting == 1 else "accept"
+    screen.say(f"{many(len(refusing), 'list')} {refuse} {entry.text}, {accepting:,} {accept} it")
+    _show_not_asked(report, plan)
+    for look in plan.seen.answers:
+        if look.outcome is not Outcome.LOOKED:
+            report.object(look)
+        elif plan.is_done(look):
+            detail = look.detail or plan.by(look)
+            report.object(look, Outcome.REFUSES, detail, for_all=bool(look.said.for_all))
+        else:
+            report.object(look, Outcome.ACCEPTS)
+    counts = Counter({"refuses": len(refusing), "accepts": accepting})
+    counts.update(look.outcome for look in plan.seen.answers if look.outcome is not Outcome.LOOKED)
+    report.summary(counts, plan.seen)
+    return 1 if plan.seen.left else 0
+
+
+def _show_standings(screen: Screen, plan: Plan) -> int:
+    """For each of several addresses, how many lists refuse it, and by what."""
+    report = Report(screen, plan.target.installation)
+    total = len(plan.looks)
+    report.plan([])
+    rows = [
+        (one.entry.text, f"{sum(one.refused.values()):,} of {many(total, 'list')}", _by(one))
+        for one in plan.standings
+    ]
+    _table(report, ("ADDRESS", "REFUSED BY", "ENTRY"), rows)
+    _show_not_asked(report, plan)
+    counts = Counter[str]()
+    for one in plan.standings:
+        refusing = sum(one.refused.values())
+        by = {entry or one.entry.text: lists for entry, lists in one.refused.items()}
+        screen.object(address=one.entry.text, refuses=refusing, accepts=total - refusing, by=by)
+        counts.update(refuses=refusing, accepts=total - refusing)
+    for look in plan.seen.left:
+        if look.list is not None:
+            report.object(look)
+            counts[look.outcome] += 1
+    report.summary(counts, plan.seen)
+    return 1 if plan.seen.left else 0
+
+
+def _by(one: Standing) -> str:
+    others = [entry for entry in one.refused if entry]
+    text = ", ".join(["itself"] * ("" in one.refused) + others)
+    return text + _FOR_ALL * (0 < one.for_all == sum(one.refused.values()))
+
+
+def _show_not_asked(report: Report, plan: Plan) -> None:
+    if left := plan.seen.left:
+        report.screen.say(f"{len(left):,} could not be asked:", style="red")
+        report.left(left)
+
+
+# -- runbook ban, runbook unban -----------------------------------------------------------
+
+
+def _table(
+    report: Report, titles: tuple[str, ...], rows: Sequence[tuple[str, ...]], more: str = ""
+) -> None:
+    """A row for each address; of very many, the first."""
+    report.screen.table([titles, *rows[:_MOST_ROWS]])
+    if len(rows) > _MOST_ROWS:
+        report.screen.say(f"  and {len(rows) - _MOST_ROWS:,} more{more}")
+
+
+def _show_addresses(report: Report, plan: Plan, puts_out: bool) -> None:
+    """How each entry stands: where it is banned already, and whom it would hit."""
+    if len(plan.entries) == 1:
+        if plan.action is run.BAN:
+            _show_members(report.screen, plan, puts_out)
+        return
+    rows = []
+    for one in sorted(plan.standings, key=lambda one: not (one.subscribed or one.refused)):
+        counts = (
+            (sum(one.refused.values()), one.subscribed) if plan.action is run.BAN else (one.has,)
+        )
+        rows.append((one.entry.text, *map(_lists, counts)))
+    titles = ("REFUSED BY", "SUBSCRIBED TO") if plan.action is run.BAN else ("BANNED BY",)
+    _table(report, ("ADDRESS", *titles), rows)
+
+
+def _lists(number: int) -> str:
+    return many(number, "list") if number else "no list"
+
+
+def _show_members(screen: Screen, plan: Plan, puts_out: bool) -> None:
     """Whom the new entry would match among those who are subscribed now."""
-    having = [look for look in plan.looks if look.said.members]
-    if not having:
+    (one,) = plan.standings
+    if not one.subscribed:
         return
-    on = many(len(having), "list")
-    if not plan.entry.is_pattern:
-        screen.say(f"  It is subscribed to {on} and stays so: a ban does not unsubscribe.")
+    on = many(one.subscribed, "list")
+    if not one.entry.is_pattern:
+        if not puts_out:
+            screen.say(f"  It is subscribed to {on} and stays so: a ban does not unsubscribe.")
         return
-    matched = sum(look.said.members for look in having)
+    hit = [look.said.matched[0] for look in plan.looks if look.said.matched]
+    matched = sum(number for number, _ in hit)
     total = sum(look.said.of_members for look in plan.looks)
-    who = sorted({address for look in having for address in look.said.some_members})
+    who = sorted({address for _, some in hit for address in some})
     some = ", ".join(who[:NAMED]) + (", …" if len(who) > NAMED or matched > len(who) else "")
     screen.say(f"  It matches {matched:,} of {many(total, 'subscription')} on {on}: {some}")
+
+
+def _show_results(report: Report, plan: Plan, work: Work) -> None:
+    """What became of each of several entries."""
+    if len(plan.entries) == 1:
+        return
+    results = plan.results(work)
+    # What was not done comes first, and what was done before last.
+    results.sort(key=lambda result: (not result[2], not result[1]))
+    rows = []
+    for entry, did, left in results:
+        # Without either, it was so on every list.
+        done = _lists(did) if did or left else _WORDS[plan.action.name][1][2].replace(" it", "")
+        cells = (entry.text, done, _lists(left) if left else "")
+        rows.append(cells if any(left for _, _, left in results) else cells[:2])
+    past = f"{plan.action.past.upper()} {'FROM' if plan.action is run.BAN else 'ON'}"
+    titles = ("ADDRESS", past, "NOT DONE ON")
+    if work.recorded:
+        _table(report, titles[: len(rows[0])], rows)
+    for entry, did, left in plan.results(work):
+        report.screen.object(address=entry.text, **{str(plan.action.past): did}, not_done=left)
 
 
 _WORDS = {
@@ -182,19 +392,31 @@ _WORDS = {
 }
 
 
-def _go(screen: Screen, plan: Plan, dry_run: bool, yes: bool) -> int:
+def _change(plan: Plan, *, puts_out: bool = False) -> Change:
+    """What is to be done, and what is told of it. `puts_out`: members are unsubscribed as well."""
     to_do, done = _WORDS[plan.action.name]
+    if len(plan.entries) > 1:
+        one, several, before = (word.replace(" it", " them") for word in done)
+        done = (one, several, before)
     words = Words(
-        question=f"{plan.action.name.capitalize()} {plan.entry.text} from",
+        question=f"{plan.action.name.capitalize()} {plan.subject} from",
         to_do=to_do,
         past=plan.action.past,
         done=done,
     )
-    return carry_out(
-        screen,
+    return Change(
         plan,
         words,
-        dry_run=dry_run,
-        yes=yes,
-        details=lambda report: _show_members(screen, plan),
+        details=lambda report: _show_addresses(report, plan, puts_out),
+        results=lambda report, work: _show_results(report, plan, work),
+        after=lambda report, work: None if puts_out else _tell_next(report, plan),
     )
+
+
+def _tell_next(report: Report, plan: Plan) -> None:
+    """A ban keeps an address out; it does not put it out."""
+    if plan.action is run.BAN and (members := plan.members):
+        command = invocation("unsubscribe", *members)
+        if len(members) > NAMED and not any(entry.is_pattern for entry in plan.entries):
+            command = invocation("unsubscribe", *plan.typed, options=plan.naming)
+        report.next("to unsubscribe", command)

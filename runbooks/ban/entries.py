@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 import shlex
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Iterator
@@ -45,9 +46,11 @@ _BLANK_BEFORE, _BLANK_BEHIND = (
     for expression, end in ((rf"^{BLANK}", "start"), (rf"{BLANK}{END}", "end"))
 )
 
+_EMPTY = Rule(rf"^{BLANK}*{END}", "there is no address to ban: try target@example.com")
+
 #: What no entry of a ban list is.
 ENTRY_RULES = (
-    Rule(rf"^{BLANK}*{END}", "there is no address to ban: try target@example.com"),
+    _EMPTY,
     _BLANK_BEFORE,
     _BLANK_BEHIND,
     Rule(CONTROL, "{text} has a control character in it, and no address has"),
@@ -100,6 +103,19 @@ _STRANGERS = tuple(
 )
 
 
+class EntryError(BadInputError):
+    """Says, in one line, why something may not be banned.
+
+    `bans`: whom it bans where it is in a ban list all the same: "nobody", "everybody", or "" where
+    that is not known. `why`: what is wrong with it, in the words for an entry that is there.
+    """
+
+    def __init__(self, text: str, wrong: str, *, bans: str = "", why: str = "") -> None:
+        super().__init__(f"{short(text)} {wrong}")
+        self.bans = bans
+        self.why = why or wrong
+
+
 @dataclass(frozen=True)
 class Entry:
     """An entry for a ban list that does what it says."""
@@ -110,6 +126,8 @@ class Entry:
     probably: str | None = None
     #: an address that the pattern matches, to ask a list about; None for a plain address
     sample: str | None = None
+    #: the address that it is about; None for a pattern that somebody typed
+    address: str | None = None
 
     @property
     def is_pattern(self) -> bool:
@@ -119,16 +137,36 @@ class Entry:
 def entry(text: str, *, force: bool = False) -> Entry:
     """Examine what is to be banned.
 
-    Raises BadInputError, with one line, for what Mailman would take and ban nobody or
+    Raises EntryError, with one line, for what Mailman would take and ban nobody or
     everybody. `force` lets a pattern pass that bans everybody, and one of which no matching
     address is found, which is a judgement. It never lets pass what Mailman cannot do.
     """
     rule = first(text, ENTRY_RULES)
+    if rule is _EMPTY:
+        raise BadInputError(rule.told(text))
+    if rule in (_BLANK_BEFORE, _BLANK_BEHIND):
+        meant = text.strip()
+        raise EntryError(
+            text,
+            f"{_wrong(rule, text)}; did you mean {short(meant)}?",
+            bans="nobody" if meant.startswith("^") and rule is _BLANK_BEFORE else "",
+        )
     if rule is not None:
-        is_blank = rule in (_BLANK_BEFORE, _BLANK_BEHIND)
-        meant = f"; did you mean {short(text.strip())}?" if is_blank else ""
-        raise BadInputError(rule.told(text) + meant)
+        nobody = "" if text.startswith("^") else "nobody"
+        raise EntryError(text, _wrong(rule, text), bans=nobody)
     return _pattern(text, force) if text.startswith("^") else _address(text, force)
+
+
+def with_suffixes(text: str) -> str:
+    """The pattern for an address and every ``+suffix`` of it. Raises BadInputError."""
+    local, _, domain = text.rpartition("@")
+    base = local.partition("+")[0]
+    if text.startswith("^") or not is_address(text) or not base:
+        raise BadInputError(
+            f"{short(text)} is not an address whose suffixes could be banned:"
+            " try --suffixes target@example.com"
+        )
+    return rf"^{re.escape(base)}(\+.*)?@{re.escape(domain)}$"
 
 
 def is_address(text: str) -> bool:
@@ -140,9 +178,16 @@ def _address(text: str, force: bool) -> Entry:
     may_be_meant = force and is_address(text) and not _MEANS_ANYBODY.match(text)
     rule = first(text, ADDRESS_RULES)
     if rule is None or (rule is _LIKE_A_PATTERN and may_be_meant):
-        return Entry(text)
+        return Entry(text, address=text)
     meant = _did_you_mean(text) if rule is _LIKE_A_PATTERN else ""
-    raise BadInputError(rule.told(text) + meant)
+    wrong = f"{_wrong(rule, text)}{meant}"
+    why = wrong.removeprefix("would ban nobody: ").removesuffix(": try target@example.com")
+    raise EntryError(text, wrong, bans="nobody", why=why)
+
+
+def _wrong(rule: Rule, text: str) -> str:
+    """What is wrong with a text, without the text itself."""
+    return rule.told(text).removeprefix(f"{short(text)} ")
 
 
 def _meant(text: str) -> str:
@@ -157,35 +202,41 @@ def _meant(text: str) -> str:
 
 def _pattern(text: str, force: bool) -> Entry:
     if len(text) > LONGEST_PATTERN:
-        raise BadInputError(
-            f"a pattern of {len(text):,} characters is too long: {LONGEST_PATTERN} at most"
+        raise EntryError(
+            text,
+            f"is too long for a pattern: it has {len(text):,} characters, and"
+            f" {LONGEST_PATTERN} are the most",
         )
     if re.search(r".\(\?[aiLmsux]+\)", text):
-        raise BadInputError(
-            f"{short(text)} sets flags within the pattern, which Python 3.11 and later refuse;"
-            " leave them out: Mailman ignores case anyway"
+        raise EntryError(
+            text,
+            "sets flags within the pattern, which Python 3.11 and later refuse;"
+            " leave them out: Mailman ignores case anyway",
         )
     unescaped = re.sub(r"\[\^?\]?(?:\\.|[^\]\\])*\]", "[]", text)
     for construct, name in _NOT_IN_PYTHON_2.items():
         if re.search(construct, unescaped):
-            raise BadInputError(
-                f"{short(text)} has {name}, which Python 2.7 does not know: on Mailman 2.1 it"
-                " would ban nobody"
+            raise EntryError(
+                text,
+                f"has {name}, which Python 2.7 does not know: on Mailman 2.1 it would ban nobody",
             )
     if re.search(r"\{(?:\d*,)?\d{4,}\}|\{\d{4,},", unescaped):
-        raise BadInputError(
-            f"{short(text)} repeats something a thousand times or more, and no address is as long"
+        raise EntryError(
+            text, "repeats something a thousand times or more, and no address is as long"
         )
     try:
         compiled = _compiled(text)
     except ValueError as e:
-        raise BadInputError(
-            f"{short(text)} does not compile ({e}): Mailman would skip it and ban nobody"
+        # What stands in a ban list is for the Python of its host to judge.
+        here = "under Python {}.{}".format(*sys.version_info)
+        raise EntryError(
+            text,
+            f"does not compile ({e}): Mailman would skip it and ban nobody",
+            why=f"does not compile {here} ({e})",
         ) from None
     if re.match(r"\^+(?:\\?@|\[@\])", text):
-        raise BadInputError(
-            f"{short(text)} would ban nobody: nothing stands before the @{_did_you_mean(text)}"
-        )
+        why = f"nothing stands before the @{_did_you_mean(text)}"
+        raise EntryError(text, f"would ban nobody: {why}", bans="nobody", why=why)
     try:
         with _limited():
             spared = _spared(text, compiled)
@@ -193,20 +244,20 @@ def _pattern(text: str, force: bool) -> Entry:
             for tried in _drawn_out(sample or ""):
                 compiled.search(tried)
     except _TooLongError:
-        raise BadInputError(
-            f"{short(text)} takes too long to match some addresses: it would hold up Mailman,"
-            " which searches with it at each subscription; repeat nothing that repeats"
+        raise EntryError(
+            text,
+            "takes too long to match some addresses: it would hold up Mailman,"
+            " which searches with it at each subscription; repeat nothing that repeats",
         ) from None
     if spared is None and not force:
-        raise BadInputError(
-            f"{short(text)} matches every address: it would ban everybody"
-            " (--force to ban it all the same)"
-        )
+        why = "matches every address"
+        wrong = f"{why}: it would ban everybody (--force to ban it all the same)"
+        raise EntryError(text, wrong, bans="everybody", why=why)
     if sample is None and not force:
-        raise BadInputError(
-            f"{short(text)} matches no address that could be found: it would ban nobody"
-            f"{_did_you_mean(text)} (--force to ban it all the same)"
-        )
+        why = "matches no address that could be found"
+        meant = _did_you_mean(text)
+        wrong = f"{why}: it would ban nobody{meant} (--force to ban it all the same)"
+        raise EntryError(text, wrong, bans="nobody", why=why + meant)
     found = []
     if spared is None:
         found.append("it matches every address, and bans everybody")

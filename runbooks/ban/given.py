@@ -14,6 +14,7 @@ import click
 from runbooks.errors import BadInputError
 from runbooks.mailman.installation import short
 from runbooks.terminal import options
+from runbooks.terminal.console import Screen, many
 
 T = TypeVar("T")
 
@@ -53,6 +54,20 @@ class Chosen(Generic[T]):
     bad: tuple[str, ...] = ()
     #: how often an address came again
     repeated: int = 0
+
+    def tell(self, screen: Screen) -> None:
+        """What was left out."""
+        for line in self.bad:
+            screen.warn(f"left out: {line}")
+        if self.repeated:
+            again = many(self.repeated, "address came again", "addresses came again")
+            screen.say(f"{again}: each counts once")
+
+
+def naming(from_file: str | None, skip_bad: bool, suffixes: bool = False) -> tuple[str, ...]:
+    """The options that are needed to name the same addresses again."""
+    named = ("--from", from_file) if from_file is not None else ()
+    return named + ("--skip-bad",) * skip_bad + ("--suffixes",) * suffixes
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from runbooks.ban import run
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import File, Procedure, Step, Trouble, every_list
+from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list
 from runbooks.mailman.installation import Installation, Site
 from runbooks.mailman.installation import as_mailman as as_mailman
 from runbooks.mailman.target import TIMEOUT
@@ -18,9 +18,9 @@ from runbooks.onhost import source
 
 @dataclass(frozen=True)
 class BanArguments:
-    """What banning an address, or lifting its ban, is told."""
+    """What banning addresses, or lifting their bans, is told."""
 
-    address: str
+    addresses: tuple[str, ...]
     #: ``ban`` or ``unban``
     action: str = "ban"
     #: a list of the first site, for the single-list form; "" leaves that out
@@ -35,7 +35,7 @@ class BanArguments:
 
 def steps(installation: Installation, arguments: BanArguments) -> tuple[Step, ...]:
     """The procedure by hand."""
-    hand = _ByHand(installation, arguments.action, arguments.address, arguments.timeout)
+    hand = _ByHand(installation, arguments.action, arguments.addresses, arguments.timeout)
     sites = arguments.sites or installation.sites
     if arguments.lists is not None:
         chosen = [(site, name) for site in sites for name in arguments.lists[site.name]]
@@ -55,17 +55,28 @@ def steps(installation: Installation, arguments: BanArguments) -> tuple[Step, ..
 
 @dataclass(frozen=True)
 class _ByHand:
-    """The steps by hand, for one address."""
+    """The steps by hand, for one address or several."""
 
     installation: Installation
     action: str
-    address: str
+    addresses: tuple[str, ...]
     timeout: float = TIMEOUT
 
     @property
     def change(self) -> tuple[str, ...]:
-        """The arguments of the function: the address, and seconds where they are not the usual."""
-        return (self.address,) if self.timeout == TIMEOUT else (self.address, f"{self.timeout:g}")
+        """The arguments of the function, with seconds where they are not the usual."""
+        seconds = () if self.timeout == TIMEOUT else (f"{self.timeout:g}",)
+        return (*self.addresses, *seconds)
+
+    @property
+    def them(self) -> str:
+        return "the address" if len(self.addresses) == 1 else "the addresses"
+
+    @property
+    def title(self) -> str:
+        if self.action == "ban":
+            return f"Ban {self.them} from"
+        return "Lift the ban from" if len(self.addresses) == 1 else "Lift the bans from"
 
     @property
     def past(self) -> str:
@@ -75,16 +86,23 @@ class _ByHand:
     def verb(self) -> str:
         return {"ban": "refuses", "unban": "accepts"}[self.action]
 
-    @property
-    def outcome(self) -> str:
-        """What becomes of a list that has not been done."""
-        return placeholder("OUTCOME", self.action, self.address, shown=self.past)
+    def said(self, lists: str, outcome: str = "") -> str:
+        """What the function says of `lists`: of one address only what came of it."""
+        named = len(self.addresses) > 1
+        return "\n".join(
+            f"{lists}: {outcome or self.outcome(address)}{f' {address}' if named else ''}"
+            for address in self.addresses
+        )
 
-    @property
-    def asked(self) -> str:
-        """What ``ban.banned`` says of a list, behind its name."""
-        return (
-            _refuses(self.address, self.address) if self.action == "ban" else _accepts(self.address)
+    def outcome(self, address: str) -> str:
+        """What becomes of a list that has not been done."""
+        return placeholder("OUTCOME", self.action, address, shown=self.past)
+
+    def answered(self, lists: str) -> str:
+        """What ``ban.banned`` says of `lists`."""
+        return "\n".join(
+            f"{lists}: {_refuses(one, one) if self.action == 'ban' else _accepts(one)}"
+            for one in self.addresses
         )
 
     def create(self) -> Step:
@@ -99,14 +117,13 @@ class _ByHand:
         )
 
     def everywhere(self, site: Site) -> Step:
-        title = {"ban": "Ban the address from", "unban": "Lift the ban from"}[self.action]
         return Step(
             f"{self.action}-{site.name}",
-            f"{title} every list of the site {site.name}",
+            f"{self.title} every list of the site {site.name}",
             "The script locks each list itself: do not use ``withlist -l``. It says what"
             " became of each list; the exit status says nothing.",
             self.with_all(site, _FUNCTIONS[self.action], *self.change),
-            f"{every_list(site)}: {self.outcome}\n{MORE}",
+            f"{self.said(every_list(site))}\n{MORE}",
         )
 
     def again(self, site: Site, name: str) -> Step:
@@ -116,39 +133,38 @@ class _ByHand:
             "The same for a single list",
             "For a list that was locked the first time, or one that was created since.",
             self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
-            f"{name}: {run.ACTIONS[self.action].already}",
+            self.said(name, run.ACTIONS[self.action].already),
         )
 
     def one(self, site: Site, name: str) -> Step:
-        title = {"ban": "Ban the address from", "unban": "Lift the ban from"}[self.action]
         return Step(
             f"{self.action}-{site.name}-{name}",
-            f"{title} the list {name} of the site {site.name}",
+            f"{self.title} the list {name} of the site {site.name}",
             "The script locks the list itself: do not use ``withlist -l``.",
             self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
-            f"{name}: {self.past}",
+            self.said(name, self.past),
         )
 
     def check(self, site: Site) -> Step:
         return Step(
             f"check-{site.name}",
-            f"See that every list of the site {site.name} {self.verb} the address",
+            f"See that every list of the site {site.name} {self.verb} {self.them}",
             "Each list is loaded again and asked, with Mailman's own matching.",
-            self.ask(site, self.address),
-            f"{every_list(site)}: {self.asked}\n{MORE}",
+            self.ask(site, *self.addresses),
+            f"{self.answered(every_list(site))}\n{MORE}",
         )
 
     def check_one(self, site: Site, name: str) -> Step:
         return Step(
             f"check-{site.name}-{name}",
-            f"See that the list {name} of the site {site.name} {self.verb} the address",
+            f"See that the list {name} of the site {site.name} {self.verb} {self.them}",
             "It is loaded again and asked, with Mailman's own matching.",
-            self.with_one(site, "ban.banned", name, self.address),
-            f"{name}: {self.asked}",
+            self.with_one(site, "ban.banned", name, *self.addresses),
+            self.answered(name),
         )
 
-    def ask(self, site: Site, address: str) -> str:
-        return self.with_all(site, "ban.banned", address)
+    def ask(self, site: Site, *addresses: str) -> str:
+        return self.with_all(site, "ban.banned", *addresses)
 
     def with_all(self, site: Site, function: str, *arguments: str) -> str:
         # withlist would take what starts with - for one of its options.
@@ -173,24 +189,81 @@ def _accepts(address: str) -> str:
 _FUNCTIONS = {"ban": "ban", "unban": "ban.unban"}
 
 
-def _shows(action: str, entry: str) -> str:
+# -- whom it is about ---------------------------------------------------------------------
+
+_TARGET, _OTHER = "target@example.com", "victim@example.org"
+
+
+def befalls(installation: Installation, arguments: BanArguments) -> Event:
+    """The first address was subscribed to a list of each site before anybody came."""
+    add = ("add_members", "-r", "-", "-w", "n", "-a", "n")
+    lines = [
+        f"printf '%s\\n' {shlex.quote(arguments.addresses[0])}"
+        f" | {as_mailman(installation, site, *add, site.first_list)}"
+        for site in installation.sites
+    ]
+    return Event("set -e\n" + "\n".join(lines))
+
+
+def _shows(action: str, *entries: str) -> str:
     """What a terminal shows of ``runbook ban`` and ``runbook unban`` on the documented host."""
     past = {"ban": "banned", "unban": "unbanned"}[action]
-
-    def number(name: str, shown: int, *site: str) -> str:
-        return placeholder(name, entry, *site, shown=str(shown))
-
     to_do, done = f"TO_{action.upper()}", past.upper()
-    return (
-        "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists\n"
-        f"  openstack  {{LISTS openstack:4}} lists  {number(to_do, 4, 'openstack')} to {action}\n"
-        f"  zuul       {{LISTS zuul:3}} lists  {number(to_do, 3, 'zuul')} to {action}\n"
-        f"{action.capitalize()} {entry} from {number(to_do, 7)} lists? [y/N] {{ANSWER:y}}\n"
-        "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
-        f"{number(done, 7)} lists {past} and read back\n"
-        "recorded as {RUN:20261122-052801-4f9a1c}"
-        " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
+    subject = entries[0] if len(entries) == 1 else f"{len(entries)} addresses"
+
+    def number(name: str, shown: int, *of: str) -> str:
+        return placeholder(name, *of, shown=str(shown))
+
+    return "\n".join(
+        (
+            "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists",
+            "  openstack  {LISTS openstack:4} lists"
+            f"  {number(to_do, 4, *entries, 'openstack')} to {action}",
+            "  zuul       {LISTS zuul:3} lists"
+            f"  {number(to_do, 3, *entries, 'zuul')} to {action}",
+            *(_PLANNED[action] if len(entries) > 1 else ()),
+            f"{action.capitalize()} {subject} from {number(to_do, 7, *entries)} lists?"
+            " [y/N] {ANSWER:y}",
+            "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}",
+            f"{number(done, 7, *entries)} lists {past} and read back",
+            *(_RESULTS[action] if len(entries) > 1 else ()),
+            "recorded as {RUN:20261122-052801-4f9a1c}"
+            " in lists:/srv/mailman/openstack/runbook/journal.jsonl",
+            "to take it back: runbook undo {RUN:20261122-052801-4f9a1c}{HOST_OPTION:}",
+            *(_NEXT[action] if len(entries) > 1 else ()),
+        )
     )
+
+
+#: Of several addresses: what is shown before the question, after the change, and at the end.
+_PLANNED = {
+    "ban": (
+        "  ADDRESS             REFUSED BY  SUBSCRIBED TO",
+        f"  {_TARGET}  no list     {placeholder('MEMBERSHIPS', _TARGET, shown='2')} lists",
+        f"  {_OTHER}  no list     no list",
+    ),
+    "unban": (
+        "  ADDRESS             BANNED BY",
+        f"  {_TARGET}  {placeholder('TO_UNBAN', _TARGET, shown='7')} lists",
+        f"  {_OTHER}  {placeholder('TO_UNBAN', _OTHER, shown='7')} lists",
+    ),
+}
+_RESULTS = {
+    "ban": (
+        "  ADDRESS             BANNED FROM",
+        f"  {_TARGET}  {placeholder('BANNED', _TARGET, shown='7')} lists",
+        f"  {_OTHER}  {placeholder('BANNED', _OTHER, shown='7')} lists",
+    ),
+    "unban": (
+        "  ADDRESS             UNBANNED ON",
+        f"  {_TARGET}  {placeholder('UNBANNED', _TARGET, shown='7')} lists",
+        f"  {_OTHER}  {placeholder('UNBANNED', _OTHER, shown='7')} lists",
+    ),
+}
+_NEXT = {
+    "ban": (f"to unsubscribe: runbook unsubscribe {_TARGET}{{HOST_OPTION:}}",),
+    "unban": (),
+}
 
 
 PROCEDURE = Procedure(
@@ -203,8 +276,8 @@ PROCEDURE = Procedure(
         " have it."
     ),
     steps=steps,
-    command=lambda arguments: ("ban", arguments.address),
-    shows=_shows("ban", "target@example.com"),
+    command=lambda arguments: ("ban", *arguments.addresses),
+    shows=_shows("ban", _TARGET, _OTHER),
     troubles=(
         Trouble(
             "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
@@ -224,7 +297,8 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "The address is still subscribed",
-            "A ban keeps an address out; it does not put it out. ``remove_members`` does.",
+            "A ban keeps an address out; it does not put it out. :ref:`unsubscribe` does, and so"
+            " does ``runbook ban --unsubscribe``, in the same run.",
         ),
         Trouble(
             "A list was created after the ban",
@@ -233,7 +307,8 @@ PROCEDURE = Procedure(
             " what is in it, every list refuses, later ones too.",
         ),
     ),
-    example=BanArguments("target@example.com", single="openstack-discuss"),
+    befalls=befalls,
+    example=BanArguments((_TARGET, _OTHER), single="openstack-discuss"),
 )
 
 UNBAN = Procedure(
@@ -241,8 +316,8 @@ UNBAN = Procedure(
     title="Lifting a Ban",
     when="The abuse is over, or the ban was a mistake.",
     steps=steps,
-    command=lambda arguments: ("unban", arguments.address),
-    shows=_shows("unban", "target@example.com"),
+    command=lambda arguments: ("unban", *arguments.addresses),
+    shows=_shows("unban", _TARGET, _OTHER),
     troubles=(
         Trouble(
             "A list still refuses the address",
@@ -252,6 +327,7 @@ UNBAN = Procedure(
         ),
     ),
     after="ban",
+    follows="reopen-lists",
     takes_back=True,
     example=replace(PROCEDURE.example, action="unban"),
 )
@@ -272,7 +348,7 @@ def pattern_steps(installation: Installation, arguments: PatternArguments) -> tu
     """A pattern, by hand."""
     pattern, matched = arguments.pattern, arguments.matched
     first = installation.sites[0]
-    hand = _ByHand(installation, "ban", pattern)
+    hand = _ByHand(installation, "ban", (pattern,))
     return (
         hand.create(),
         *(hand.everywhere(site) for site in installation.sites),
@@ -329,5 +405,5 @@ PATTERN = Procedure(
     ),
 )
 
-#: In the order of the page.
+#: In the order of the page, but for those that follow one of another folder.
 PROCEDURES = (PROCEDURE, UNBAN, PATTERN)

@@ -1,16 +1,24 @@
-"""Banning an address from all lists, by command: look, change, read back."""
+"""Banning addresses from all lists, by command: look, change, read back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 
 from runbooks.ban.entries import Entry
 from runbooks.errors import BadInputError
-from runbooks.mailman import edit
+from runbooks.mailman import edit, numbering
 from runbooks.mailman.events import Event, Outcome, Refused
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Answer, Watch, Work, over_lists, recorded
+
+#: So many addresses are named in a sentence.
+NAMED = 3
+
+#: Most lists say the same.
+_numbers = cache(numbering.heard)
 
 
 @dataclass(frozen=True)
@@ -29,42 +37,104 @@ UNBAN = Action("unban", Outcome.UNBANNED, Outcome.ABSENT)
 ACTIONS = {action.name: action for action in (BAN, UNBAN)}
 
 
-@dataclass(frozen=True)
-class Plan(edit.Plan):
-    """An entry, what is to become of it, and how each list stands to it."""
+@dataclass
+class Standing:
+    """How the lists stand to one of the entries: numbers of lists."""
 
     entry: Entry
+    #: by what refuses it: an entry, or "" for the very address
+    refused: Counter[str] = field(default_factory=Counter)
+    #: … by an entry of GLOBAL_BAN_LIST alone
+    for_all: int = 0
+    #: that have it in their ban lists
+    has: int = 0
+    #: of which it is a member, or has members that it matches
+    subscribed: int = 0
+
+
+@dataclass(frozen=True)
+class Plan(edit.Plan):
+    """Entries, what is to become of them, and how each list stands to them."""
+
+    entries: tuple[Entry, ...]
     action: Action
-    #: options without which the command could not be repeated
+    #: how they were named: what was typed, and options
+    typed: tuple[str, ...]
+    naming: tuple[str, ...] = ()
+    #: without which the command could not be repeated
     options: tuple[str, ...] = ()
+
+    @property
+    def subject(self) -> str:
+        """``target@example.com``, or ``20 addresses``"""
+        return many_addresses(self.entries)
 
     def is_done(self, look: Answer) -> bool:
         if self.action is BAN:
-            return look.said.refused_by is not None
-        return not look.said.entries
+            return sum(len(_numbers(of)) for of in look.said.refused.values()) == len(self.entries)
+        return not look.said.has
 
     def again(self, options: tuple[str, ...]) -> tuple[str, ...]:
-        return invocation(self.action.name, self.entry.text, options=(*self.options, *options))
+        return invocation(
+            self.action.name, *self.typed, options=(*self.naming, *self.options, *options)
+        )
+
+    def by(self, look: Answer) -> str:
+        """The entry by which a list refuses the only address, or ""."""
+        return next((entry or self.entries[0].text for entry in look.said.refused), "")
 
     def already(self, look: Answer) -> Answer:
-        if self.action is UNBAN and look.said.refused_by is not None:
+        if self.action is UNBAN and look.said.refused:
             return self.explain(look)
         return replace(look, outcome=self.action.already)
 
-    @property
-    def people(self) -> dict[str, list[str]]:
-        """Who runs a list and would be matched: address to the lists."""
-        found: dict[str, list[str]] = {}
+    @cached_property
+    def people(self) -> dict[str, dict[str, list[str]]]:
+        """Who runs a list and would be matched: by entry, address to the lists."""
+        found: dict[str, dict[str, list[str]]] = {}
         for look in self.looks:
-            for address in look.said.people:
-                found.setdefault(address, []).append(str(look.list))
+            for number, addresses in look.said.people.items():
+                for address in addresses:
+                    lists = found.setdefault(self.entries[number].text, {})
+                    lists.setdefault(address, []).append(str(look.list))
         return found
+
+    @cached_property
+    def standings(self) -> list[Standing]:
+        """How the lists that could be looked at stand to each entry."""
+        found = [Standing(entry) for entry in self.entries]
+        said = [look.said for look in self.looks]
+        refused = Counter(one for each in said for one in each.refused.items())
+        for (by, numbers), lists in refused.items():
+            for number in _numbers(numbers):
+                found[number].refused[by] += lists
+        for numbers, lists in Counter(each.has for each in said).items():
+            for number in _numbers(numbers):
+                found[number].has += lists
+        for numbers, lists in Counter(each.for_all for each in said).items():
+            for number in _numbers(numbers):
+                found[number].for_all += lists
+        for each in said:
+            for number in (*_numbers(each.subscribed), *each.matched):
+                found[number].subscribed += 1
+        return found
+
+    @property
+    def members(self) -> list[str]:
+        """Those of the addresses that are subscribed to a list now; no patterns."""
+        return [
+            one.entry.text for one in self.standings if one.subscribed and not one.entry.is_pattern
+        ]
 
     def explain(self, answer: Answer) -> Answer:
         """What became of a list, with the command that helps where that is not what was asked."""
         said = answer.said
-        if said.refused_by is not None:
-            return self._still_refused(answer, said.refused_by)
+        if said.refused:
+            return self._still_refused(answer)
+        if said.accepted:
+            who = _some(self.entries[number].text for number in _numbers(said.accepted))
+            detail = f"saved, but read again the list still accepts {who}"
+            return replace(answer, detail=detail, help=self.hints.repeat(answer))
         if said.left_lock:
             help = invocation("clear-lock", str(answer.list), options=self.hints.only(answer))
             return replace(answer, help=help)
@@ -73,61 +143,124 @@ class Plan(edit.Plan):
             return replace(answer, help=self.hints.repeat(answer))
         return answer
 
-    def _still_refused(self, answer: Answer, entry: str) -> Answer:
-        still = "it still refuses the address, by"
-        if answer.said.for_all:
-            # No unban helps: it is in no ban list.
-            detail = f"{still} the entry {entry} of GLOBAL_BAN_LIST in Mailman's mm_cfg.py"
-            return replace(answer, outcome=Outcome.ERROR, detail=detail)
-        # Wherever that entry is, unless the command was about some lists alone.
-        some = ("--list", str(answer.list), *self.hints.only(answer))
-        help = invocation("unban", entry, options=some if self.target.is_narrowed else ())
-        return replace(
-            answer, outcome=Outcome.ERROR, detail=f"{still} its entry {entry}", help=help
-        )
+    def _still_refused(self, answer: Answer) -> Answer:
+        """Of a list whose ban was lifted: what it still refuses, and by what."""
+        for_all = set(_numbers(answer.said.for_all))
+        by = {number: entry for entry, of in answer.said.refused.items() for number in _numbers(of)}
+        one = len(self.entries) == 1
+        details, entries = [], []
+        for number, entry in sorted(by.items())[: NAMED + 1]:
+            text = self.entries[number].text
+            name = entry or text
+            if number in for_all:
+                # No unban helps: it is in no ban list.
+                why = f"the entry {name} of GLOBAL_BAN_LIST in Mailman's mm_cfg.py"
+            else:
+                why = f"its entry {name}"
+                entries.append(name)
+            details.append(f"{'the address' if one else text}, by {why}")
+        if len(by) > NAMED:
+            details[NAMED:] = [f"{len(by) - NAMED:,} more"]
+        help: tuple[str, ...] = ()
+        if entries:
+            # Wherever that entry is, unless the command was about some lists alone.
+            some = ("--list", str(answer.list), *self.hints.only(answer))
+            options = some if self.target.is_narrowed else ()
+            help = invocation("unban", *dict.fromkeys(entries), options=options)
+        detail = f"it still refuses {'; '.join(details)}"
+        return replace(answer, outcome=Outcome.ERROR, detail=detail, help=help)
 
     def change(self, watch: Watch | None = None, arguments: Sequence[str] = ()) -> Work:
-        action, entry = self.action, self.entry
+        action = self.action
         lists: dict[str, list[str]] | None = None
         if self.target.lists is not None:
             lists = {site.name: [] for site in self.target.sites}
             for answer in self.seen.answers:
                 lists[answer.site].append(str(answer.list))
         target = replace(self.target, lists=lists)
-        typed = arguments or (action.name, entry.text)
+        addresses = [entry.text for entry in self.entries]
+        typed = arguments or (action.name, *self.typed)
         parameters = {
             "action": action.name,
-            "address": entry.text,
-            "sample": entry.sample,
-            "journal": recorded(target, action.name, typed, address=entry.text),
+            "addresses": addresses,
+            "samples": {entry.text: entry.sample for entry in self.entries if entry.sample},
+            "journal": recorded(target, action.name, typed, addresses=addresses),
         }
-        done = (action.past, Outcome.ALREADY, Outcome.ABSENT, Outcome.GONE)
         return over_lists(
-            target, "banning", parameters, done, watch=watch, hints=self.hints, explain=self.explain
+            target,
+            "banning",
+            parameters,
+            (action.past, Outcome.ALREADY, Outcome.ABSENT, Outcome.GONE),
+            watch=watch,
+            hints=self.hints,
+            explain=self.explain,
+            seen=self.seen,
         )
+
+    def results(self, work: Work) -> list[tuple[Entry, int, int]]:
+        """Of each entry: on how many lists it was banned, or unbanned, and on how many not."""
+        did, left = Counter[int](), Counter[int]()
+        seen = {(look.site, look.list): look.said for look in self.looks}
+        for answer in work.answers:
+            did.update(_numbers(answer.said.did))
+            if answer.outcome in work.done:
+                continue
+            before = seen.get((answer.site, answer.list))
+            if self.action is BAN:
+                refused = before.refused.values() if before else ()
+                settled = {number for of in refused for number in _numbers(of)}
+                settled.update(_numbers(answer.said.did))
+                settled.difference_update(_numbers(answer.said.accepted))
+                left.update(set(range(len(self.entries))) - settled)
+            elif answer.said.refused:
+                left.update(
+                    number for of in answer.said.refused.values() for number in _numbers(of)
+                )
+            else:
+                left.update(_numbers(before.has) if before else range(len(self.entries)))
+        return [(entry, did[number], left[number]) for number, entry in enumerate(self.entries)]
+
+
+def many_addresses(entries: Sequence[Entry]) -> str:
+    if len(entries) == 1:
+        return entries[0].text
+    noun = "entries" if any(entry.is_pattern for entry in entries) else "addresses"
+    return f"{len(entries):,} {noun}"
+
+
+def _some(texts: Iterable[str]) -> str:
+    named = list(texts)
+    more = f" and {len(named) - NAMED:,} more" if len(named) > NAMED else ""
+    return ", ".join(named[:NAMED]) + more
 
 
 def look(
     target: Target,
-    entry: Entry,
+    entries: Sequence[Entry],
     action: Action = BAN,
     *,
     people: bool = True,
+    typed: Sequence[str] = (),
+    naming: tuple[str, ...] = (),
     options: tuple[str, ...] = (),
 ) -> Plan:
-    """See which lists refuse the address already. One command; changes nothing on the host.
+    """See which lists refuse the addresses already. One command; changes nothing on the host.
 
-    `people`: look also for members, owners and moderators whom the entry would match. `options`:
-    those without which the command could not be repeated. Raises BadInputError for a pattern
-    that the host's Python does not compile.
+    `people`: look also for members, owners and moderators whom the entries would match. `typed`
+    and `naming`: how they were named, where that was not one by one; `options`: those without
+    which the command could not be repeated. Raises BadInputError for a pattern that the host's
+    Python does not compile.
     """
 
     def hear(event: Event) -> None:
         if isinstance(event, Refused):
-            raise BadInputError(f"{entry.text!r} would ban nobody: {event.why}")
+            raise BadInputError(event.why)
 
-    parameters = {"action": "look" if people else "ask", "address": entry.text}
+    texts = [entry.text for entry in entries]
+    parameters = {"action": "look" if people else "ask", "addresses": texts}
     seen = over_lists(target, "banning", parameters, (Outcome.LOOKED,), on_event=hear)
     # It was removed while the others were looked at.
     seen.answers = [answer for answer in seen.answers if not answer.said.unknown]
-    return Plan(target, seen, entry, action, options)
+    if not naming:
+        typed = typed or texts
+    return Plan(target, seen, tuple(entries), action, tuple(typed), naming, options)

@@ -7,8 +7,9 @@ a strict form. Behind the name is what the placeholder is about, behind the colo
 shows; ``%`` and two hexadecimal digits mean a character, as in a URL (see `placeholder`).
 
 A line with one of `SUBJECTS`, like ``{LIST openstack:openstack-announce}: banned``, stands for one
-line for each of them: all are printed, each once, in any order. A line ``{MORE}`` below it tells
-the reader so. ``{ANSWER:y}`` is what the reader types at the question before it on that line.
+line for each of them: all are printed, each once, in any order. Several such lines about the same,
+one after the other, are printed for each of them. A line ``{MORE}`` below tells the reader so.
+``{ANSWER:y}`` is what the reader types at the question before it on that line.
 """
 
 from __future__ import annotations
@@ -43,13 +44,24 @@ LINES: Mapping[str, str] = {
 }
 
 #: What a line is about; it is printed once for each.
-SUBJECTS = frozenset(("LIST", "LIST_KNOWING", "CLAIM", "NEW_ALIAS", "NEW_ALIAS_OF_OTHERS", "LINT"))
+SUBJECTS = frozenset(
+    (
+        "LIST",
+        "LIST_KNOWING",
+        "LIST_WITH_MEMBER",
+        "CLAIM",
+        "NEW_ALIAS",
+        "NEW_ALIAS_OF_OTHERS",
+        "LINT",
+    )
+)
 
 #: What has one value, of the server or of what the line is about: `runbooks.mailman.truth` has it.
 FACTS = frozenset(
     (
         *("HOST", "HOST_OPTION", "MAILMAN", "PYTHON", "INTERPRETER", "VALIDATION", "RUN"),
         *("LISTS", "OTHERS", "TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED", "MISSING_BANS"),
+        *("TO_UNSUBSCRIBE", "UNSUBSCRIBED", "MEMBERSHIPS", "CONFIRMATIONS", "REQUESTS"),
         "CAUGHT_UP",
         *("OUTCOME", "MATCH", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
         *("LOCK", "DEAD", "WAITER", "LINKS", "SIZE"),
@@ -62,6 +74,8 @@ DOCUMENTED = frozenset(
         "CAUGHT_UP",
         *("LIST", "LIST_KNOWING", "HOST", "LISTS", "OTHERS", "MISSING_BANS", "OUTCOME", "MATCH"),
         *("TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
+        *("LIST_WITH_MEMBER", "TO_UNSUBSCRIBE", "UNSUBSCRIBED", "MEMBERSHIPS"),
+        *("CONFIRMATIONS", "REQUESTS"),
     )
 )
 
@@ -173,21 +187,25 @@ class Wanted:
     any_number: bool = False
 
 
-def wanted(expected: str, truth: Truth[S]) -> Iterator[Wanted]:
+def wanted(expected: str, truth: Truth[S]) -> list[Wanted]:
     """What a server of which `truth` is true prints. Raises Untrue, ValueError for wrong text."""
-    repeats = False
+    groups: list[Wanted] = []
+    above: list[Part] = []
     for line in expected.strip().splitlines():
         found = parts(line.rstrip())
+        about = [part for part in found if part.name in SUBJECTS]
         if [part.name for part in found] == ["MORE"]:
-            if not repeats:
+            if not above:
                 raise ValueError(f"{MORE} has no line above it that is printed for several things")
-            repeats = False
         elif found and found[0].name in LINES:
-            yield Wanted((LINES[found[0].name],), any_number=True)
+            groups.append(Wanted((LINES[found[0].name],), any_number=True))
         else:
-            about = [part for part in found if part.name in SUBJECTS]
-            repeats = bool(about)
-            yield Wanted(tuple(_lines(found, about, truth)))
+            lines = tuple(_lines(found, about, truth))
+            if about and about == above:
+                lines = (*groups.pop().lines, *lines)
+            groups.append(Wanted(lines))
+        above = about
+    return groups
 
 
 def _lines(found: Sequence[Part], about: Sequence[Part], truth: Truth[S]) -> Iterator[str]:
@@ -217,7 +235,7 @@ def fault(expected: str, output: str, truth: Truth[S]) -> str:
     """
     printed = [line.rstrip() for line in output.strip().splitlines()]
     try:
-        for group in list(wanted(expected, truth)):
+        for group in wanted(expected, truth):
             if group.any_number:
                 while printed and re.fullmatch(group.lines[0], printed[0]):
                     printed.pop(0)

@@ -116,6 +116,9 @@ class Procedure(Generic[M, A]):
     troubles: tuple[Trouble, ...] = ()
     #: the name of the procedure that leaves what this one begins with
     after: str = ""
+    #: the name of the procedure behind which it stands on the page, where that is not the one
+    #: before it in its folder
+    follows: str = ""
     #: that it takes back what that one did, and leaves every list as it was before
     takes_back: bool = False
     #: what has happened before a reader turns to it

@@ -37,6 +37,9 @@ PROBES: Mapping[str, tuple[tuple[str, ...], ...]] = {
     LIST: (("a",), ("x+y=z_1.2-3",)),
 }
 
+#: How it may stand there: as it is, or as a part of a regular expression that matches it alone.
+FORMS: Mapping[str, Callable[[str], str]] = {"plain": str, "expression": re.escape}
+
 #: What is typed, by its kind. A kind that is not there is left as in the example.
 Values = Mapping[str, Sequence[str]]
 
@@ -58,6 +61,11 @@ class Value:
     kind: str
     #: "" where nothing stands unless it is typed
     example: str
+    #: which of `FORMS` it has there
+    form: str = "plain"
+
+    def given(self, text: str) -> str:
+        return FORMS[self.form](text)
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,9 @@ def _filled(place: Place, values: Values) -> str:
 
 def _part(place: Place, values: Values, at: int) -> str:
     text = "".join(
-        piece if isinstance(piece, str) else (values.get(piece.kind) or [piece.example])[at]
+        piece
+        if isinstance(piece, str)
+        else piece.given((values.get(piece.kind) or [piece.example])[at])
         for piece in place.pieces
     )
     return shlex.quote(text) if place.is_word else text
@@ -175,10 +185,6 @@ class _Mark:
     #: all that the example has
     examples: tuple[str, ...]
 
-    @property
-    def value(self) -> Value:
-        return Value(self.kind, self.examples[0])
-
 
 @dataclass(frozen=True)
 class _Unit:
@@ -196,12 +202,34 @@ def _places(
     text: Callable[[A], str], example: A, units: Callable[[str], Iterator[str | _Unit]]
 ) -> tuple[Place, ...]:
     marked, marks = _marked(example)
+    found = list(units(text(marked)))
+    standing = [one for unit in found if isinstance(unit, _Unit) for one in unit.pieces]
+    used = sorted({one for one in standing if one in marks})
+    for forms in product(FORMS, repeat=len(used)):
+        values = {
+            one: Value(marks[one].kind, marks[one].examples[0], form)
+            for one, form in zip(used, forms, strict=True)
+        }
+        places = _tried(text, example, list(found), marks, values)
+        if places:
+            return places
+    return ()
+
+
+def _tried(
+    text: Callable[[A], str],
+    example: A,
+    found: list[str | _Unit],
+    marks: Mapping[str, _Mark],
+    values: Mapping[str, Value],
+) -> tuple[Place, ...]:
+    """The places, if filling them gives what the procedure makes of each of `PROBES`."""
     printed, places = "", []
-    for unit, between in _joined(list(units(text(marked))), marks):
+    for unit, between in _joined(found, marks):
         if isinstance(unit, str):
             printed += unit
             continue
-        pieces = tuple(marks[one].value if one in marks else one for one in unit.pieces)
+        pieces = tuple(values.get(one, one) for one in unit.pieces)
         place = Place(0, 0, pieces, unit.is_word, between)
         if between and len(place.values) != 1:
             return ()

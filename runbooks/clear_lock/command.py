@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
 import click
 
 from runbooks.book.procedure import Step
 from runbooks.clear_lock import page, run
-from runbooks.clear_lock.run import Found, Look, Plan, Report, Result, Save
+from runbooks.clear_lock.run import Look, Plan, Report
+from runbooks.clear_lock.shown import label_of, show_plan, show_report, what
 from runbooks.errors import BadInputError
+from runbooks.mailman import journal
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site, is_list_name, list_name, short
 from runbooks.mailman.locks import (
@@ -29,7 +31,6 @@ from runbooks.mailman.locks import (
 from runbooks.mailman.target import invocation
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
-from runbooks.terminal.report import recorded
 
 #: Seconds between two looks, with --watch.
 INTERVAL = 2.0
@@ -133,7 +134,7 @@ def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
         screen.say(f"{found.label} ({found.site.name}): {found.lock.reason}", style="yellow")
     for found in everything:
         if found.lock.stopped:
-            label = _label(installation, found.site, found.label)
+            label = label_of(installation, found.site, found.label)
             screen.say(f"{label}: {refusal(found.lock)}", style="yellow")
     for site, why in seen.failed.items():
         screen.say(f"the locks of {site} cannot be seen: {why}", style="red")
@@ -309,7 +310,7 @@ def clear_lock(
     else:
         plan = run.plan_stale(seen) if stale else run.plan(seen, names)
     screen.say(installation.title, style="bold")
-    _show_plan(screen, installation, plan)
+    show_plan(screen, installation, plan)
     if not (lists or plan.remove or plan.saves or plan.refused or plan.failed):
         _show_nothing(screen, seen, gone)
     if dry_run or not (plan.remove or plan.saves):
@@ -317,16 +318,39 @@ def clear_lock(
         if dry_run:
             screen.say("dry run: nothing was changed")
         return 1 if plan.refused or plan.failed else 0
-    question = f"Remove {_what([*plan.remove, *plan.saves])}?"
+    question = f"Remove {what([*plan.remove, *plan.saves])}?"
     if gone:
         question = f"Is there no host {gone} any more? {question}"
     options.permission(screen, question, yes)
     with options.changing():
         with screen.busy("removing, and seeing who is next"):
             report = run.clear(installation, plan, options.typed(), gone)
-        _show_report(screen, installation, report)
+        show_report(screen, installation, report)
+        _show_what_was_stopped(screen, installation, report)
         _objects(screen, installation, plan, report)
     return 0 if report.is_done and not plan.refused and not plan.failed else 1
+
+
+#: So many addresses are named in a command that is to be repeated.
+_MOST_ADDRESSES = 5
+
+
+def _show_what_was_stopped(screen: Screen, installation: Installation, report: Report) -> None:
+    """What can be repeated, now that its lock does not stop it any more."""
+    cleared = [
+        (result.found.site.name, result.found.label)
+        for result in report.results
+        if result.found.is_lock and result.outcome in (Outcome.CLEARED, Outcome.GONE)
+    ]
+    for stopped in journal.stopped(installation, cleared) if cleared else ():
+        for one in stopped.lists:
+            site = ("--site", one.site) if len(installation.sites) > 1 else ()
+            options = ("--list", one.list, *site)
+            again = (*stopped.arguments, *options)
+            if len(stopped.addresses) <= _MOST_ADDRESSES:
+                again = invocation(stopped.command, *stopped.addresses, options=options)
+            line = installation.host.command(again)
+            screen.say(f"the lock had stopped {stopped.id}; now repeat it: {line}", style="cyan")
 
 
 def _explain(screen: Screen, installation: Installation, seen: Look, names: tuple[str, ...]) -> int:
@@ -342,24 +366,6 @@ def _explain(screen: Screen, installation: Installation, seen: Look, names: tupl
     return options.show_steps(screen, installation, steps)
 
 
-def _label(installation: Installation, site: Site, label: str) -> str:
-    return f"{label} ({site.name})" if len(installation.sites) > 1 else label
-
-
-def _what(to_remove: Sequence[Found | Save]) -> str:
-    """``2 stale locks and 3 files left behind``"""
-    counts: dict[tuple[str, str], int] = {}
-    for found in sorted(to_remove, key=lambda found: not found.is_lock):
-        if isinstance(found, Save) or not found.is_lock:
-            kind = ("file", " left behind")
-        elif found.lock.verdict is Verdict.FOREIGN and found.lock.claim:
-            kind = ("lock", f" of {printable(found.lock.claim.host)}")
-        else:
-            kind = (f"{found.lock.verdict.value} lock", "")
-        counts[kind] = counts.get(kind, 0) + 1
-    return " and ".join(many(number, noun) + rest for (noun, rest), number in counts.items())
-
-
 def _show_nothing(screen: Screen, seen: Look, gone: str | None) -> None:
     """That there is nothing to remove. A host that is mistyped is seen by those that there are."""
     if gone is None:
@@ -367,101 +373,6 @@ def _show_nothing(screen: Screen, seen: Look, gone: str | None) -> None:
         return
     there = f"; those there are name {', '.join(seen.hosts)}" if seen.hosts else ""
     screen.say(f"no lock and no claim names the host {gone}{there}", style="green")
-
-
-#: Of what was left behind so many files are shown one by one.
-_MOST_DEBRIS = 20
-
-
-def _show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
-    debris = [
-        (
-            _label(installation, found.site, found.lock.list or found.lock.name),
-            f"{describe(found.lock)}: {found.label}",
-        )
-        for found in plan.remove
-        if not found.is_lock
-    ] + [
-        (_label(installation, save.site, save.list), f"{save.outline}: {save.label}")
-        for save in plan.saves
-    ]
-    for found in plan.remove:
-        if found.is_lock:
-            label = _label(installation, found.site, found.label)
-            screen.say(f"  {label}  {describe(found.lock)}")
-            for line in found.lock.evidence:
-                screen.say(f"    {line}", style="dim")
-    screen.table(debris[:_MOST_DEBRIS])
-    if len(debris) > _MOST_DEBRIS:
-        screen.say(f"  … and {many(len(debris) - _MOST_DEBRIS, 'more file')} left behind")
-    for site, name, left in plan.free:
-        note = ""
-        if left:
-            note = (
-                f"; dead processes left {many(left, 'file')} of its lock, which hold nobody up"
-                f" (runbook clear-lock --stale{installation.host.option})"
-            )
-        screen.say(f"{_label(installation, site, name)} is not locked{note}", style="green")
-    if plan.refused:
-        screen.say(f"{many(len(plan.refused), 'lock')} not to be removed:", style="yellow")
-    screen.table(
-        [
-            (
-                _label(installation, found.site, found.label),
-                f"{describe(found.lock)}\n{_capital(refusal(found.lock) or '')}",
-            )
-            for found in plan.refused
-        ]
-    )
-    for name, why in plan.failed.items():
-        screen.say(f"the locks of {name} cannot be seen: {why}", style="red")
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _show_report(screen: Screen, installation: Installation, report: Report) -> None:
-    cleared = [r.found for r in report.results if r.outcome is Outcome.CLEARED]
-    gone = sum(r.outcome is Outcome.GONE for r in report.results)
-    not_done = [r for r in report.results if not r.outcome.is_done]
-    parts = [f"{_what(cleared)} removed and read back"] if cleared else []
-    if gone:
-        parts.append(f"{gone:,} removed by somebody else")
-    if not_done:
-        parts.append(f"{len(not_done):,} not removed")
-    rows = [
-        (_label(installation, result.found.site, result.found.label), _became(result))
-        for result in report.results
-        if result.found.is_lock or not result.outcome.is_done
-    ]
-    if parts:
-        end = ":" if rows else ""
-        screen.say(", ".join(parts) + end, style="yellow" if not_done else "green")
-    screen.table(rows)
-    if report.ended_early:
-        others = "locks not named here were not touched; the same command completes it"
-        if report.lost:
-            which = (report.recorded.run,) if report.recorded else ()
-            history = installation.host.command(("history", *which))
-            others = f"'{history}' shows what became of locks not named here"
-        screen.say(f"{report.ended_early}: {others}", style="red")
-    recorded(screen, installation, report.recorded)
-
-
-def _became(result: Result) -> str:
-    """What became of a lock, and who has it next."""
-    if isinstance(result.found, Save) or not result.found.is_lock:
-        return result.detail
-    if result.next is not None:
-        now = f"now {describe(result.next)}"
-    elif result.waiting:
-        still = "1 process still waits" if result.waiting == 1 else f"{result.waiting:,} still wait"
-        now = f"nobody has it now, though {still} for it"
-    else:
-        before = bool(result.found.lock.waiters)
-        now = f"nobody has it now, and nobody waits for it{' any more' if before else ''}"
-    return "; ".join(part for part in (result.detail, now) if part)
 
 
 def _objects(
@@ -490,8 +401,8 @@ def _objects(
         tell(save.site.name, Outcome.PLANNED, save.outline, **save.as_json())
     for result in report.results if report else ():
         after = result.next.as_json() if result.next else None
-        what = result.found.as_json()
-        tell(result.found.site.name, result.outcome, result.detail, **what, next=after)
+        found_json = result.found.as_json()
+        tell(result.found.site.name, result.outcome, result.detail, **found_json, next=after)
     for name, why in plan.failed.items():
         tell(name, Outcome.ERROR, why)
     screen.object(summary=counts)

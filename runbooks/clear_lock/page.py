@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, Procedure, Step, Trouble
-from runbooks.mailman.installation import Installation, Site, as_mailman, as_mailmans_user
+from runbooks.mailman.installation import (
+    Installation,
+    Site,
+    as_mailman,
+    as_mailmans_python,
+    python_text,
+)
 from runbooks.mailman.locks import START_MAILMANCTL
 
 #: By how many seconds a process must be younger than a lock not to be its holder, by hand: a
@@ -126,7 +132,7 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             _with_the_list(
                 installation,
                 arguments,
-                f"m.Lock(timeout=10); m.Unlock(); print({_quoted(f'{name}: can be locked')})",
+                f"m.Lock(timeout=10); m.Unlock(); print({python_text(f'{name}: can be locked')})",
             ),
             f"{name}: can be locked",
         ),
@@ -135,25 +141,12 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
 
 def _with_the_list(installation: Installation, arguments: ClearArguments, then: str) -> str:
     """Has Mailman's own code do `then`, a line of Python, with the list `m`."""
-    return as_mailmans_user(
+    return as_mailmans_python(
         installation,
         arguments.site_of(installation),
-        "@PYTHON@",
-        "-c",
-        f"import sys; sys.path.insert(0, {_quoted(installation.bin)}); import paths;"
-        " from Mailman.MailList import MailList;"
-        f" m = MailList({_quoted(arguments.list)}, lock=0); {then}",
-    ).replace(
-        # Another server's Mailman is of another Python, and may not load under this one.
-        "@PYTHON@",
-        f"$(sed -n '1s/^#! *//p' {shlex.quote(installation.bin)}/withlist)",
-        1,
+        "from Mailman.MailList import MailList;"
+        f" m = MailList({python_text(arguments.list)}, lock=0); {then}",
     )
-
-
-def _quoted(text: str) -> str:
-    """A string for Python, 2 or 3, that a shell needs no quoting within."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 _EXPIRY = "2024-05-01 10:28:14.060000000 +0000"

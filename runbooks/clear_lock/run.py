@@ -223,9 +223,13 @@ def plan(seen: Look, names: Iterable[str]) -> Plan:
 
     Raises BadInputError for a name that no site has, or several.
     """
+    return plan_lists(seen, ((site_of(seen, name), name) for name in names))
+
+
+def plan_lists(seen: Look, lists: Iterable[tuple[Site, str]]) -> Plan:
+    """What to do about the locks of these lists."""
     made = Plan(failed=seen.failed)
-    for name in names:
-        site = site_of(seen, name)
+    for site, name in lists:
         found = seen.locks.get(site.name, [])
         lock = locks.find(found, name)
         if lock is None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import click
@@ -103,9 +104,9 @@ def undo(
     """Take back RUN, on the lists that it changed.
 
     RUN is the id of a run (see 'runbook history'), its beginning, or its last part: one of ban,
-    unban, withlist, undo, or 'add-list --fix'. What a run removed is put back as it was. A list
-    that is as it was before RUN already is left alone, so undoing twice is harmless. What
-    somebody else changed since is left alone, and named. The undo is a run of its own, and
+    unban, unsubscribe, withlist, undo, or 'add-list --fix'. What a run removed is put back as it
+    was. A list that is as it was before RUN already is left alone, so undoing twice is harmless.
+    What somebody else changed since is left alone, and named. The undo is a run of its own, and
     can be undone.
     """
     screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs)
@@ -153,16 +154,42 @@ def _show_plan(report: Report, past: Run, plan: Plan) -> None:
     for what, member in (("out of", "take_out"), ("back into", "put_back")):
         entries = sorted({e for a in plan.to_do for e in getattr(a.said, member)})
         if entries:
-            screen.say(f"  {what} the ban lists: {', '.join(entries)}")
+            screen.say(f"  {what} the ban lists: {_value(entries)}")
     for answer in plan.to_do:
         if answer.said.describe is not None:
             screen.say(f"  description back to: {answer.said.describe!r}")
     back = {f"{name} back to {was!r}" for a in plan.to_do for name, was in a.said.set.items()}
     for line in sorted(back):
         screen.say(f"  {line}")
+    for line in _subscriptions(plan):
+        screen.say(f"  {line}")
     if not plan.to_do:
         by = f" (taken back by {' and '.join(past.undone_by)})" if past.undone_by else ""
         screen.say(f"nothing is left to take back{by}", style="green")
+
+
+def _subscriptions(plan: Plan) -> list[str]:
+    """What becomes of members, and of subscriptions that wait."""
+    lines = []
+    for direction, of_members, of_waiting in (
+        ("returning", "to subscribe again, as before", "to wait again"),
+        ("leaving", "to unsubscribe again", "to discard again"),
+    ):
+        number: Counter[str] = Counter()
+        for answer in plan.to_do:
+            number.update(getattr(answer.said, direction))
+        members = number.pop("members", 0)
+        if members:
+            lines.append(f"{many(members, 'member')} {of_members}")
+        if number:
+            lines.append(f"{' and '.join(_counted(number))} {of_waiting}")
+    return lines
+
+
+def _counted(number: Mapping[str, int]) -> list[str]:
+    """Members and subscriptions that wait: how many there are, a text for each kind."""
+    nouns = {"members": "member", "confirmations": "confirmation", "requests": "held request"}
+    return [many(number[kind], noun) for kind, noun in nouns.items() if number.get(kind)]
 
 
 def _show_left(report: Report, plan: Plan) -> None:
@@ -265,21 +292,28 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
 def _kept(one: ListRecord) -> str:
     parts = []
     if one.added:
-        parts.append(f"+ {', '.join(one.added)}")
+        parts.append(f"+ {_value(one.added)}")
     if one.removed:
-        parts.append(f"- {', '.join(one.removed)}")
+        parts.append(f"- {_value(one.removed)}")
     parts += [f"{name}: {was} → {now}" for name, (was, now) in one.more.get("set", {}).items()]
+    parts += _counted(one.more.get("subscribers", {}))
     parts += [
         f"{name} {_value(value)}"
         for name, value in sorted(one.more.items())
-        if name not in ("state", "set")
+        if name not in ("state", "set", "subscribers")
     ]
     return "; ".join(parts)
 
 
+#: So many entries of a ban list are named; --json has them all.
+_MOST_ENTRIES = 10
+
+
 def _value(value: object) -> str:
-    if isinstance(value, list):
-        return ", ".join(str(v) for v in value)
+    if isinstance(value, (list, tuple)):
+        more = len(value) - _MOST_ENTRIES
+        some = ", ".join(str(v) for v in value[:_MOST_ENTRIES])
+        return f"{some} and {more:,} more" if more > 0 else some
     return str(value) or "(empty)"
 
 

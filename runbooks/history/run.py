@@ -1,7 +1,8 @@
-"""Takes back what a run did to ban lists and descriptions, on the lists that it changed alone."""
+"""Takes back what a run did to ban lists, descriptions and members, on those lists alone."""
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +16,15 @@ from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 
-#: Commands whose runs change ban lists or descriptions.
-COMMANDS = ("ban", "unban", "undo", "add-list")
+#: Commands whose runs change ban lists, descriptions or members.
+COMMANDS = ("ban", "unban", "unsubscribe", "undo", "add-list")
+
+#: Those of them whose record does not say what they would have done to a list that they had in
+#: hand when they were killed.
+_SAY_NOT_ENOUGH = ("add-list", "undo")
+
+#: So many members of a list are named.
+_NAMED = 5
 
 #: By site and list: what the run did there, as the on-host program wants it.
 Entries = dict[str, dict[str, dict[str, Any]]]
@@ -47,7 +55,11 @@ class Plan:
             Answer(site, None, Outcome.GONE, "the host has no such site any more")
             for site in self.sites_gone
         ]
-        since = [self._since(one) for one in self.seen.answers if is_changed_since(one)]
+        since = [
+            self._since(one)
+            for one in self.seen.answers
+            if is_changed_since(one) or one.said.subscribed_since
+        ]
         doubtful = [self._doubt(one) for one in self._remaining if self._is_unknown(one)]
         return [*gone, *self.seen.left, *since, *doubtful]
 
@@ -60,13 +72,18 @@ class Plan:
             or answer.said.put_back
             or answer.said.describe is not None
             or answer.said.set
+            or answer.said.returning
+            or answer.said.leaving
         ]
 
     def _is_unknown(self, answer: Answer) -> bool:
         return (answer.site, answer.list) in self.unknown
 
     def _since(self, answer: Answer) -> Answer:
-        if answer.said.set_since:
+        if members := answer.said.subscribed_since:
+            some = ", ".join(members[:_NAMED]) + (", …" if len(members) > _NAMED else "")
+            why = f"somebody subscribed or changed since, and left so: {some}"
+        elif answer.said.set_since:
             why = f"somebody changed {', '.join(answer.said.set_since)} since"
         else:
             was = self.entries[answer.site][str(answer.list)]["description_was"]
@@ -75,16 +92,14 @@ class Plan:
 
     def _doubt(self, answer: Answer) -> Answer:
         said, only = answer.said, Hints(self.target).only(answer)
-        entry, verb, has = (
-            (said.take_out[0], "unban", "has")
-            if said.take_out
-            else (said.put_back[0], "ban", "does not have")
-        )
+        verb, has = ("unban", "has") if said.take_out else ("ban", "does not have")
+        entries = said.take_out or said.put_back
+        more = f" and {len(entries) - 1:,} more" if len(entries) > 1 else ""
         why = (
-            f"the run did not record what became of this list; it {has} {entry},"
+            f"the run did not record what became of this list; it {has} {entries[0]}{more},"
             " perhaps since before"
         )
-        help = invocation(verb, entry, options=("--list", str(answer.list), *only))
+        help = invocation(verb, *entries, options=("--list", str(answer.list), *only))
         return replace(answer, outcome=Outcome.UNKNOWN, detail=why, help=help)
 
 
@@ -119,7 +134,7 @@ def _of_no_use(run: Run, installation: Installation) -> str:
                 f"it created the list {one.list}, which may have members and archives by now;"
                 f" to remove it with all of them: {line}"
             )
-        if one.outcome == "begun" and run.command not in ("ban", "unban"):
+        if one.outcome == "begun" and run.command in _SAY_NOT_ENOUGH:
             helps = f"complete it first: runbook {run.typed}"
             if run.command == "add-list":
                 helps = f"see how it stands with: runbook add-list {one.list} --check{host}"
@@ -139,9 +154,20 @@ def changed(run: Run) -> list[ListRecord]:
         for one in run.lists
         if one.added
         or one.removed
-        or one.more.keys() & {"description_set", "set"}
+        or one.more.keys() & {"description_set", "set", "subscribers"}
         or one.outcome == "begun"
+        or _may_unsubscribe(run, one)
     ]
+
+
+def _may_unsubscribe(run: Run, one: ListRecord) -> bool:
+    """Whether it removed members, or put some back, and perhaps did so on a list in trouble.
+
+    Unless it had not come so far, it kept what it was about to take out, or to put back: whatever
+    of that is not as it was before was changed by it.
+    """
+    does = run.command == "unsubscribe" or any("subscribers" in it.more for it in run.lists)
+    return does and one.outcome in ("begun", "error") and "subscribers" not in one.more
 
 
 def look(target: Target, run: Run) -> Plan:
@@ -154,9 +180,11 @@ def look(target: Target, run: Run) -> Plan:
     entries: Entries = {}
     for one in changed(run):
         if one.site in known:
+            if _may_unsubscribe(run, one):
+                one = replace(one, more={**one.more, "subscribers": None})
             supposed = _supposed(run, one) if one.outcome == "begun" else one
             entries.setdefault(one.site, {})[one.list] = _entry(supposed)
-    parameters = {"action": "look", "entries": entries}
+    parameters = {"action": "look", "entries": entries} | _kept_by(run)
     seen = over_lists(
         _holding(target, entries), "undoing", parameters, (Outcome.LOOKED, Outcome.GONE)
     )
@@ -164,15 +192,20 @@ def look(target: Target, run: Run) -> Plan:
         target=target,
         entries=entries,
         seen=seen,
-        unknown=frozenset((one.site, one.list) for one in run.lists if one.outcome == "begun"),
+        unknown=frozenset(
+            (one.site, one.list)
+            for one in run.lists
+            if one.outcome == "begun" and not _may_unsubscribe(run, one)
+        ),
         sites_gone=tuple(sorted({one.site for one in changed(run)} - known)),
     )
 
 
 def _supposed(run: Run, one: ListRecord) -> ListRecord:
     """What a run that was killed would have done to a list that it had in hand."""
-    address = str(run.more.get("address", ""))
-    entries = (address,) if address else ()
+    if "subscribers" in one.more:
+        return one
+    entries = run.addresses
     if run.command == "ban":
         return ListRecord(one.site, one.list, one.outcome, added=entries)
     return ListRecord(one.site, one.list, one.outcome, removed=entries)
@@ -185,7 +218,14 @@ def _entry(one: ListRecord) -> dict[str, Any]:
         "description_was": one.more.get("description_was"),
         "description_set": one.more.get("description_set"),
         "set": one.more.get("set", {}),
+        # how many of each kind; None where nobody knows whether there are any
+        "subscribers": one.more.get("subscribers", {}),
     }
+
+
+def _kept_by(run: Run) -> dict[str, object]:
+    """Where the on-host program finds the members that the run removed."""
+    return {"folder": os.path.dirname(run.path), "undoes": run.id}
 
 
 def _holding(target: Target, entries: Entries) -> Target:
@@ -219,7 +259,7 @@ def undo(
         "action": "undo",
         "entries": entries,
         "journal": recorded(target, "undo", arguments or ("undo", run.id), undoes=run.id),
-    }
+    } | _kept_by(run)
     done = (Outcome.UNDONE, Outcome.ALREADY, Outcome.GONE)
     hints = Hints(target, lambda options: ("undo", run.id))
     return over_lists(target, "undoing", parameters, done, watch=watch, hints=hints)

@@ -107,4 +107,12 @@ class Edit(Plan):
         record = recorded(self.target, self.command[0], arguments or self.command)
         asked = {**self.parameters, "action": "change", "journal": record}
         done = (Outcome.CHANGED, Outcome.ALREADY, Outcome.GONE)
-        return over_lists(self.target, self.program, asked, done, watch=watch, hints=self.hints)
+        return over_lists(
+            self.target,
+            self.program,
+            asked,
+            done,
+            watch=watch,
+            hints=self.hints,
+            seen=self.seen,
+        )

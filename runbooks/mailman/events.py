@@ -30,6 +30,7 @@ class Outcome(str, Enum):
     # as was asked
     BANNED = "banned"
     UNBANNED = "unbanned"
+    UNSUBSCRIBED = "unsubscribed"
     CREATED = "created"
     CHANGED = "changed"
     RESTORED = "restored"
@@ -279,17 +280,28 @@ class ListEvent(Event, kind="list"):
     #: of an exception
     traceback: str = ""
 
-    # banning: the entry that refuses the address, and whether it is Mailman's for every list
-    refused_by: str | None = None
-    for_all: bool = False
-    #: entries that are the very address, as they are spelled there
-    entries: tuple[str, ...] = ()
-    #: how many members the entry would match, the first of them, and how many there are
-    members: int = 0
-    some_members: tuple[str, ...] = ()
+    # banning: which of the addresses (see `mailman/numbering.py`)
+    #: … it refuses, by the entry; "" is the address itself
+    refused: Mapping[str, str] = field(default_factory=dict)
+    #: … it refuses by an entry for every list alone
+    for_all: str = ""
+    #: … are entries of its ban list
+    has: str = ""
+    #: … were banned, or unbanned; and those that it accepts after it was saved
+    did: str = ""
+    accepted: str = ""
+    #: … are members, and how many members there are
+    subscribed: str = ""
     of_members: int = 0
-    #: owners, moderators and addresses of the site whom it would match
-    people: tuple[str, ...] = ()
+    #: by the number of a pattern: how many members it would match, and the first of them
+    matched: Mapping[int, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    #: by the number of an address: owners, moderators and the site's own whom it would match
+    people: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+
+    # unsubscribing: as above which are members; and by the number of an address, how many
+    # subscriptions of it wait for a confirmation, and how many for a moderator
+    confirming: Mapping[int, int] = field(default_factory=dict)
+    requesting: Mapping[int, int] = field(default_factory=dict)
 
     # undoing: entries, and the description to go back to
     take_out: tuple[str, ...] = ()
@@ -300,6 +312,11 @@ class ListEvent(Event, kind="list"):
     #: attributes to go back, with their values, and those that somebody set since
     set: Mapping[str, object] = field(default_factory=dict)
     set_since: tuple[str, ...] = ()
+    #: "members", "confirmations" and "requests": how many to put back, and how many to take out
+    returning: Mapping[str, int] = field(default_factory=dict)
+    leaving: Mapping[str, int] = field(default_factory=dict)
+    #: members that somebody subscribed, or whose settings somebody changed, since
+    subscribed_since: tuple[str, ...] = ()
 
     # scripting: attributes and files that the script changed
     changed: tuple[str, ...] = ()
@@ -313,6 +330,19 @@ class ListEvent(Event, kind="list"):
 
     # restoring: what changed without the list's lock, and is not put back
     strays: tuple[str, ...] = ()
+
+    # banlists: what differs from the list of which the same worker told before: by the number of
+    # the run that put them there ("" where no run is on record), entries that this list has and
+    # that one had not, or had by another run; entries that only that one had
+    gained: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: tuple[str, ...] = ()
+    #: the worker, and how many lists it has told of; patterns that its Python does not compile, and
+    #: why, each told once
+    worker: str = ""
+    number: int = 0
+    broken: Mapping[str, str] = field(default_factory=dict)
+    #: what this list has among its entries that is no text
+    no_text: tuple[str, ...] = ()
 
     # adding: the description that was replaced, and entries that the ban list got
     description_was: str | None = None
@@ -378,6 +408,31 @@ class Aliases(Event, kind="aliases"):
     stale: str | None = None
     why: str | None = None
     absent: bool = False
+
+
+class Adder(Part):
+    """A run that put entries into ban lists."""
+
+    run: str
+    at: str
+    command: str
+    login: str
+
+
+class Adders(Event, kind="adders"):
+    """The runs that put entries into ban lists, oldest first. Their numbers are their places."""
+
+    runs: tuple[Adder, ...]
+
+
+class ForAll(Event, kind="for_all"):
+    """The entries of a site's GLOBAL_BAN_LIST, those that do not compile, and what is no text."""
+
+    site: str
+    list: str
+    entries: tuple[str, ...]
+    broken: Mapping[str, str]
+    no_text: tuple[str, ...]
 
 
 # -- of locks -----------------------------------------------------------------------------

@@ -436,3 +436,18 @@ def as_mailmans_user(installation: Installation, site: Site, *words: str, passin
     elif before:
         before = ["env", *before]
     return shlex.join([*before, *words])
+
+
+def as_mailmans_python(installation: Installation, site: Site, code: str, *arguments: str) -> str:
+    """The command line that has Mailman's own Python run `code`, which can import Mailman."""
+    bin = python_text(installation.bin)
+    begin = f"import sys; sys.path.insert(0, {bin}); import paths; "
+    line = as_mailmans_user(installation, site, "@PYTHON@", "-c", begin + code, *arguments)
+    # Another server's Mailman is of another Python, and may not load under this one.
+    named = f"$(sed -n '1s/^#! *//p' {shlex.quote(installation.bin)}/withlist)"
+    return line.replace("@PYTHON@", named, 1)
+
+
+def python_text(text: str) -> str:
+    """A string for Python, 2 or 3, that a shell needs no quoting within."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -91,6 +91,13 @@ class Run:
     lists: tuple[ListRecord, ...] = ()
 
     @property
+    def addresses(self) -> tuple[str, ...]:
+        """What it banned, or lifted, wherever it could."""
+        # Before there could be several, it was one.
+        given = self.more.get("addresses", [self.more["address"]] if "address" in self.more else [])
+        return tuple(map(str, given)) if isinstance(given, list) else ()
+
+    @property
     def typed(self) -> str:
         """The command line, for a shell: ``ban target@example.com --yes``."""
         return shlex.join(self.arguments)
@@ -221,6 +228,16 @@ def history(installation: Installation, limit: int | None = NEWEST) -> History:
     return found
 
 
+def stopped(installation: Installation, lists: Iterable[tuple[str, str]]) -> list[Run]:
+    """The runs about addresses that found some of these lists locked, each with those alone.
+
+    `lists`: site and name. Newest first; what was repeated since is left out. One command;
+    changes nothing.
+    """
+    found, _ = _ask(installation, stopped=[list(one) for one in lists])
+    return found.runs
+
+
 def find(installation: Installation, wanted: str) -> Run:
     """One run with its lists, by its id or the beginning or the last part of it.
 
@@ -244,12 +261,17 @@ def find(installation: Installation, wanted: str) -> Run:
 
 
 def _ask(
-    installation: Installation, wanted: str | None = None, limit: int | None = None
+    installation: Installation,
+    wanted: str | None = None,
+    limit: int | None = None,
+    stopped: list[list[str]] | None = None,
 ) -> tuple[History, list[str]]:
     found = History()
     several: list[str] = []
 
     def hear(event: Event) -> None:
+        if problem := unreadable_why(event):
+            found.problems.append(problem)
         match event:
             case events.Found():
                 found.number = event.runs
@@ -257,21 +279,31 @@ def _ask(
                 several.extend(event.runs)
             case RunFound():
                 found.runs.append(_run(event))
-            case events.Unreadable():
-                found.problems.append(f"{event.path} cannot be read: {event.why}")
-            case events.Damaged(lines=number):
-                lines = "1 line is" if number == 1 else f"{number:,} lines are"
-                found.problems.append(
-                    f"{event.path}: {lines} no record (torn when a run was killed) and ignored"
-                )
 
     parameters: dict[str, object] = {
-        "folders": list(dict.fromkeys(folder(site) for site in installation.sites)),
+        "folders": folders(installation),
         "wanted": wanted,
         "limit": limit,
+        "stopped": stopped,
     }
     installation.call("journal", parameters, hear)
     return found, several
+
+
+def folders(installation: Installation) -> list[str]:
+    """Where runs may be on record: an installation may have got another first site since."""
+    return list(dict.fromkeys(folder(site) for site in installation.sites))
+
+
+def unreadable_why(event: Event) -> str | None:
+    """What is wrong with a journal, in a line, when `event` says so."""
+    match event:
+        case events.Unreadable():
+            return f"{event.path} cannot be read: {event.why}"
+        case events.Damaged(lines=number):
+            lines = "1 line is" if number == 1 else f"{number:,} lines are"
+            return f"{event.path}: {lines} no record (torn when a run was killed) and ignored"
+    return None
 
 
 def _run(event: RunFound) -> Run:

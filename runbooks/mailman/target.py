@@ -126,6 +126,17 @@ class LockEvidence:
 
         return locks.find(self.sites.get(site, ()), name)
 
+    def stale(self, site: str, name: str) -> Lock | None:
+        """The lock of a list that keeps everybody out until somebody removes it, or None.
+
+        Mailman itself breaks one whose time is over.
+        """
+        from runbooks.mailman import locks
+
+        lock = self.lock(site, name)
+        is_stale = lock and lock.blocks and not lock.expired and locks.removable(lock)
+        return lock if is_stale else None
+
     def describe(self, site: str, name: str) -> str:
         """``locked since 05:28 by process 83 on lists, which no longer runs``"""
         from runbooks.mailman import locks

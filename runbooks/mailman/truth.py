@@ -29,10 +29,16 @@ Shell = Callable[[str], str]
 
 #: For Mailman's interpreter, 2.7 or 3: every list of a site that loads, as Mailman has it.
 _LISTS = """\
-import json, sys
+import json, os, pickle, sys
 sys.path.insert(0, sys.argv[1])
 import paths
 from Mailman import MailList, Utils
+def waiting(m, file):
+    path = os.path.join(m.fullpath(), file)
+    if not os.path.exists(path):
+        return []
+    with open(path, "rb") as f:
+        return list(pickle.load(f).values())
 def plain(value):
     if isinstance(value, bytes):
         return value.decode("latin-1")
@@ -45,6 +51,9 @@ for name in Utils.list_names():
         continue
     kept = dict((key, plain(vars(m).get(key))) for key in json.loads(sys.argv[2]))
     kept["members"] = [plain(one) for one in m.getMembers()]
+    kept["confirming"] = [plain(one[1].address) for one in waiting(m, "pending.pck")
+                          if isinstance(one, tuple) and one[0] == "S"]
+    kept["requesting"] = [plain(one[1][1]) for one in waiting(m, "request.pck") if one[0] == 2]
     kept["refused_by"] = dict(
         (one, plain(m.GetBannedPattern(str(one)))) for one in json.loads(sys.argv[3]))
     found[name] = kept
@@ -80,6 +89,9 @@ class Listing:
         entry: str | None = self.has["refused_by"][address]
         return entry
 
+    def refuses(self, address: str) -> bool:
+        return self.refused_by(address) is not None
+
     def bans(self, address: str) -> bool:
         """Whether the very entry is in its ban list."""
         if address.startswith("^"):
@@ -95,12 +107,32 @@ class Listing:
             found.append(f"banned by {entry}")
         return found + [name for name in _FILTERS if _among(address, self.has[name] or ())]
 
+    def waiting(self, address: str) -> tuple[int, int]:
+        """Its subscriptions that wait for a confirmation, and those for a moderator."""
+        confirming, requesting = (
+            [one.lower() for one in self.has[what]].count(address.lower())
+            for what in ("confirming", "requesting")
+        )
+        return confirming, requesting
+
+    def has_member(self, address: str) -> bool:
+        return _among(address, self.has["members"])
+
+    def has_any(self, address: str) -> bool:
+        """Whether it is a member, or has a subscription that waits."""
+        return self.has_member(address) or any(self.waiting(address))
+
     @property
     def policy(self) -> int:
         """Its ``subscribe_policy`` when it is not closed."""
         policy, before = self.has["subscribe_policy"], self.has[_CLOSED]
         found: int = policy if before is None or policy != _APPROVAL else before
         return found
+
+
+def is_entry(word: str) -> bool:
+    """Whether it is an entry of a ban list, and no name of a site or list."""
+    return bool(re.search("[@^]", word))
 
 
 def _among(address: str, those: Iterable[str]) -> bool:
@@ -229,6 +261,8 @@ class Look:
 _ABOUT_LISTS = frozenset(
     (
         *("LIST", "LIST_KNOWING", "LISTS", "OTHERS", "TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED"),
+        *("LIST_WITH_MEMBER", "TO_UNSUBSCRIBE", "UNSUBSCRIBED", "MEMBERSHIPS", "CONFIRMATIONS"),
+        "REQUESTS",
         *("MISSING_BANS", "CAUGHT_UP", "OUTCOME", "MATCH", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
     )
 )
@@ -290,6 +324,9 @@ class Truth:
                 lists = self._lists(self.before, sites)
                 knowing = [one for one in lists if one.roles(address)]
                 return self._labelled(knowing, sites)
+            case "LIST_WITH_MEMBER", (address, *sites):
+                lists = self._lists(self.before, sites)
+                return [(one.name, one) for one in lists if one.has_member(address)]
             case "CLAIM", (_, name):
                 claims = self.before.lock(site_of(self.installation, part), name).claims
                 return [(claim.path, claim) for claim in claims]
@@ -348,8 +385,21 @@ class Truth:
             case "OTHERS", (site, name):
                 others = [one for one in self._lists(self.before, [site]) if one.name != name]
                 return f"{len(others):,}"
-            case (("TO_BAN" | "TO_UNBAN" | "BANNED" | "UNBANNED"), (address, *sites)):
-                return f"{self._number(part.name, address, sites):,}"
+            case (("TO_BAN" | "TO_UNBAN" | "BANNED" | "UNBANNED"), about):
+                entries = [word for word in about if is_entry(word)]
+                return f"{self._number(part.name, entries, about[len(entries) :]):,}"
+            case "TO_UNSUBSCRIBE", (address, *sites):
+                return f"{len(self._with_any(address, sites)):,}"
+            case "UNSUBSCRIBED", (address,):
+                lists = self._with_any(address, ())
+                return f"{sum(not self._after(one).has_any(address) for one in lists):,}"
+            case "MEMBERSHIPS", (address,):
+                lists = self._lists(self.before, ())
+                return f"{sum(one.has_member(address) for one in lists):,}"
+            case (("CONFIRMATIONS" | "REQUESTS"), (address,)):
+                lists = self._lists(self.before, ())
+                which = int(part.name == "REQUESTS")
+                return f"{sum(one.waiting(address)[which] for one in lists):,}"
             case "MISSING_BANS", (site, name):
                 missing = self._missing_bans(site, name)
                 if not missing:
@@ -374,17 +424,24 @@ class Truth:
                 return {"pid": str(pid), "command": self._lock(part).processes[pid]}[what]
         raise ValueError(f"{part} names nothing")
 
-    def _number(self, what: str, address: str, sites: Sequence[str]) -> int:
-        """How many lists are to be changed, or were."""
+    def _number(self, what: str, entries: Sequence[str], sites: Sequence[str]) -> int:
+        """How many lists are to be changed, for any of `entries`, or were, for all of them."""
+        if not entries:
+            raise ValueError(f"{what} is about no address")
         lists = self._lists(self.before, sites)
         if what in ("TO_BAN", "BANNED"):
-            lists = [one for one in lists if one.refused_by(address) is None]
+            lists = [one for one in lists if not all(map(one.refuses, entries))]
         else:
-            lists = [one for one in lists if one.bans(address)]
-        if what in ("TO_BAN", "TO_UNBAN"):
-            return len(lists)
-        after = [self._after(one).refused_by(address) is not None for one in lists]
-        return sum(after) if what == "BANNED" else len(after) - sum(after)
+            lists = [one for one in lists if any(map(one.bans, entries))]
+        if what == "BANNED":
+            lists = [one for one in lists if all(map(self._after(one).refuses, entries))]
+        elif what == "UNBANNED":
+            lists = [one for one in lists if not any(map(self._after(one).refuses, entries))]
+        return len(lists)
+
+    def _with_any(self, address: str, sites: Sequence[str]) -> list[Listing]:
+        """The lists of which it was to be unsubscribed."""
+        return [one for one in self._lists(self.before, sites) if one.has_any(address)]
 
     def _after(self, before: Listing) -> Listing:
         try:
@@ -397,8 +454,8 @@ class Truth:
         match part.name, part.of:
             case "OUTCOME", ("ban", address):
                 return self._outcome(
-                    before.refused_by(address) is not None,
-                    after.refused_by(address) is not None,
+                    before.refuses(address),
+                    after.refuses(address),
                     ("banned", "already", f"{before.name} does not refuse {address}"),
                 )
             case "OUTCOME", ("unban", address):
@@ -407,6 +464,10 @@ class Truth:
                     not after.bans(address),
                     ("unbanned", "absent", f"{before.name} still bans {address}"),
                 )
+            case "OUTCOME", ("discard", address):
+                if any(after.waiting(address)):
+                    raise Untrue(f"a subscription of {address} waits on {after.name}")
+                return discarded(*before.waiting(address))
             case "OUTCOME", ("close",):
                 return self._outcome(
                     before.has[_CLOSED] is not None,
@@ -428,6 +489,9 @@ class Truth:
                 if (entry := after.refused_by(address)) is not None:
                     raise Untrue(f"{after.name} refuses {address}, by {entry}")
                 return address
+            case "WAITING", ():
+                waiting = after.has["confirming"] + after.has["requesting"]
+                return ", ".join(sorted({one.lower() for one in waiting})) or "nobody"
             case "OWNERS", ():
                 text = ", ".join(sorted(after.has["owner"])) or "nobody"
                 moderators = ", ".join(sorted(after.has["moderator"]))
@@ -473,6 +537,13 @@ class Truth:
         }[what]
 
 
+def discarded(confirmations: int, requests: int) -> str:
+    """What ``waiting.py`` says of a list on which so many subscriptions waited."""
+    counts = ((confirmations, "confirmation"), (requests, "held request"))
+    parts = [f"{number} {noun}{'s' * (number != 1)}" for number, noun in counts if number]
+    return f"{' and '.join(parts)} discarded" if parts else "nothing waits"
+
+
 class Witness:
     """Sees a procedure's commands being run, and says what was true at each.
 
@@ -482,7 +553,7 @@ class Witness:
     def __init__(self, installation: Installation, shell: Shell, shows: Iterable[str]) -> None:
         self.installation, self.shell = installation, shell
         parts = [part for text in shows for part in expected.placeholders(text)]
-        self.addresses = {word for part in parts for word in part.of if re.search("[@^]", word)}
+        self.addresses = {word for part in parts for word in part.of if is_entry(word)}
         self.start = self.now = self._look()
         for part in parts:
             if part.name == "POLICY":

@@ -66,6 +66,15 @@ class Work:
         return lists + sites
 
     @property
+    def stale(self) -> list[Answer]:
+        """Lists whose lock has to be removed before anything can be done to them."""
+        return [
+            answer
+            for answer in self.answers
+            if answer.said.locked and self.evidence.stale(answer.site, str(answer.list))
+        ]
+
+    @property
     def is_done(self) -> bool:
         return not (self.left or self.ended_early)
 
@@ -105,14 +114,16 @@ def over_lists(
     hints: Hints | None = None,
     explain: Callable[[Answer], Answer] = lambda answer: answer,
     secret: bytes = b"",
+    seen: Work | None = None,
 ) -> Work:
     """Run an on-host program over lists (`onhost/lists.py`). One command.
 
     `done`: the outcomes of lists that are as was asked. `watch` is told of each list that is
     done, and when locks are waited for; `on_event` hears whatever else the program says. Ctrl-C
     lets the lists in hand be finished. `hints`: what helps where a list was locked. `explain`
-    puts an answer into words. `secret`: what the program reads from standard input. Raises
-    JournalError when the run cannot be recorded; then nothing was changed.
+    puts an answer into words. `secret`: what the program reads from standard input. `seen`: what
+    was seen of the lists before; a lock that was stale then is not waited for. Raises JournalError
+    when the run cannot be recorded; then nothing was changed.
     """
     work = Work(frozenset(done))
     for site, why in target.silent.items():
@@ -142,7 +153,8 @@ def over_lists(
                 on_event(event)
 
     try:
-        target.installation.call(program, target.parameters() | dict(parameters), hear, secret)
+        asked = target.parameters() | dict(parameters) | {"stale": _stale(seen)}
+        target.installation.call(program, asked, hear, secret)
     except KeyboardInterrupt:
         work.ended_early = work.ended_early or f"interrupted at once{_see_history(work, target)}"
     except LostError as e:
@@ -154,6 +166,18 @@ def over_lists(
     told = (_explained(explain(answer), work.evidence, hints) for answer in work.answers)
     work.answers = sorted(told, key=lambda answer: (answer.site, answer.list or ""))
     return work
+
+
+def _stale(seen: Work | None) -> dict[str, dict[str, object]]:
+    """By site and list: what tells the stale locks that were seen from any that came later."""
+    found: dict[str, dict[str, object]] = {}
+    for answer in seen.stale if seen else ():
+        lock = seen.evidence.stale(answer.site, str(answer.list)) if seen else None
+        if lock:
+            entry = lock.entry
+            file = {"inode": entry.inode, "nlink": entry.nlink, "ctime_ns": entry.ctime_ns}
+            found.setdefault(answer.site, {})[str(answer.list)] = file
+    return found
 
 
 def recorded(

@@ -8,7 +8,8 @@
 #           before anything is changed
 #   room    blank; it becomes the end, which needs no further room if the disk is full by then
 #   lists   {"begun": [[SITE, LIST], ...], "done": [[SITE, LIST, OUTCOME, {...}], ...]}:
-#           a list is entered as begun before it is touched, and as done with its outcome
+#           a list is entered as begun before it is touched, and as done with its outcome;
+#           of entries that were "added", "all" stands for the addresses of the beginning
 #   end     when, and how
 #
 # A reader puts the lines of a run together. A run that was killed has no end; it was working
@@ -43,6 +44,8 @@ from boot import native, unicoded
 NAME = "journal.jsonl"
 # Seconds between two fsync() calls while lists are worked on: they cost milliseconds each.
 SYNC_EVERY = 1.0
+# So many of the newest runs may have been stopped by a lock that is still there.
+RECENT = 100
 LINE = re.compile(
     br'\{"run": "([0-9]{8}-[0-9]{6}-[0-9a-f]{6})", "(begin|room|lists|end)": (\{.*\}) *\}$')
 # Bytes of the line that becomes the end: it has a time, a state, and a number per outcome.
@@ -83,7 +86,8 @@ class Record(object):
         self.run = native(new_run())
         self.folder = parameters["folder"]
         self.path = os.path.join(self.folder, NAME)
-        self.arguments = addresses_in(" ".join(parameters["arguments"]))
+        given = parameters["arguments"] + parameters["begin"].get("addresses", [])
+        self.arguments = addresses_in(" ".join(given))
         self.counts = {}
         self.outcomes = {}
         self.begun, self.finished = [], []
@@ -350,7 +354,10 @@ class Run(object):
             for site, name in body.get("begun", ()):
                 found[site, name] = [site, name, "begun", {}]
             for entry in body.get("done", ()):
-                found[entry[0], entry[1]] = (entry + [{}])[:4]
+                site, name, outcome, kept = (entry + [{}])[:4]
+                if kept.get("added") == "all":
+                    kept["added"] = self.begin["addresses"]
+                found[site, name] = [site, name, outcome, kept]
         # A run with an end has nothing in hand: what is only begun was not touched. But if
         # the journal could not be written, a result may be missing.
         told = self.end and self.end["state"] != UNWRITTEN
@@ -364,12 +371,12 @@ class Run(object):
             counts[entry[2]] = counts.get(entry[2], 0) + 1
         return counts
 
-    def event(self, undone_by, with_lists):
+    def event(self, undone_by, lists=None):
         event = {"event": "run", "run": self.run, "path": self.path, "state": self.state(),
                  "counts": self.counts(), "begin": self.begin,
                  "ended": (self.end or {}).get("at", ""), "undone_by": undone_by}
-        if with_lists:
-            event["lists"] = self.lists()
+        if lists is not None:
+            event["lists"] = lists
         return event
 
 
@@ -416,10 +423,28 @@ def find(runs, wanted):
     return exact or [r for r in runs if r.run.startswith(wanted) or r.run.endswith("-" + wanted)]
 
 
-def run(parameters, emit):
-    """Show the newest runs of the journals in `folders`, or the run that is `wanted`."""
+def stopped(runs, wanted):
+    """(run, its entries) of what locks kept from some of the lists `wanted`, newest first.
+
+    Runs about addresses alone: they can be repeated for one list. What was repeated is left out.
+    """
+    found, seen = [], set()
+    for r in reversed(runs[-RECENT:]):
+        what = r.begin.get("command"), tuple(r.begin.get("addresses", ()))
+        if not what[1]:
+            continue
+        entries = [entry for entry in r.lists() if entry[:2] in wanted]
+        new = [entry for entry in entries if (what, entry[0], entry[1]) not in seen]
+        seen.update((what, entry[0], entry[1]) for entry in entries)
+        if any(entry[2] == "locked" for entry in new):
+            found.append((r, [entry for entry in new if entry[2] == "locked"]))
+    return found
+
+
+def read_all(folders, emit):
+    """The runs of several journals, oldest first. What cannot be read is an event."""
     runs = []
-    for folder in parameters["folders"]:
+    for folder in folders:
         try:
             found, damaged = read(folder)
         except EnvironmentError as e:
@@ -433,10 +458,23 @@ def run(parameters, emit):
             emit({"event": "damaged", "path": os.path.join(folder, NAME), "lines": damaged})
         runs += found
     runs.sort(key=lambda r: r.begin.get("at", ""))  # stable: file order within a second
+    return runs
+
+
+def run(parameters, emit):
+    """Show the newest runs of the journals in `folders`, or the run that is `wanted`.
+
+    With lists that `stopped` names, the runs that found them locked.
+    """
+    runs = read_all(parameters["folders"], emit)
     undone = {}
     for r in runs:
         if r.begin.get("undoes"):
             undone.setdefault(r.begin["undoes"], []).append(r.run)
+    if parameters.get("stopped"):
+        for r, entries in stopped(runs, parameters["stopped"]):
+            emit(r.event(undone.get(r.run, []), entries))
+        return
     wanted = parameters.get("wanted")
     chosen = find(runs, wanted) if wanted else runs
     emit({"event": "found", "runs": len(chosen)})
@@ -444,4 +482,4 @@ def run(parameters, emit):
         emit({"event": "ambiguous", "runs": [r.run for r in chosen[-20:]]})
         return
     for r in reversed(chosen[-(parameters.get("limit") or len(chosen)):]):
-        emit(r.event(undone.get(r.run, []), with_lists=bool(wanted)))
+        emit(r.event(undone.get(r.run, []), r.lists() if wanted else None))

@@ -400,6 +400,8 @@ class Run(object):
         self.names()
 
         def later(site, name):
+            if self.is_stale(site, name):
+                return False
             self.late[site["name"], name] = site
             self.note(site, name, {"outcome": "locked"})
             return True
@@ -412,6 +414,11 @@ class Run(object):
                 "outcome": "locked", "detail": "not waited for: the run was interrupted"})
         self.publish()
         self.locks()
+
+    def is_stale(self, site, name):
+        """Whether its lock still is the one whose holder was gone before the run began."""
+        seen = self.parameters["stale"].get(site["name"], {}).get(name)
+        return seen is not None and locks.unchanged(site["lock_dir"], name + ".lock", seen)
 
     def wait_for_locks(self):
         """Try the lists that were locked again, many at once, for as long as there is time."""
@@ -452,9 +459,10 @@ def run_each(task, parameters, emit):
     "hopeless": True ends the run, since no other list would fare better. "kept" is for the
     journal alone, and so is "noted", in place of "detail".
 
-    `parameters` may have "journal"; "at_hand", the most lists that a worker has; "waiting", the
-    most workers that wait for locks; "grace", the seconds after a stop when workers that are
-    still busy get SIGUSR1 (which they ignore unless the task handles it).
+    `parameters` has "stale": by site and list, the locks that are not waited for, each as
+    locks.unchanged() wants it. It may have "journal"; "at_hand", the most lists that a worker
+    has; "waiting", the most workers that wait for locks; "grace", the seconds after a stop when
+    workers that are still busy get SIGUSR1 (which they ignore unless the task handles it).
     """
     work = Run(task, parameters, emit)
 

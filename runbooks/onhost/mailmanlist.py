@@ -284,11 +284,16 @@ def give_up(signum, frame):
 
 
 def compiles(pattern):
+    return not why_not_compiled(pattern)
+
+
+def why_not_compiled(pattern):
+    """What Python says of a pattern that does not compile, or ""."""
     try:
         re.compile(pattern, re.IGNORECASE)
-    except Exception:
-        return False
-    return True
+    except Exception as e:
+        return str(e) or type(e).__name__
+    return ""
 
 
 def is_text(entry):

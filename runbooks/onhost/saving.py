@@ -47,14 +47,7 @@ class Saved(object):
 
     def keep(self, files, only=None):
         """Keep the state that is on the disk, or only the files `only` of it; return its hashes."""
-        for again in (True, True, False):
-            try:
-                self.make_folders()
-                break
-            except OSError as e:
-                # Another run has just removed the folder of all runs, because it was empty.
-                if e.errno != errno.ENOENT or not again:
-                    raise
+        self.make_folders()
         for name in (BEFORE, AFTER):  # from earlier in this run: nothing counts as kept yet
             if os.path.exists(os.path.join(self.folder, name)):
                 os.unlink(os.path.join(self.folder, name))
@@ -70,8 +63,15 @@ class Saved(object):
 
     def make_folders(self):
         site = os.path.dirname(self.folder)
-        for folder in (os.path.dirname(self.root), self.root, site, self.folder):
-            journal.private_folder(folder)
+        for again in (True, True, False):
+            try:
+                for folder in (os.path.dirname(self.root), self.root, site, self.folder):
+                    journal.private_folder(folder)
+                return
+            except OSError as e:
+                # Another run has just removed the folder of all runs, because it was empty.
+                if e.errno != errno.ENOENT or not again:
+                    raise
 
     def narrow(self, wanted):
         """Remove the kept files that are not `wanted`."""

@@ -384,6 +384,7 @@ CLOSE = Procedure(
             " addresses have in common (:ref:`ban-pattern`).",
         ),
     ),
+    follows="unsubscribe",
     example=ClosingArguments("close"),
 )
 
@@ -408,9 +409,10 @@ OPEN = Procedure(
         ),
     ),
     after="close-lists",
+    follows="find-victims",
     takes_back=True,
     example=ClosingArguments("reopen"),
 )
 
-#: In the order of the page.
+#: In the order of the page, but for those that follow one of another folder.
 PROCEDURES = (PROCEDURE, FIND, CLOSE, OPEN)

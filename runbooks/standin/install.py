@@ -17,7 +17,7 @@ import subprocess
 import sys
 
 SOURCE = os.path.dirname(os.path.abspath(__file__))
-PARTS = ("bin", "Mailman", "mail")
+PARTS = ("bin", "Mailman", "mail", "scripts")
 LONGEST_INTERPRETER = 125  # characters after #!, for every Linux
 PROGRAMS = sorted(
     name for name in os.listdir(os.path.join(SOURCE, "bin")) if "." not in name and name[0] != "_"
@@ -36,7 +36,7 @@ FOLDERS = (
 
 
 def install(target, python=sys.executable, mm_cfg=None, mm_cfg_link=None, links=None):
-    """Put `bin/`, `Mailman/` and `mail/` below the folder `target`, for the interpreter `python`.
+    """Put `bin/`, `Mailman/`, `mail/`, `scripts/` below the folder `target`, for this interpreter.
 
     The settings are the text `mm_cfg`, or the file `mm_cfg_link`, to which a link is made; without
     either, an `mm_cfg.py` that changes nothing. `links` is a folder that gets a link to each
@@ -129,7 +129,7 @@ def _make_programs(target, python):
 
 def main():
     parser = argparse.ArgumentParser(description="Install the stand-in for Mailman 2.")
-    parser.add_argument("target", help="the folder for bin/, Mailman/ and mail/")
+    parser.add_argument("target", help="the folder for bin/, Mailman/, mail/ and scripts/")
     parser.add_argument("--python", default=sys.executable, help="the programs' interpreter")
     parser.add_argument("--mm-cfg", help="the settings file to link to")
     parser.add_argument("--links", help="a folder that gets a link to each program")

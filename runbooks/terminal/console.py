@@ -37,6 +37,11 @@ class Screen:
         return sys.stderr.isatty()
 
     @property
+    def is_terminal(self) -> bool:
+        """Whether a person watches what is said."""
+        return (sys.stderr if self.as_json else sys.stdout).isatty()
+
+    @property
     def is_read(self) -> bool:
         """Whether text is shown to anybody: with --json, only on a terminal."""
         return self.has_terminal or not self.as_json
@@ -156,6 +161,6 @@ def _console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
-def many(number: int, noun: str) -> str:
+def many(number: int, noun: str, plural: str = "") -> str:
     """``1 list``, ``2 lists``."""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f"{number:,} {noun if number == 1 else plural or f'{noun}s'}"

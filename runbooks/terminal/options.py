@@ -67,6 +67,12 @@ jobs = click.option(
     help="Lists worked on at a time.  [default: twice the host's processors, at most 4]",
 )
 
+clear_stale = click.option(
+    "--clear-stale",
+    is_flag=True,
+    help="First remove the locks of these lists whose processes are gone (see clear-lock).",
+)
+
 
 def together(*options: Callable[[F], F]) -> Callable[[F], F]:
     """Several options as one decorator, shown in this order."""

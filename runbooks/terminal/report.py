@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from runbooks.mailman import journal
 from runbooks.mailman.edit import Plan
@@ -99,6 +100,10 @@ class Report:
         """Where the run is recorded."""
         recorded(self.screen, self.installation, where)
 
+    def next(self, what: str, command: tuple[str, ...]) -> None:
+        """A command that may come next."""
+        self.screen.say(f"{what}: {self.installation.host.command(command)}")
+
     # -- for programs -----------------------------------------------------------------
 
     def object(
@@ -152,37 +157,99 @@ class Words:
     past: str
     #: of lists that are as was asked: one, several, and several before this run
     done: tuple[str, str, str]
+    #: of lists that were changed, where `past` behind their number says something else
+    result: str = ""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing to be done to every list, and what is told of it."""
+
+    plan: Plan
+    words: Words
+    #: more of the plan
+    details: Callable[[Report], None] = lambda report: None
+    #: more of what became of it, before where that is recorded
+    results: Callable[[Report, Work], None] = lambda report, work: None
+    #: what may come next
+    after: Callable[[Report, Work], None] = lambda report, work: None
+
+
+class First(Protocol):
+    """What may have to be done before lists can be changed."""
+
+    def look(self, lists: Sequence[Answer]) -> str:
+        """Show what there is to do for these lists, whose locks are stale; the question, or ""."""
+
+    def clear(self) -> None:
+        """Do it."""
 
 
 def carry_out(
-    screen: Screen,
-    plan: Plan,
-    words: Words,
-    *,
-    dry_run: bool,
-    yes: bool,
-    details: Callable[[Report], None] = lambda report: None,
+    screen: Screen, *changes: Change, dry_run: bool, yes: bool, first: First | None = None
 ) -> int:
-    """Show the plan, ask, do it, report; the exit status. `details`: more of the plan."""
-    report = Report(screen, plan.target.installation)
-    _show_plan(report, plan, words)
-    details(report)
+    """Show the plans, ask once, do one after the other, report; the exit status."""
+    report = Report(screen, changes[0].plan.target.installation)
+    for number, change in enumerate(changes):
+        _show_plan(report, change, is_first=not number)
+        change.details(report)
+    to_do = [change for change in changes if change.plan.to_do]
+    question = ""
+    if first:
+        # They are the same lists for each change.
+        stale = [one for one in changes[0].plan.seen.stale if _is_in_the_way(one, to_do)]
+        question = first.look(stale)
     if dry_run:
-        would = plan.untouched
-        report.left([answer for answer in would.left if answer.list is not None])
+        status = max(_would_be(report, change) for change in changes)
         report.dry_run()
-        report.objects(would)
-        return 1 if would.left else 0
-    if not plan.to_do:
-        return _show_work(report, plan.untouched, words)
-    options.permission(screen, f"{words.question} {many(len(plan.to_do), 'list')}?", yes)
+        return status
+    if to_do:
+        options.permission(screen, _question(question, to_do), yes)
     with options.changing():
-        with screen.progress(len(plan.seen.answers)) as bar:
+        if first and to_do:
+            first.clear()
+        status = 0
+        for change in changes:
+            work = _do(report, change)
+            status = max(status, 0 if work.is_done else 1)
+            if work.ended_early:
+                break
+        return status
+
+
+def _is_in_the_way(one: Answer, changes: Sequence[Change]) -> bool:
+    where = (one.site, one.list)
+    return any(where == (it.site, it.list) for change in changes for it in change.plan.to_do)
+
+
+def _question(before: str, changes: Sequence[Change]) -> str:
+    """``Remove 1 stale lock and ban t@example.com from 7 lists?``"""
+    parts = [before] if before else []
+    for change in changes:
+        parts.append(f"{change.words.question} {many(len(change.plan.to_do), 'list')}")
+    return " and ".join([parts[0], *(part[:1].lower() + part[1:] for part in parts[1:])]) + "?"
+
+
+def _would_be(report: Report, change: Change) -> int:
+    would = change.plan.untouched
+    report.left([answer for answer in would.left if answer.list is not None])
+    report.objects(would)
+    return 1 if would.left else 0
+
+
+def _do(report: Report, change: Change) -> Work:
+    plan = change.plan
+    if plan.to_do:
+        with report.screen.progress(len(plan.seen.answers)) as bar:
             work = plan.change(bar, options.typed())
-        return _show_work(report, work, words)
+    else:
+        work = plan.untouched
+    _show_work(report, work, change)
+    return work
 
 
-def _show_plan(report: Report, plan: Plan, words: Words) -> None:
+def _show_plan(report: Report, change: Change, *, is_first: bool) -> None:
+    plan, words = change.plan, change.words
     seen, to_do, rows = plan.seen, plan.to_do, []
     for site in plan.target.site_names:
         answers = seen.of(site)
@@ -197,7 +264,11 @@ def _show_plan(report: Report, plan: Plan, words: Words) -> None:
         if len(answers) > begin + finished:
             parts.append(f"{len(answers) - begin - finished:,} cannot be read")
         rows.append((site, many(len(answers), "list"), ", ".join(parts)))
-    report.plan(rows)
+    if is_first:
+        report.plan(rows)
+    else:
+        report.screen.table(rows)
+        return
     locked = [look for look in to_do if look.said.locked]
     if locked:
         report.screen.say(f"  {many(len(locked), 'list')} locked now:")
@@ -213,18 +284,23 @@ def _show_plan(report: Report, plan: Plan, words: Words) -> None:
             report.screen.warn(f"{report.label(look.site, look.list)}: {look.detail}")
 
 
-def _show_work(report: Report, work: Work, words: Words) -> int:
+def _show_work(report: Report, work: Work, change: Change) -> None:
+    words = change.words
     counts, left = work.counts, work.left
     changed, already = counts[words.past], counts["already"] + counts["absent"]
     parts = []
     if changed or not already:
-        parts.append(f"{many(changed, 'list')} {words.past} and read back")
+        result = words.result or f"{{}} {words.past}"
+        parts.append(f"{result.format(many(changed, 'list'))} and read back")
     if already:
         noun = "" if changed else " list" if already == 1 else " lists"
         parts.append(f"{already:,}{noun} {words.done[2]}")
     report.headline(parts, len(left), done=work.is_done)
     report.left(left)
+    change.results(report, work)
     report.ended(work)
     report.recorded(work.recorded)
+    if work.recorded and (changed or any(answer.said.did for answer in work.answers)):
+        report.next("to take it back", ("undo", work.recorded.run))
+    change.after(report, work)
     report.objects(work)
-    return 0 if work.is_done else 1

@@ -196,6 +196,43 @@ NotAMemberError NotAMemberError
 MMAlreadyAMember ValueError
 {} {} {} {} {}
 """,
+    "settings": """\
+[('digest_members', 'Some.One@example.com'), ('passwords', 'pw'), ('language', 'en'), \
+('usernames', 'Some One')]
+['one'] 0 0
+3 True
+[('cookie', None), ('date', (2024, 5, 1)), ('lastnotice', (1970, 1, 2)), \
+('member', 'some.one@example.com'), ('noticesleft', 3), ('score', 1.0)]
+True [('digest_members', 'Some.One@example.com'), ('passwords', 'pw'), ('language', 'en'), \
+('usernames', 'Some One'), ('user_options', 4), ('topics_userinterest', ['one']), \
+('bounce_info', 1.0), ('delivery_status', (2, 1.0))]
+[('digest_members', 'Some.One@example.com'), ('passwords', 'pw'), ('language', 'en'), \
+('usernames', 'Some One'), ('user_options', 4), ('bounce_info', 1.0), ('delivery_status', (2, 1.0))]
+None 0 [('digest_members', 'Some.One@example.com'), ('passwords', 'pw'), ('language', 'en'), \
+('usernames', 'Some One'), ('user_options', 4)]
+0 []
+""",
+    "subscriptions": """\
+[7, 9, 40, 40] 2 True
+True
+[('C', 'tuple'), ('S', 'tuple')]
+[('address', 'New@example.com'), ('digest', 1), ('fullname', 'New'), ('language', 'en'), \
+('password', 'pw')]
+[1, 'version'] (0, 1)
+2 ('New@example.com', 'New', 'pw', 1, 'en')
+{'version': (0, 1)} None
+[1] New@example.com 1 2
+""",
+    "of_damaged_files": Differs(
+        on_2_1="""\
+refused
+refused
+""",
+        on_2_2="""\
+written over
+refused
+""",
+    ),
     "held_subscription": """\
 1 2 ('new@example.com', 'New', 'pw', 0, 'en') config.pck
 config.pck config.pck.last request.pck 2

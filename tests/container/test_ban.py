@@ -107,12 +107,27 @@ def test_by_hand_and_by_command_end_in_the_same_state(box: Box, installation: In
         k: v for k, v in before.items() if not k.endswith("files")
     }
 
-    arguments = ban_page.BanArguments(ADDRESS, single=installation.sites[0].first_list)
+    arguments = ban_page.BanArguments((ADDRESS,), single=installation.sites[0].first_list)
     by_hand(box, ban_page.steps(installation, arguments))
     assert state(box) == by_command
 
     by_hand(box, ban_page.steps(installation, replace(arguments, action="unban")))
     assert all(state(box)[name]["ban_list"] == ["^earlier@"] for _, name in all_lists(box))
+
+
+def test_by_hand_several_addresses_are_banned_in_one_go(
+    box: Box, installation: Installation
+) -> None:
+    several = (ADDRESS, NEIGHBOUR, r"^worst(\+.*)?@example\.net$")
+    before = {name: state(box)[name] for _, name in all_lists(box)}
+    arguments = ban_page.BanArguments(several, single=installation.sites[0].first_list)
+    by_hand(box, ban_page.steps(installation, arguments))
+    after = state(box)
+    assert all(after[name]["ban_list"] == ["^earlier@", *several] for _, name in all_lists(box))
+    for address in (ADDRESS, NEIGHBOUR, "worst+1@example.net"):
+        assert refused(box, address) == {name for _, name in all_lists(box)}
+    by_hand(box, ban_page.steps(installation, replace(arguments, action="unban")))
+    assert {name: state(box)[name] for _, name in all_lists(box)} == before
 
 
 def test_a_banned_address_is_refused_everywhere_and_its_neighbour_nowhere(
@@ -177,6 +192,8 @@ def test_looking_changes_nothing(box: Box, installation: Installation) -> None:
         ("sites",),
         ("sites", "--json"),
         ("banned", ADDRESS),
+        ("bans",),
+        ("bans", "--json"),
         ("ban", "another@example.com", "--dry-run"),
         ("ban", r"^an.*@example\.com$", "--dry-run", "--json"),
         ("unban", "^target@", "--dry-run"),
@@ -249,7 +266,7 @@ def test_by_hand_too_the_lists_after_a_damaged_one_are_visited(
     folder = f"{box.prefix(site)}/lists"
     first = box.run(["ls", "-U", folder]).stdout.split()[0]
     box.sh(f"for f in {folder}/{first}/config.pck*; do echo nonsense > $f; done")
-    steps = ban_page.steps(installation, ban_page.BanArguments(ADDRESS))
+    steps = ban_page.steps(installation, ban_page.BanArguments((ADDRESS,)))
     assert box.sh(paste(steps[0])).rc == 0
     done = box.sh(paste(steps[1]))
     others = sorted(set(lists_of(site)) - {first})

@@ -102,8 +102,8 @@ MUTANTS = (
     Mutant(
         "an expected line altered",
         BAN,
-        'f"{name}: {run.ACTIONS[self.action].already}"',
-        'f"{name}: {self.past}"',
+        "self.said(name, run.ACTIONS[self.action].already)",
+        "self.said(name, self.past)",
     ),
     Mutant(
         "an expected line of a command altered", BAN, "{past} and read back", "{past}, read back"

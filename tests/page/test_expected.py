@@ -41,6 +41,8 @@ class Server:
 
 
 SERVER = Server()
+BOTH = "{LIST:alpha}: banned a\n{LIST:alpha}: banned b\n{MORE}"
+BOTH_SAID = "beta: banned a\nbeta: banned b\nalpha: banned a\nalpha: banned b"
 BANNED = "{LIST:alpha}: banned\n{MORE}"
 OWNED = "{LIST:alpha}: {OWNERS:ann@example.com}\n{MORE}"
 
@@ -54,6 +56,7 @@ OWNED = "{LIST:alpha}: {OWNERS:ann@example.com}\n{MORE}"
         (BANNED, "alpha: banned\nbeta: banned\n"),
         (BANNED, "beta: banned\nalpha: banned\n"),
         (OWNED, "beta: bob@example.com\nalpha: ann@example.com"),
+        (BOTH, BOTH_SAID),
         (f"first\n{BANNED}\nlast", "first\nalpha: banned\nbeta: banned\nlast"),
         ("{LINT:nothing to say}\nlast", "last"),
         ("{WARNINGS:Warning: …}\nlast", "last"),
@@ -81,6 +84,8 @@ def test_matches(expected, printed):
         (BANNED, "alpha: banned\nbeta: banned\ngamma: banned", "gamma: banned' is one too many"),
         (BANNED, "alpha: banned\nbeta: already\n", "no line is 'beta: banned'"),
         (OWNED, "alpha: bob@example.com\nbeta: ann@example.com", "'alpha: ann@example.com'"),
+        (BOTH, "alpha: banned a\nalpha: banned b\nbeta: banned a", "no line is 'beta: banned b'"),
+        (BOTH, f"{BOTH_SAID}\nbeta: banned b", "'beta: banned b' is one too many"),
         (f"{BANNED}\nlast", "alpha: banned\nlast\nbeta: banned", "no line is 'beta: banned'"),
         ("a\nb", "b\na", "no line is 'a'"),
         ("recorded as {RUN:x}", "recorded as x", "nothing is RUN"),

@@ -33,13 +33,17 @@ def runbook(*arguments: str, stdin: str = "", **environment: str) -> subprocess.
     )
 
 
-def on_terminal(*arguments: str, answer: str = "") -> tuple[int, str]:
-    """Run the command on a terminal; its exit status and what was shown."""
+def on_terminal(*arguments: str, answer: str | tuple[str, ...] = "") -> tuple[int, str]:
+    """Run the command on a terminal; its exit status and what was shown.
+
+    `answer`: to its question, or to each.
+    """
+    answers = [answer] if isinstance(answer, str) else list(answer)
     pid, fd = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm-256color"
         os.execv(RUNBOOK[0], [*RUNBOOK, *arguments])
-    shown, answered = b"", not answer
+    shown, answered = b"", 0
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if select.select([fd], [], [], 0.5)[0]:
@@ -50,12 +54,12 @@ def on_terminal(*arguments: str, answer: str = "") -> tuple[int, str]:
             if not more:
                 break
             shown += more
-        if not answered and b"[y/N]" in shown:
+        if answered < min(len(answers), shown.count(b"[y/N]")):
             # Python misses an interrupt between its last look for one and the read that waits:
             # nobody types that fast.
             time.sleep(0.2)
-            os.write(fd, answer.encode())
-            answered = True
+            os.write(fd, answers[answered].encode())
+            answered += 1
     os.close(fd)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), shown.decode()
 
@@ -114,7 +118,11 @@ BAD = [
     ["ban"],
     ["ban", ""],
     ["ban", "evil@example.com", "--nosuch"],
-    ["ban", "evil@example.com", "another@example.com"],
+    ["ban", "evil@example.com", "another@example"],
+    ["ban", "--from", "/nonexistent/victims.txt"],
+    ["ban", "evil@example.com", "--suffixes", "^evil"],
+    ["banned"],
+    ["unban", "--from", "."],
     ["ban", "-evil@example.com"],
     ["ban", "--", "-evil@example.com"],
     ["ban", ".*@example.com"],
@@ -273,11 +281,180 @@ def test_the_host_may_come_from_the_environment(any_sites):
 
 @pytest.mark.parametrize("answer", ["n\n", "\n", "x\n", "\x04"])
 def test_anything_but_yes_is_no(any_sites, answer):
+    any_sites.unlock()
     status, shown = on_terminal("ban", "evil@example.com", "--host", any_sites.spec, answer=answer)
     assert status == 2
     assert "not confirmed; nothing was changed" in shown
     assert "Traceback" not in shown
     assert any_sites.bans("zuul", "zuul-jobs") == []
+
+
+def bytes_of_locks(sites) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sites.folder.glob("srv/mailman/*/locks/*")}
+
+
+@pytest.mark.parametrize("answers", [("y\n", "n\n"), ("y\n", "\x04"), ("\x04", "\x04")])
+def test_without_a_yes_at_the_end_the_stale_lock_stays(any_sites, answers):
+    before = bytes_of_locks(any_sites)
+    status, shown = on_terminal("ban", "evil@example.com", "--host", any_sites.spec, answer=answers)
+    assert status == 2
+    assert "not confirmed; nothing was changed" in shown
+    assert bytes_of_locks(any_sites) == before != {}
+    assert any_sites.bans("zuul", "zuul-jobs") == []
+
+
+@pytest.mark.parametrize(
+    ("answers", "banned"), [(("y\n", "y\n"), 11), (("n\n", "y\n"), 10), (("x\n", "y\n"), 10)]
+)
+def test_the_plan_offers_to_remove_a_stale_lock_first(any_sites, answers, banned):
+    began = time.monotonic()
+    status, shown = on_terminal("ban", "evil@example.com", "--host", any_sites.spec, answer=answers)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert re.search(r"openstack-foo \(openstack\)  locked since .*, which no longer runs", plain)
+    assert "Remove 1 stale lock first? [y/N]" in plain
+    assert "Ban evil@example.com from 11 lists? [y/N]" in plain
+    assert f"{banned} lists banned and read back" in plain
+    assert (status, "1 stale lock removed and read back" in plain) == (
+        (0, True) if banned == 11 else (1, False)
+    )
+    assert (any_sites.bans("openstack", "openstack-foo") == []) == (banned == 10)
+    # The lock alone would have cost ten seconds.
+    assert time.monotonic() - began < 30
+
+
+def test_a_stale_lock_is_removed_first_where_nobody_is_asked(any_sites):
+    words = ("ban", "evil@example.com", "--host", any_sites.spec, "--clear-stale")
+    before = bytes_of_locks(any_sites)
+    planned = runbook(*words, "--dry-run")
+    assert planned.returncode == 0
+    assert "which no longer runs" in planned.stdout
+    assert bytes_of_locks(any_sites) == before != {}
+    done = runbook(*words, "--yes")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "1 stale lock removed and read back" in done.stdout
+    assert "11 lists banned and read back" in done.stdout
+    assert bytes_of_locks(any_sites) == {}
+    assert any_sites.bans("openstack", "openstack-foo") == ["evil@example.com"]
+
+
+def test_clear_lock_says_which_ban_its_lock_had_stopped(any_sites):
+    host = ("--yes", "--host", any_sites.spec)
+    for address in ("evil@example.com", "other@example.com"):
+        assert runbook("ban", address, *host).returncode == 1
+    some = ("--list", "openstack-foo")
+    assert runbook("unban", "other@example.com", *some, *host).returncode == 0
+    done = runbook("clear-lock", "openstack-foo", *host)
+    assert done.returncode == 0
+    lines = [line for line in done.stdout.splitlines() if "now repeat it: " in line]
+    words = [line.split("now repeat it: runbook ")[1].split() for line in lines]
+    option = ["--list", "openstack-foo", "--site", "openstack", "--host", any_sites.spec]
+    assert words == [["ban", f"{name}@example.com", *option] for name in ("other", "evil")]
+    for one in words:
+        assert runbook(*one, "--yes").returncode == 0
+    assert any_sites.bans("openstack", "openstack-foo") == [
+        "other@example.com",
+        "evil@example.com",
+    ]
+    # What was repeated is not named again.
+    holder = any_sites.hold("openstack", "openstack-foo")
+    holder.kill()
+    holder.wait()
+    cleared = runbook("clear-lock", "openstack-foo", *host)
+    assert "removed and read back" in cleared.stdout
+    assert "now repeat" not in cleared.stdout
+
+
+def test_a_lock_that_is_held_is_never_removed_first(any_sites):
+    any_sites.unlock()
+    any_sites.hold("zuul", "zuul-jobs")
+    before = bytes_of_locks(any_sites)
+    words = ("ban", "evil@example.com", "--host", any_sites.spec, "--timeout", "1")
+    done = runbook(*words, "--clear-stale", "--yes")
+    assert done.returncode == 1
+    assert "10 lists banned and read back, 1 not done" in done.stdout
+    assert "removed" not in done.stdout
+    assert bytes_of_locks(any_sites) == before
+
+
+def test_many_addresses_have_one_question_and_a_row_each(any_sites, tmp_path):
+    any_sites.unlock()
+    victims = tmp_path / "victims.txt"
+    victims.write_text("# mail of 04:10\r\nAnn <a@example.com>\r\nevil@example.com\r\n")
+    words = ("--from", str(victims), "^c(\\+.*)?@example\\.com$", "--host", any_sites.spec)
+    status, shown = on_terminal("ban", *words, answer="y\n")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert status == 0
+    assert "Ban 3 entries from 11 lists? [y/N]" in plain
+    assert re.search(r"a@example\.com +no list +no list\r\n", plain)
+    assert re.search(r"evil@example\.com +11 lists\r\n", plain)
+    assert "to take it back: runbook undo 2" in plain
+    again = runbook("banned", *words, "--json").stdout.splitlines()
+    assert [json.loads(line) for line in again] == [
+        *(
+            {"address": a, "refuses": 11, "accepts": 0, "by": {a: 11}}
+            for a in ("^c(\\+.*)?@example\\.com$", "a@example.com", "evil@example.com")
+        ),
+        {"summary": {"refuses": 33, "accepts": 0}},
+    ]
+    run = re.search(r"runbook undo (\S+)", plain)[1]
+    undone = runbook("undo", run, "--yes", "--host", any_sites.spec)
+    assert "taken back on 11 lists" in undone.stdout
+    assert any_sites.bans("zuul", "zuul-jobs") == []
+
+
+def test_a_ban_can_unsubscribe_in_the_same_run(any_sites):
+    any_sites.unlock()
+    words = ("ban", "Target@example.com", "nobody@example.com", "--host", any_sites.spec)
+    left = runbook(*words, "--dry-run")
+    assert "nothing was changed" in left.stdout
+    members = re.search(r"Target@example\.com +no list +(\d+) list", left.stdout)[1]
+    status, shown = on_terminal(*words, "--unsubscribe", answer="y\n")
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
+    assert status == 0
+    question = f"Ban 2 addresses from 11 lists and unsubscribe 2 addresses from {members} list"
+    assert question in plain
+    assert plain.count("[y/N]") == 1
+    assert f"unsubscribed from {members} list" in plain
+    assert "to unsubscribe" not in plain.split("[y/N]")[1]
+    after = runbook(*words, "--unsubscribe", "--yes")
+    assert "11 lists refused them already" in after.stdout
+    assert "11 lists had nothing of them" in after.stdout
+    # Each of the two has a record, and what takes it back.
+    runs = re.findall(r"to take it back: runbook undo (\S+)", plain)
+    for run in reversed(runs):
+        assert runbook("undo", run, "--yes", "--host", any_sites.spec).returncode == 0
+    again = runbook(*words, "--dry-run")
+    assert again.stdout == left.stdout
+    assert len(runs) == 2
+
+
+def test_patterns_alone_unsubscribe_nobody(any_sites):
+    done = runbook("ban", "^t@example\\.com$", "--unsubscribe", "--yes", "--host", any_sites.spec)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "--unsubscribe is for addresses" in done.stderr
+
+
+def test_bad_lines_are_left_out_where_that_is_asked_for(any_sites, tmp_path):
+    any_sites.unlock()
+    victims = tmp_path / "victims.txt"
+    victims.write_text("a@example.com\nfoo\n\nb@example.com\n@example.com\n")
+    words = ("ban", "--from", str(victims), "--list", "zuul-jobs", "--yes", "--host")
+    refused = runbook(*words, any_sites.spec)
+    assert refused.returncode == 2
+    assert "line 2: 'foo' is not an address" in refused.stderr
+    assert "1 more is bad (line 5), --skip-bad leaves them out" in refused.stderr
+    assert any_sites.bans("zuul", "zuul-jobs") == []
+    done = runbook(*words, any_sites.spec, "--skip-bad")
+    assert done.returncode == 0
+    assert len([line for line in done.stderr.splitlines() if "left out: " in line]) == 2
+    assert any_sites.bans("zuul", "zuul-jobs") == ["a@example.com", "b@example.com"]
+
+
+def test_what_nobody_can_be_is_not_asked_about(any_sites):
+    for text, said in [("foo", "'foo' is not an address"), ("^zzz", "no list bans by the pattern")]:
+        done = runbook("banned", text, "--host", any_sites.spec)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert said in done.stderr
 
 
 def test_an_interrupt_at_the_question_changes_nothing(any_sites):

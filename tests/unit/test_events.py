@@ -115,9 +115,9 @@ def fields(kind: type[Event]) -> set[str]:
 
 def test_an_event_has_its_types() -> None:
     changes = [{"name": "owner", "added": ["a"], "removed": [], "more": 0}]
-    event = decode({**LIST, "entries": ["x"], "changes": changes, "new": 1}, "lists")
+    event = decode({**LIST, "take_out": ["x"], "changes": changes, "new": 1}, "lists")
     assert event == ListEvent(
-        "openstack", "openstack-foo", Outcome.BANNED, entries=("x",), changes=(changes[0],)
+        "openstack", "openstack-foo", Outcome.BANNED, take_out=("x",), changes=(changes[0],)
     )
     with pytest.raises(dataclasses.FrozenInstanceError):
         event.detail = ""  # type: ignore[attr-defined]
@@ -132,10 +132,10 @@ def test_an_event_has_its_types() -> None:
         ({**LIST, "outcome": "sold"}, "has 'outcome' that is 'sold' and none of those"),
         ({**LIST, "outcome": ["banned"]}, "has 'outcome' that is .* and none of those"),
         ({**LIST, "site": None}, "has 'site' that is None and no text"),
-        ({**LIST, "members": True}, "has 'members' that is True and no whole number"),
-        ({**LIST, "for_all": 1}, "has 'for_all' that is 1 and no yes or no"),
-        ({**LIST, "entries": "x"}, "has 'entries' that is .* and no list"),
-        ({**LIST, "entries": [1]}, "has 'entries' that is 1 and no text"),
+        ({**LIST, "of_members": True}, "has 'of_members' that is True and no whole number"),
+        ({**LIST, "unseen": 1}, "has 'unseen' that is 1 and no yes or no"),
+        ({**LIST, "take_out": "x"}, "has 'take_out' that is .* and no list"),
+        ({**LIST, "take_out": [1]}, "has 'take_out' that is 1 and no text"),
         ({**LIST, "changes": [{"name": 1}]}, "has 'changes' that has 'name' that is 1 and no"),
         ({**LIST, "others": {"a": {}}}, "has 'others' that has 'a' that is {} and no list"),
         ({"event": "list", "site": "a", "list": "b"}, "the event 'list' has no 'outcome'"),

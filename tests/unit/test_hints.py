@@ -139,7 +139,7 @@ def test_another_entry_that_refuses_the_address_is_lifted_where_it_was_asked_for
 @pytest.mark.parametrize("before", [[], ["evil@example.com"]], ids=["looked at", "changed"])
 def test_what_mailman_refuses_on_every_list_is_not_to_be_lifted_from_one(twins, before):
     with (twins.folder / "Mailman" / "mm_cfg.py").open("a") as settings:
-        settings.write("\nGLOBAL_BAN_LIST = ['^evil@']\n")
+        settings.write("\nGLOBAL_BAN_LIST = ['^evil@', 'Everywhere@example.com']\n")
     twins.code(
         "zuul",
         "import sys\nfrom Mailman import MailList\nm = MailList.MailList('mailman', lock=1)\n"
@@ -152,6 +152,15 @@ def test_what_mailman_refuses_on_every_list_is_not_to_be_lifted_from_one(twins, 
     assert "by the entry ^evil@ of GLOBAL_BAN_LIST in Mailman's mm_cfg.py" in done.stdout
     assert hints(done.stdout) == []
     assert bans(twins) == [0, 0]
+    for address, entry in [
+        ("evil@example.com", "^evil@"),
+        (other := "everywhere@example.com",) * 2,
+    ]:
+        shown = runbook(twins, "banned", address, "--list", TWIN).stdout
+        where = f"by {entry}, in GLOBAL_BAN_LIST of Mailman's mm_cfg.py"
+        assert shown.count(where) == 2, shown
+    both = runbook(twins, "banned", "evil@example.com", other, "--list", TWIN).stdout
+    assert "itself, in GLOBAL_BAN_LIST of Mailman's" in both
 
 
 def test_a_list_of_a_name_like_an_option(twins):

@@ -149,6 +149,31 @@ def test_how_many_lists_there_are_to_ban(site: PracticeSite) -> None:
         assert fault(site, shows, f"echo {wrong}")
 
 
+def test_a_list_that_is_to_have_one_of_several_bans_is_counted_once(site: PracticeSite) -> None:
+    configure(site, "zuul-jobs", "ban_list = ['^target@', 'other@example.com']")
+    configure(site, "zuul-announce", "ban_list = ['^target@']")
+    both = "target@example.com other@example.com"
+    shows = f"{{TO_BAN {both} zuul:0}} to ban, {{TO_UNBAN {both} zuul:0}} to unban"
+    assert not fault(site, shows, "echo 3 to ban, 1 to unban")
+    for wrong in ("2 to ban, 1 to unban", "4 to ban, 1 to unban", "3 to ban, 2 to unban"):
+        assert fault(site, shows, f"echo {wrong}")
+
+
+@pytest.mark.parametrize("action", ["ban", "unban"])
+def test_a_list_on_which_one_of_several_was_not_done_is_not_counted(
+    site: PracticeSite, action: str
+) -> None:
+    shows = f"{{{action.upper()}NED target@example.com other@example.com zuul:0}} lists"
+    none, one = "", "'target@example.com'"
+    both = f"{one}, 'other@example.com'"
+    before, done = {"ban": (none, both), "unban": (both, none)}[action]
+    config_list = f"MAILMAN_SITE_DIR={site.site_dir('zuul')} {site.folder}/bin/config_list"
+    for bans, said, is_true in ((one, 0, True), (one, 1, False), (done, 1, True), (done, 0, False)):
+        configure(site, "zuul-jobs", f"ban_list = [{before}]")
+        change = f'echo "ban_list = [{bans}]" | {config_list} -i /dev/stdin zuul-jobs'
+        assert bool(fault(site, shows, f"{change}; echo {said} lists")) is not is_true
+
+
 def test_lists_that_were_not_banned_are_not_counted(site: PracticeSite) -> None:
     shows = "{BANNED target@example.com:0} lists banned"
     assert "'0 lists banned'" in fault(site, shows, "echo 4 lists banned")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shlex
 from dataclasses import dataclass
 
@@ -110,6 +111,15 @@ def test_several_go_where_the_procedure_takes_several(number, example):
     got, found = fill(make, shown, address=typed)
     assert found
     assert got == paste(make(ToldSeveral(tuple(typed))))
+
+
+@pytest.mark.parametrize("address", ["a.b@x.org", "o'brien+1@x.org"])
+def test_an_expression_that_matches_it_alone_is_made(address):
+    def make(told):
+        return step(shlex.join(["grep", *(f"^{re.escape(one)}$" for one in told.addresses)]))
+
+    got, _ = fill(make, ToldSeveral(), address=[address, "c@d.org"])
+    assert shlex.split(got) == ["grep", f"^{re.escape(address)}$", "^c@d\\.org$"]
 
 
 def test_the_first_goes_where_the_procedure_takes_one():

@@ -9,7 +9,7 @@ import click
 from runbooks.mailman.edit import Edit
 from runbooks.moderation import page
 from runbooks.terminal import options
-from runbooks.terminal.report import Words, carry_out
+from runbooks.terminal.report import Change, Words, carry_out
 
 WORDS = {
     "on": ("Hold every post to", ("is held already", "are held already", "were held already")),
@@ -30,4 +30,4 @@ def moderate(state: str, dry_run: bool, yes: bool, explain: bool, **chosen: Any)
         plan = Edit.look(target, "moderating", {"on": state == "on"}, ("moderate", state))
     question, done = WORDS[state]
     words = Words(question, f"to turn {state}", "changed", done)
-    return carry_out(screen, plan, words, dry_run=dry_run, yes=yes)
+    return carry_out(screen, Change(plan, words), dry_run=dry_run, yes=yes)

@@ -28,6 +28,10 @@
   const isSafe = text => /^[\w@%+=:,./-]+$/.test(text);
   const escaped = text => text.replaceAll("'", `'"'"'`);
   const quoted = text => (isSafe(text) ? text : `'${escaped(text)}'`);
+  const forms = {
+    plain: text => text,
+    expression: text => text.replace(/[()[\]{}?*+\-|^$\\.&~# \t\n\r\v\f]/g, "\\$&"),
+  };
   const isPrintable = text => !/(?! )[\p{C}\p{Z}]/u.test(text);
 
   function represented(text) {
@@ -127,7 +131,8 @@
       const pieces = place.pieces.map(piece => {
         if (typeof piece === "string") return { text: piece };
         const given = values[piece.kind];
-        return given.length ? { text: given[at], isTyped: true } : { text: piece.example };
+        const text = forms[piece.form](given.length ? given[at] : piece.example);
+        return { text, isTyped: given.length > 0 };
       });
       const isQuoted = place.is_word && !isSafe(pieces.map(piece => piece.text).join(""));
       if (isQuoted) found.append("'");

@@ -1,43 +1,50 @@
-"""Ban an address from a list, lift the ban, or ask who refuses it. For Mailman's withlist:
+"""Ban addresses from a list, lift the bans, or ask who refuses them. For Mailman's withlist:
 
-    withlist -q -a -r ban ADDRESS           every list of the site
-    withlist -q -r ban LIST ADDRESS         one list
-    withlist -q -a -r ban.unban ADDRESS     lift it
-    withlist -q -a -r ban.banned ADDRESS    ask every list
+    withlist -q -a -r ban ADDRESS...          every list of the site
+    withlist -q -r ban LIST ADDRESS...        one list
+    withlist -q -a -r ban.unban ADDRESS...    lift them
+    withlist -q -a -r ban.banned ADDRESS...   ask every list
 
 Do not use withlist's -l: the functions lock a list themselves, and wait ten seconds
-for a lock at most (a number of seconds behind ADDRESS changes that). Works with
+for a lock at most (a number of seconds among the addresses changes that). Works with
 Mailman 2.1 (Python 2) and 2.2 (Python 3).
 """
 from __future__ import print_function
 
 import os
+import re
 import socket
 import sys
 
 from Mailman import Errors, LockFile, MailList, Utils
 
-
-def ban(m, address, timeout=10):
-    tell(m, lambda: change(m, add, address, timeout))
+TIMEOUT = 10.0  # seconds
 
 
-def unban(m, address, timeout=10):
-    tell(m, lambda: change(m, remove, address, timeout))
+def ban(m, *words):
+    tell(m, words, lambda addresses, timeout: change(m, add, addresses, timeout))
 
 
-def banned(m, address):
-    tell(m, lambda: ask(m, address))
+def unban(m, *words):
+    tell(m, words, lambda addresses, timeout: change(m, remove, addresses, timeout))
 
 
-def tell(m, do):
-    """Do it, and say in one line what happened to the list."""
+def banned(m, *words):
+    tell(m, words, lambda addresses, timeout: [ask(m, address) for address in addresses])
+
+
+def tell(m, words, do):
+    """Do it, and say what happened to the list: a line for each address, or one for all."""
+    numbers = [word for word in words if re.match(r"[0-9]+([.][0-9]+)?(e-[0-9]+)?$", word)]
+    addresses = [word for word in words if word not in numbers]
+    if not addresses:
+        sys.exit("Nothing was done: no address was given")
     if m is None:  # withlist has said which list it does not know
         if not visiting_all:
             sys.exit(1)
         return
-    outcome, detail = do()
-    say("%s: %s%s" % (m.internal_name(), outcome, " " + detail if detail else ""))
+    for outcome, detail in do(addresses, float(numbers[0]) if numbers else TIMEOUT):
+        say("%s: %s%s" % (m.internal_name(), outcome, " " + detail if detail else ""))
 
 
 def say(line):
@@ -85,24 +92,26 @@ def same(entry, address):
     return entry.strip().lower() == address.strip().lower()
 
 
-def change(m, edit, address, timeout):
-    """Lock the list, edit it, save it if that changed it: (outcome, detail)."""
+def change(m, edit, addresses, timeout):
+    """Lock the list, edit it, save it once if that changed it: the outcomes, with details."""
     try:
-        m.Lock(timeout=float(timeout))
-        outcome = edit(m, address)
-        if outcome in ("banned", "unbanned"):
+        m.Lock(timeout=timeout)
+        outcomes = [edit(m, address) for address in addresses]
+        if "banned" in outcomes or "unbanned" in outcomes:
             m.Save()
-        return outcome, ""
     except LockFile.TimeOutError:
-        return "locked", "by another process, not changed"
+        return [("locked", "by another process, not changed")]
     except LockFile.AlreadyLockedError:
-        return "error", "not changed: do not use withlist -l"
+        return [("error", "not changed: do not use withlist -l")]
     except Errors.MMCorruptListDatabaseError as e:
-        return "corrupt", "not changed: %s" % e
+        return [("corrupt", "not changed: %s" % e)]
     except EnvironmentError as e:
-        return "error", "not changed: %s" % e
+        return [("error", "not changed: %s" % e)]
     finally:
         let_go(m)
+    if len(addresses) == 1:  # it needs not be named again
+        return [(outcomes[0], "")]
+    return list(zip(outcomes, addresses))
 
 
 def let_go(m):

@@ -45,6 +45,18 @@ class MembershipIsBanned(MMMemberError):
     """The list refuses the address; the argument says what matched."""
 
 
+class MMSubscriptionError(MailmanError):
+    """The address is not a member yet."""
+
+
+class MMSubscribeNeedsConfirmation(MMSubscriptionError):
+    """Whoever has the address is to confirm it."""
+
+
+class MMNeedApproval(MMSubscriptionError):
+    """A moderator is to decide."""
+
+
 class EmailAddressError(MailmanError):
     """An address cannot be used."""
 

@@ -9,12 +9,12 @@ from email.utils import parseaddr
 
 from Mailman import Errors, ListDefaults, LockFile, StateFile, Utils, mm_cfg, versions
 from Mailman.Archiver import Archiver
+from Mailman.Bouncer import Bouncer
 from Mailman.ListAdmin import ListAdmin
 from Mailman.Logging.Syslog import syslog
 from Mailman.OldStyleMemberships import OldStyleMemberships
 from Mailman.Parts import (
     Autoresponder,
-    Bouncer,
     Deliverer,
     Digester,
     GatewayManager,
@@ -22,7 +22,10 @@ from Mailman.Parts import (
     SecurityManager,
     TopicMgr,
 )
-from Mailman.Pending import Pending
+from Mailman.Pending import SUBSCRIPTION, Pending
+
+# Who decides on a subscription (`subscribe_policy`), but for 0: nobody, and 2: a moderator.
+CONFIRM, CONFIRM_AND_APPROVE = 1, 3
 
 
 class MailList(
@@ -223,19 +226,32 @@ class MailList(
             address, mm_cfg.GLOBAL_BAN_LIST
         )
 
+    def AddMember(self, userdesc, remote=None):
+        """Subscribe `userdesc.address` as far as the list lets anybody: who asks is `remote`.
+
+        Raises what ApprovedAddMember does, MMSubscribeNeedsConfirmation, MMNeedApproval. No mail is
+        sent.
+        """
+        assert self.Locked()
+        address = userdesc.address = self._acceptable(userdesc.address, remote)
+        if self.subscribe_policy == 0:
+            self.ApprovedAddMember(userdesc)
+        elif self.subscribe_policy in (CONFIRM, CONFIRM_AND_APPROVE):
+            self.pend_new(SUBSCRIPTION, userdesc)
+            raise Errors.MMSubscribeNeedsConfirmation
+        else:
+            self.HoldSubscription(
+                address, userdesc.fullname, userdesc.password, userdesc.digest, userdesc.language
+            )
+            raise Errors.MMNeedApproval
+
     def ApprovedAddMember(self, userdesc, ack=None, admin_notif=None, text="", whence=""):
         """Subscribe `userdesc.address` if the list takes it. No mail is sent.
 
         Raises an EmailAddressError, MembershipIsBanned(what matched) or MMAlreadyAMember.
         """
         assert self.Locked()
-        address = Utils.LCDomain(userdesc.address)
-        Utils.ValidateEmail(address)
-        if self.isMember(address):
-            raise Errors.MMAlreadyAMember(address)
-        pattern = self.GetBannedPattern(address)
-        if pattern:
-            raise Errors.MembershipIsBanned(pattern)
+        address = self._acceptable(userdesc.address, whence)
         self.addNewMember(
             address,
             realname=getattr(userdesc, "fullname", ""),
@@ -249,6 +265,20 @@ class MailList(
     def ApprovedDeleteMember(self, name, whence=None, admin_notif=None, userack=None):
         """Unsubscribe an address. No mail is sent. Raises NotAMemberError."""
         self.removeMember(parseaddr(name)[1])
+
+    def _acceptable(self, address, whence):
+        """The address as it is to be kept, if it may become a member."""
+        address = Utils.LCDomain(address)
+        Utils.ValidateEmail(address)
+        if self.isMember(address):
+            raise Errors.MMAlreadyAMember(address)
+        pattern = self.GetBannedPattern(address)
+        if pattern:
+            source = " from %s" % whence if whence else ""
+            refused = (self.real_name, address, source, pattern)
+            syslog("vette", "%s banned subscription: %s%s (matched: %s)", *refused)
+            raise Errors.MembershipIsBanned(pattern)
+        return address
 
     def _extend(self):
         """Run `extend.py` in the list's folder: what it wants to be otherwise for this list."""

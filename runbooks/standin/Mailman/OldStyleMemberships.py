@@ -4,7 +4,9 @@
 given where its first part has capitals.
 """
 
-from Mailman import Errors, Utils, mm_cfg
+import time
+
+from Mailman import Errors, MemberAdaptor, Utils, mm_cfg
 
 # What a list's state has about a member, each under the member's key.
 _MAPPINGS = (
@@ -81,6 +83,22 @@ class OldStyleMemberships:
             return key in self._mlist.digest_members
         return bool(self._mlist.user_options.get(key, 0) & flag)
 
+    def getMemberTopics(self, address):
+        """The topics that a member wants alone. Raises NotAMemberError."""
+        return self._mlist.topics_userinterest.get(self.getMemberKey(address), [])
+
+    def getDeliveryStatus(self, address):
+        """Whether a member gets mail (see MemberAdaptor). Raises NotAMemberError."""
+        return self._delivery(address)[0]
+
+    def getDeliveryStatusChangeTime(self, address):
+        """When that was last changed; 0 for a member that gets mail. Raises NotAMemberError."""
+        return self._delivery(address)[1]
+
+    def getBounceInfo(self, address):
+        """What is kept of mail that came back, or None. Raises NotAMemberError."""
+        return self._mlist.bounce_info.get(self.getMemberKey(address))
+
     def addNewMember(
         self, address, realname=None, password="", digest=False, language=None, **unknown
     ):
@@ -127,6 +145,35 @@ class OldStyleMemberships:
         options = options | flag if value else options & ~flag
         if options:
             self._mlist.user_options[key] = options
+
+    def setMemberTopics(self, address, topics):
+        """Raises NotAMemberError."""
+        self._set("topics_userinterest", address, topics)
+        if not topics:
+            self._unset("topics_userinterest", address)
+
+    def setDeliveryStatus(self, address, status):
+        """Whether a member gets mail; what came back is forgotten then. Raises NotAMemberError."""
+        if status == MemberAdaptor.ENABLED:
+            self.setBounceInfo(address, None)
+        else:
+            self._set("delivery_status", address, (status, time.time()))
+
+    def setBounceInfo(self, address, info):
+        """Raises NotAMemberError."""
+        if info is None:
+            self._unset("bounce_info", address)
+            self._unset("delivery_status", address)
+        else:
+            self._set("bounce_info", address, info)
+
+    def _delivery(self, address):
+        enabled = (MemberAdaptor.ENABLED, 0)
+        return self._mlist.delivery_status.get(self.getMemberKey(address), enabled)
+
+    def _unset(self, name, address):
+        assert self._mlist.Locked()
+        getattr(self._mlist, name).pop(self.getMemberKey(address), None)
 
     def _set(self, name, address, value):
         assert self._mlist.Locked()

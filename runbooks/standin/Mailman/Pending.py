@@ -5,6 +5,7 @@ A change is on the disk at once, whether or not the list is saved afterwards.
 
 import binascii
 import os
+import sys
 import time
 
 from Mailman import StateFile, mm_cfg
@@ -46,7 +47,13 @@ class Pending:
         return os.path.join(self.fullpath(), "pending.pck")
 
     def _read_pending(self):
-        return StateFile.read_other(self._pending_file()) or {"evictions": {}}
+        try:
+            return StateFile.read_other(self._pending_file()) or {"evictions": {}}
+        except Exception:
+            if sys.version_info[0] == 2:
+                raise
+            # 2.2 takes a damaged file for none, and writes over what is in it.
+            return {"evictions": {}}
 
     def _write_pending(self, pending):
         now = time.time()

@@ -9,7 +9,9 @@ import pickle
 import time
 from email import message_from_string
 
-from Mailman import LockFile, MailList, Message, Utils, mm_cfg
+from Mailman import LockFile, MailList, MemberAdaptor, Message, Utils, mm_cfg
+from Mailman.Bouncer import _BounceInfo
+from Mailman.UserDesc import UserDesc
 
 
 def outcome(function, *arguments):
@@ -304,7 +306,93 @@ def members(m):
     m.Unlock()
 
 
+def settings(m):
+    """All that a state has of a member, and that nothing of it is left when that is removed."""
+
+    def kept():
+        names = "members digest_members passwords language usernames user_options"
+        names += " topics_userinterest bounce_info delivery_status"
+        found = [(name, getattr(m, name).get(key, "-")) for name in names.split()]
+        return [(name, getattr(value, "score", value)) for name, value in found if value != "-"]
+
+    m.Lock()
+    m.new_member_options = 0
+    address, key = "Some.One@example.com", "some.one@example.com"
+    m.addNewMember(address, password="pw", realname="Some One", digest=1)
+    print(kept())
+    m.setMemberOption(key, mm_cfg.AcknowledgePosts, 1)
+    m.setMemberTopics(key, ["one"])
+    print(m.getMemberTopics(key), m.getDeliveryStatus(key), m.getDeliveryStatusChangeTime(key))
+    m.setDeliveryStatus(key, MemberAdaptor.BYADMIN)
+    print(m.getDeliveryStatus(key), m.getDeliveryStatusChangeTime(key) > 1e9)
+    m.delivery_status[key] = (MemberAdaptor.BYUSER, 1.0)
+    info = _BounceInfo(key, 1.0, (2024, 5, 1), 3)
+    print(sorted(vars(info).items()))
+    m.setBounceInfo(key, info)
+    print(m.getBounceInfo(key) is info, kept())
+    m.setMemberTopics(key, [])
+    print(kept())
+    m.setDeliveryStatus(key, MemberAdaptor.ENABLED)
+    print(m.getBounceInfo(key), m.getDeliveryStatus(key), kept())
+    m.setMemberTopics(key, ["one"])
+    m.setDeliveryStatus(key, MemberAdaptor.BYBOUNCE)
+    m.setBounceInfo(key, info)
+    m.ApprovedDeleteMember(address.upper(), "whence", 0, 0)
+    print(m.isMember(key), kept())
+    m.Unlock()
+
+
 # What is in files of its own
+
+
+def subscriptions(m):
+    """What the files have of subscriptions that wait; what is written there by others, Mailman
+    finds."""
+
+    def read(name):
+        with open(path(m, name), "rb") as file:
+            return pickle.load(file)
+
+    m.Lock()
+    m.admin_immed_notify = 0
+    wanted = UserDesc("New@example.com", "New", "pw", 1, "en")
+    cookie = m.pend_new("S", wanted)
+    m.pend_new("C", "old@example.com", "new@example.com", 0)
+    pending = read("pending.pck")
+    print(sorted(len(key) for key in pending), pending["version"], sorted(pending["evictions"]) == (
+        sorted(key for key in pending if len(key) == 40)))
+    print(pending["evictions"][cookie] - time.time() > mm_cfg.PENDING_REQUEST_LIFE - 60)
+    print(sorted((e[0], type(e).__name__) for e in pending.values() if isinstance(e, tuple)))
+    print(sorted(vars(pending[cookie][1]).items()))
+    m.HoldSubscription("New@example.com", "New", "pw", 1, "en")
+    m.Save()
+    requests = read("request.pck")
+    number = m.GetSubscriptionIds()[0]
+    print(sorted(requests, key=str), requests["version"])
+    print(requests[number][0], requests[number][1][1:])
+    m.HandleRequest(number, mm_cfg.DISCARD)
+    del pending[cookie], pending["evictions"][cookie]
+    with open(path(m, "pending.pck"), "wb") as file:
+        pickle.dump(pending, file)
+    m.Save()
+    print(read("request.pck"), m.pend_confirm(cookie, expunge=False))
+    with open(path(m, "request.pck"), "wb") as file:
+        pickle.dump(requests, file, 1)
+    print(m.GetSubscriptionIds(), m.GetRecord(number)[1], mm_cfg.REQUESTS_FILE_SCHEMA_VERSION,
+          mm_cfg.PENDING_FILE_SCHEMA_VERSION)
+    m.Unlock()
+
+
+def of_damaged_files(m):
+    """2.2 takes a damaged file of confirmations for none, and writes over what is in it."""
+    m.Lock()
+    with open(path(m, "pending.pck"), "wb") as file:
+        file.write(b"nonsense")
+    print("written over" if outcome(m.pend_new, "S", "what")[0] == "'" else "refused")
+    with open(path(m, "request.pck"), "wb") as file:
+        file.write(b"nonsense")
+    print("taken for none" if outcome(m.GetSubscriptionIds) == "[]" else "refused")
+    m.Unlock()
 
 
 def held_subscription(m):

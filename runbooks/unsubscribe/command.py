@@ -1,0 +1,65 @@
+"""``runbook unsubscribe``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from runbooks.ban import given
+from runbooks.clear_lock.first import StaleLocks
+from runbooks.terminal import options
+from runbooks.terminal.report import carry_out
+from runbooks.unsubscribe import run
+from runbooks.unsubscribe.shown import change
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  runbook unsubscribe target@example.com
+  runbook unsubscribe --from victims.txt --host ssh://root@lists.example.org --dry-run
+  runbook unsubscribe target@example.com --list openstack-foo --tell
+"""
+)
+@given.arguments
+@options.change_lists
+@options.clear_stale
+@click.option(
+    "--tell",
+    is_flag=True,
+    help="Say goodbye to the member, and tell who runs the list, as far as the list does so.",
+)
+def unsubscribe(
+    addresses: tuple[str, ...],
+    from_file: str | None,
+    skip_bad: bool,
+    dry_run: bool,
+    yes: bool,
+    explain: bool,
+    clear_stale: bool,
+    tell: bool,
+    **chosen: Any,
+) -> int:
+    """Unsubscribe each ADDRESS from every list of every site on the host.
+
+    In any case of letters, from regular delivery and from digests. Its subscriptions that wait
+    for a confirmation or for a moderator are discarded, on every list. Nobody is told. 'runbook
+    undo' puts all of it back, with the settings that it had. To keep an address out, ban it
+    ('runbook ban').
+    """
+    found = given.chosen(addresses, from_file, skip_bad, run.address)
+    screen, target = options.begin(**chosen)
+    if explain:
+        from runbooks.unsubscribe import page
+
+        asked = page.UnsubscribeArguments(found.good, tell, target.sites, target.lists)
+        return options.show_steps(
+            screen, target.installation, page.steps(target.installation, asked)
+        )
+    found.tell(screen)
+    naming = given.naming(from_file, skip_bad)
+    with screen.busy("looking at the lists"):
+        plan = run.look(target, found.good, tell=tell, typed=addresses, naming=naming)
+    first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
+    return carry_out(screen, change(plan), dry_run=dry_run, yes=yes, first=first)
