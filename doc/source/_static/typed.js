@@ -175,6 +175,7 @@
 
   const paper = matchMedia("print");
   let values = {};
+  let filledWith = "";
 
   function show() {
     const reasons = [];
@@ -191,7 +192,10 @@
     reset.disabled = !fields.some(field => field.value);
     /* On paper the page is as it was verified. */
     const none = Object.fromEntries(fields.map(field => [field.dataset.kind, []]));
-    for (const block of blocks) fill(block, paper.matches ? none : values);
+    const wanted = paper.matches ? none : values;
+    if (JSON.stringify(wanted) === filledWith) return;
+    filledWith = JSON.stringify(wanted);
+    for (const block of blocks) fill(block, wanted);
   }
 
   /* -- the fragment: #anchor?address=…&list=…&host=… ------------------------------------------- */
