@@ -236,6 +236,10 @@
     waiting = setTimeout(keep, 200);
   }
 
+  function goTo(anchor) {
+    document.getElementById(decoded(anchor))?.scrollIntoView();
+  }
+
   /* From a link, or from the address that was edited. */
   function open() {
     const { anchor, query } = split();
@@ -247,17 +251,21 @@
           .map(([, ...text]) => decoded(text.join("=")))
           .join(" ");
       show();
-      document.getElementById(decoded(anchor))?.scrollIntoView();
+      measure();
+      goTo(anchor);
     }
     keep();
   }
 
+  /* How far down the form reaches when it stays in sight: no heading is to be covered. */
+  function measure() {
+    const bottom = parseFloat(getComputedStyle(form).top) + form.offsetHeight;
+    document.documentElement.style.setProperty("--typed-bottom", `${bottom}px`);
+  }
+
   form.hidden = false;
-  const root = document.documentElement;
-  root.classList.add("has-typed");
-  new ResizeObserver(() => {
-    root.style.setProperty("--typed-height", `${form.offsetHeight}px`);
-  }).observe(form);
+  document.documentElement.classList.add("has-typed");
+  new ResizeObserver(measure).observe(form);
 
   form.addEventListener("submit", event => event.preventDefault());
   form.addEventListener("input", () => {
@@ -278,4 +286,7 @@
   addEventListener("pageshow", show);
   show();
   open();
+  /* The browser went there before there was a form. */
+  measure();
+  goTo(split().anchor);
 })();

@@ -17,7 +17,7 @@ from tests.page.conftest import BUILD, ROOT, SOURCE, sphinx
 from tests.page.view import browser as browsers
 
 #: Not longer for a page of a server on this machine.
-PATIENCE = 5_000  # ms
+PATIENCE = 15_000  # ms
 
 
 NGINX = ROOT / "doc" / "publish" / "nginx.conf"
