@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from runbooks.ban.entries import is_address
 from runbooks.errors import BadInputError
 from runbooks.mailman.installation import list_name, short
+from runbooks.refusals import Rule
 from runbooks.terminal import secret
 
 #: ``NAME-SUFFIX`` is an address of the list NAME. newlist takes such a name all the same, and
@@ -25,6 +26,9 @@ SUFFIXES = (
     "subscribe",
     "unsubscribe",
 )
+
+#: Of what can name a list.
+NOT_AN_OPTION = Rule("^-", "{text} starts with '-', which newlist takes for an option")
 
 #: Before the @ an address has at most 64 characters (RFC 5321, 4.5.3.1.1).
 LONGEST_NAME = 64 - len("-unsubscribe")
@@ -45,8 +49,8 @@ def name(text: str) -> str:
             " (--site names the site)"
         )
     found = list_name(text)
-    if found.startswith("-"):
-        raise BadInputError(f"{short(text)} starts with '-', which newlist takes for an option")
+    if NOT_AN_OPTION.is_met_by(found):
+        raise BadInputError(NOT_AN_OPTION.told(text))
     if len(found) > LONGEST_NAME:
         raise BadInputError(
             f"{short(text)} has {len(found)} characters: {LONGEST_NAME} at most, since"

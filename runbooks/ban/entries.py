@@ -20,6 +20,7 @@ from dataclasses import dataclass
 
 from runbooks.errors import BadInputError
 from runbooks.mailman.installation import short
+from runbooks.refusals import BLANK, CONTROL, END, Rule, first
 
 #: Longer ones are no addresses (RFC 5321: 64 for the local part, 255 for the domain).
 LONGEST_ADDRESS = 254
@@ -28,16 +29,54 @@ LONGEST_PATTERN = 500
 #: Seconds of processor time for matching a pattern with all addresses that are tried.
 PATIENCE = 2.0
 
-#: What Mailman refuses in the address of a member, and with it everything that a shell
-#: would make something of (recording `banned_subscribe` shows one of them).
-_NOT_IN_LOCAL_PART = re.compile(r"""[\x00-\x20\x7f<>()\[\]|;:^,\\"$`]""")
-_DOMAIN = re.compile(
-    r"(?=.{1,253}\Z)(?:[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9][-a-z0-9]{0,61}[a-z0-9]\Z",
-    re.IGNORECASE,
+#: One full address that Mailman would subscribe. Before the @ there is nothing that Mailman refuses
+#: in a member's address, and so hardly anything that a shell would make something of (recording
+#: `banned_subscribe` shows one of them).
+_ADDRESS = (
+    rf"^(?!-)(?=[\s\S]{{3,{LONGEST_ADDRESS}}}{END})[!#%&'*+./0-9=?A-Z_a-z{{}}~-]+@"
+    rf"(?=[\s\S]{{1,253}}{END})(?:[A-Za-z0-9](?:[-A-Za-z0-9]{{0,61}}[A-Za-z0-9])?\.)+"
+    rf"[A-Za-z0-9][-A-Za-z0-9]{{0,61}}[A-Za-z0-9]{END}"
+)
+
+_BLANK_BEFORE, _BLANK_BEHIND = (
+    Rule(
+        expression,
+        f"{{text}} has a blank at its {end}: Mailman would take that for part of it",
+    )
+    for expression, end in ((rf"^{BLANK}", "start"), (rf"{BLANK}{END}", "end"))
+)
+
+_EMPTY = Rule(rf"^{BLANK}*{END}", "there is no address to ban: try target@example.com")
+
+#: What no entry of a ban list is.
+ENTRY_RULES = (
+    _EMPTY,
+    _BLANK_BEFORE,
+    _BLANK_BEHIND,
+    Rule(CONTROL, "{text} has a control character in it, and no address has"),
+    Rule(
+        r"[^\x00-\x7f]",
+        "{text} is not ASCII: Mailman 2 knows no such addresses"
+        " (a domain is written in its xn-- form)",
+    ),
 )
 
 #: What nobody writes in an address and many write in a pattern.
-_LIKE_A_PATTERN = re.compile(r"[*|\\$()\[\]]|\.[+?]|\A@")
+_LIKE_A_PATTERN = Rule(
+    r"[*|\\$()\[\]]|\.[+?]|^@", "{text} would ban nobody: a pattern starts with ^"
+)
+
+#: What no address is, of what is no pattern.
+ADDRESS_RULES = (
+    _LIKE_A_PATTERN,
+    Rule(
+        rf"^[\s\S]{{{LONGEST_ADDRESS + 1}}}",
+        "{text} is no address: it has {length} characters,"
+        f" and addresses have at most {LONGEST_ADDRESS}",
+    ),
+    Rule(r"^-", "{text} is no address that Mailman accepts: it starts with '-'"),
+    Rule(f"^(?!{_ADDRESS})", "{text} is not an address: try target@example.com"),
+)
 
 #: What cannot be anything but a pattern without its ``^``: nobody has such an address.
 _MEANS_ANYBODY = re.compile(r"\A[.*+?]*@")
@@ -102,26 +141,19 @@ def entry(text: str, *, force: bool = False) -> Entry:
     everybody. `force` lets a pattern pass that bans everybody, and one of which no matching
     address is found, which is a judgement. It never lets pass what Mailman cannot do.
     """
-    if not text.strip():
-        raise BadInputError("there is no address to ban: try target@example.com")
-    if text != text.strip():
+    rule = first(text, ENTRY_RULES)
+    if rule is _EMPTY:
+        raise BadInputError(rule.told(text))
+    if rule in (_BLANK_BEFORE, _BLANK_BEHIND):
         meant = text.strip()
         raise EntryError(
             text,
-            f"has a blank at its {'start' if text[0].isspace() else 'end'}:"
-            f" Mailman would take that for part of it; did you mean {short(meant)}?",
-            bans="nobody" if meant.startswith("^") and text[0].isspace() else "",
+            f"{_wrong(rule, text)}; did you mean {short(meant)}?",
+            bans="nobody" if meant.startswith("^") and rule is _BLANK_BEFORE else "",
         )
-    nobody = "" if text.startswith("^") else "nobody"
-    if any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise EntryError(text, "has a control character in it, and no address has", bans=nobody)
-    if not text.isascii():
-        raise EntryError(
-            text,
-            "is not ASCII: Mailman 2 knows no such addresses"
-            " (a domain is written in its xn-- form)",
-            bans=nobody,
-        )
+    if rule is not None:
+        nobody = "" if text.startswith("^") else "nobody"
+        raise EntryError(text, _wrong(rule, text), bans=nobody)
     return _pattern(text, force) if text.startswith("^") else _address(text, force)
 
 
@@ -139,35 +171,23 @@ def with_suffixes(text: str) -> str:
 
 def is_address(text: str) -> bool:
     """Whether `text` is one full address that Mailman would subscribe."""
-    local, at, domain = text.rpartition("@")
-    return bool(
-        at
-        and local
-        and len(text) <= LONGEST_ADDRESS
-        and text.isascii()
-        and not text.startswith("-")
-        and "@" not in local
-        and not _NOT_IN_LOCAL_PART.search(local)
-        and _DOMAIN.match(domain)
-    )
+    return re.search(_ADDRESS, text) is not None
 
 
 def _address(text: str, force: bool) -> Entry:
     may_be_meant = force and is_address(text) and not _MEANS_ANYBODY.match(text)
-    if _LIKE_A_PATTERN.search(text) and not may_be_meant:
-        why = f"a pattern starts with ^{_did_you_mean(text)}"
-        raise EntryError(text, f"would ban nobody: {why}", bans="nobody", why=why)
-    if is_address(text):
+    rule = first(text, ADDRESS_RULES)
+    if rule is None or (rule is _LIKE_A_PATTERN and may_be_meant):
         return Entry(text, address=text)
-    wrong = "is not an address: try target@example.com"
-    if len(text) > LONGEST_ADDRESS:
-        wrong = (
-            f"is no address: it has {len(text):,} characters,"
-            f" and addresses have at most {LONGEST_ADDRESS}"
-        )
-    elif text.startswith("-"):
-        wrong = "is no address that Mailman accepts: it starts with '-'"
-    raise EntryError(text, wrong, bans="nobody", why=wrong.removesuffix(": try target@example.com"))
+    meant = _did_you_mean(text) if rule is _LIKE_A_PATTERN else ""
+    wrong = f"{_wrong(rule, text)}{meant}"
+    why = wrong.removeprefix("would ban nobody: ").removesuffix(": try target@example.com")
+    raise EntryError(text, wrong, bans="nobody", why=why)
+
+
+def _wrong(rule: Rule, text: str) -> str:
+    """What is wrong with a text, without the text itself."""
+    return rule.told(text).removeprefix(f"{short(text)} ")
 
 
 def _meant(text: str) -> str:

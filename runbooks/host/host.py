@@ -19,12 +19,59 @@ from urllib.parse import parse_qs, unquote, urlsplit
 from runbooks.errors import BadInputError, HostError, short
 from runbooks.host.session import Heard, Json, Listener, Session, Traffic
 from runbooks.onhost import LAUNCHER, LAUNCHER_WITHOUT_INPUT, OPTIONS, Program, server
+from runbooks.refusals import CONTROL, END, Rule, check
 
 #: Notices within a minute that the other end has gone.
 _SSH_ARGUMENTS = "-o ServerAliveInterval=15 -o ServerAliveCountMax=3"
 
 #: What no name of a machine has, and a shell on the way there would make something of.
-_NOT_IN_A_NAME = re.compile(r"""[\x00-\x20\x7f'"`$;|&<>(){}\\!#*?]""")
+_NOT_IN_A_NAME = "\x7f'\"`$;|&<>(){}\\!#*?" + "".join(map(chr, range(0x21)))
+
+
+def _or_encoded(characters: str) -> str:
+    """An expression for any of `characters`, as it is or with a percent sign.
+
+    As it is neither # nor ? is in a name: they end it.
+    """
+    codes = [ord(one) for one in characters]
+    plain = "".join(f"\\x{code:02x}" for code in codes if chr(code) not in "#?")
+    hexadecimal = "|".join(f"{code:02x}" for code in codes)
+    encoded = re.sub("[a-f]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", hexadecimal)
+    return f"(?:[{plain}]|%(?:{encoded}))"
+
+
+_SCHEME = r"[A-Za-z][-+.A-Za-z0-9]*"
+#: Up to the name of the machine; testinfra decodes ``%40`` before it splits.
+_BEFORE_THE_NAME = rf"^(?!practice:){_SCHEME}://(?:[^/?#]*(?:@|%40))?"
+
+#: What names no host. testinfra decodes ``%2d``, splits at an ``@`` and takes off a ``[``; whatever
+#: then starts with ``-`` would be an option of ssh or docker.
+HOST_RULES = (
+    # urlsplit() would leave some of them out without a word.
+    Rule(f"^{END}|{CONTROL}", "the host {text} is not a name: try ssh://root@lists.example.org"),
+    Rule(
+        rf"^(?!practice:)(?:[A-Za-z0-9_][-.A-Za-z0-9_]*@)?[A-Za-z0-9][-.A-Za-z0-9]*{END}",
+        "the host {text} does not say how to reach it: try ssh://{given}, docker://ID, local://"
+        " or practice:DIR",
+    ),
+    Rule(
+        r"^(?!practice:)(?![\s\S]*://)",
+        "the host {text} does not say how to reach it: try ssh://NAME, local:// or practice:DIR",
+    ),
+    Rule(
+        rf"{_BEFORE_THE_NAME}{_or_encoded('[')}*{_or_encoded('-')}",
+        "the host {text} has a name that starts with '-', which is an option",
+    ),
+    Rule(
+        rf"^(?!practice:){_SCHEME}://[^/?#]*(?:{_or_encoded(_NOT_IN_A_NAME)}"
+        r"|[^\x00-\x7f]|%[89A-Fa-f][0-9A-Fa-f])",
+        "the host {text} has a character in it that no name has",
+    ),
+    Rule(
+        rf"{_BEFORE_THE_NAME}(?<!local://)(?:[/?#]|{END})|^(?!practice:)(?!{_SCHEME}://)",
+        "the host {text} names no machine: try {scheme}://NAME",
+    ),
+)
 
 #: Linux takes no argument longer than this, in bytes (MAX_ARG_STRLEN is 128 KiB).
 _LONGEST_ARGUMENT = 120_000
@@ -50,33 +97,16 @@ class Host:
     def __post_init__(self) -> None:
         self._session: Session | None = None
         self.practice_dir: str | None = None
-        if not self.spec or any(ord(c) < 32 or ord(c) == 127 for c in self.spec):
-            # urlsplit() would leave some of them out without a word.
-            raise BadInputError(
-                f"the host {short(self.spec)} is not a name: try ssh://root@lists.example.org"
-            )
+        check(self.spec, HOST_RULES)
         if self.spec.startswith("practice:"):
             folder = os.path.expanduser(self.spec.removeprefix("practice:"))
             self._use_practice_site(os.path.abspath(folder))
             return
-        if "://" not in self.spec:
-            hint = (
-                f"try ssh://{self.spec}, docker://ID" if self.spec.isalnum() else "try ssh://NAME"
-            )
-            raise BadInputError(
-                f"the host {short(self.spec)} does not say how to reach it: {hint}, local://"
-                " or practice:DIR"
-            )
         try:
             parts = urlsplit(self.spec)
         except ValueError as e:
             raise BadInputError(f"the host {short(self.spec)} is not well formed: {e}") from None
-        name = _safe_name(self.spec, parts.netloc)
-        if parts.scheme != "local" and not name:
-            raise BadInputError(
-                f"the host {short(self.spec)} names no machine: try {parts.scheme}://NAME"
-            )
-        self.name = name or "local"
+        self.name = unquote(parts.netloc).rpartition("@")[2] or "local"
         self.mailman_dirs: tuple[str, ...] = tuple(parse_qs(parts.query).get("mailman", ()))
 
     def _use_practice_site(self, folder: str) -> None:
@@ -207,22 +237,6 @@ class Host:
         for line in result.stdout_bytes.split(b"\n"):
             heard(line)
         heard.check(self.spec, lambda: (result.stderr.strip().splitlines() or [""])[-1])
-
-
-def _safe_name(spec: str, machine: str) -> str:
-    """The name of the machine. Raises BadInputError when ssh or a shell would misread it.
-
-    testinfra decodes ``%2d``, splits at an ``@`` and takes off a ``[``; whatever then starts
-    with ``-`` would be an option of ssh or docker.
-    """
-    decoded = unquote(machine)
-    if any(part.lstrip("[").startswith("-") for part in decoded.split("@")):
-        raise BadInputError(
-            f"the host {short(spec)} has a name that starts with '-', which is an option"
-        )
-    if _NOT_IN_A_NAME.search(decoded) or not decoded.isascii():
-        raise BadInputError(f"the host {short(spec)} has a character in it that no name has")
-    return decoded.rpartition("@")[2]
 
 
 def _container(program: str) -> Callable[[Any], list[str]]:

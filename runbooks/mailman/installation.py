@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -14,6 +13,7 @@ from runbooks.errors import BadInputError, HostError
 from runbooks.errors import short as short
 from runbooks.host.host import Host
 from runbooks.onhost import Program
+from runbooks.refusals import END, Rule, first
 
 if TYPE_CHECKING:
     from runbooks.mailman.events import Absent, Described, Event, SiteDescription
@@ -30,8 +30,14 @@ USUAL_DIRS = (
 
 SITES_FILE = "/etc/mailman/sites"
 
-#: What Mailman 2 lets a list name consist of, once it is lower-cased (recording `newlist`).
-LIST_NAME = re.compile(r"[-a-z0-9_.+=]+\Z")
+#: What Mailman 2 lets a list name consist of, once it is lower-cased and stripped (recording
+#: `newlist`).
+LIST_RULES = (
+    Rule(
+        rf"^(?![-a-z0-9_+=][-a-z0-9_.+=]{{0,199}}{END})",
+        "{text} cannot be the name of a list: names are letters, digits and - _ . + =",
+    ),
+)
 
 #: Adds the place of the withlist that a login finds on its PATH.
 _LOOK_ON_PATH = r"""
@@ -373,7 +379,7 @@ def _site(answer: SiteDescription) -> Site:
 
 def is_list_name(text: str) -> bool:
     """Whether `text` is the name of a list as Mailman spells it."""
-    return bool(LIST_NAME.match(text)) and not text.startswith(".") and len(text) <= 200
+    return first(text, LIST_RULES) is None
 
 
 def list_name(text: str) -> str:
@@ -383,10 +389,9 @@ def list_name(text: str) -> str:
     digits and ``- _ . + =`` (recording `newlist`).
     """
     name = text.strip(" ").lower()
-    if not is_list_name(name):
-        raise BadInputError(
-            f"{short(text)} cannot be the name of a list: names are letters, digits and - _ . + ="
-        )
+    rule = first(name, LIST_RULES)
+    if rule is not None:
+        raise BadInputError(rule.told(text))
     return name
 
 

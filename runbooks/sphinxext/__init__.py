@@ -2,7 +2,8 @@
 
 Directives: ``procedure NAME`` under a heading that is its title; ``procedure-index`` and
 ``procedure-commands`` for all of them; ``installation`` for where things are; ``command-help`` for
-the command line; ``verification`` for the table of what was run. No command of a procedure is
+the command line; ``typed`` for the form in which a reader types once what the commands are about;
+``verification`` for the table of what was run. No command of a procedure is
 typed in a page. Roles: ``example`` and ``elsewhere`` for a literal that cannot be looked up.
 """
 
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    from runbooks.sphinxext import blocks, commands, directives, roles, verification
+    from runbooks.sphinxext import blocks, commands, directives, roles, typed, verification
 
     blocks.setup(app)
     commands.setup(app)
     directives.setup(app)
     roles.setup(app)
+    typed.setup(app)
     verification.setup(app)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

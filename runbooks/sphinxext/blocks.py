@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -18,6 +18,8 @@ from sphinx.directives.code import LiteralIncludeReader
 import runbooks
 from runbooks.book import expected
 from runbooks.book.procedure import Step, paste
+from runbooks.book.typed import Place
+from runbooks.sphinxext.typed import typed_block
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -30,18 +32,20 @@ COMMAND = "command"
 OUTPUT = "output"
 
 
-def command(text: str, lexer: str = "sh") -> nodes.literal_block:
-    """A command, ready to be copied."""
+def command(text: str, lexer: str = "sh", places: Sequence[Place] = ()) -> nodes.literal_block:
+    """A command, ready to be copied. In `places` it has what the reader types."""
+    if places:
+        return typed_block(text, text, classes=[COMMAND], language=lexer, places=places)
     return nodes.literal_block(text, text, classes=[COMMAND], language=lexer)
 
 
-def step_command(step: Step, config: Any) -> nodes.literal_block:
+def step_command(step: Step, places: Sequence[Place], config: Any) -> nodes.literal_block:
     """The command of a step; one that creates a file has the file's text in it."""
     text = paste(step)
     path = creates_source(step)
     if path is not None:
         text = _included(step, path, text, config)
-    return command(text, "paste" if step.creates else "sh")
+    return command(text, "paste" if step.creates else "sh", places)
 
 
 def creates_source(step: Step) -> Path | None:

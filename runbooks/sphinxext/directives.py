@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,11 +12,13 @@ from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from runbooks.book.procedure import A, M, Procedure, Step, paste
+from runbooks.book.typed import Place
 from runbooks.mailman.installation import Installation
 from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext import blocks, verification
 from runbooks.sphinxext.documented import INSTALLATION, SERVER
 from runbooks.sphinxext.printed import anchor, by_command, command_of, steps_of, text_of
+from runbooks.sphinxext.typed import places_of
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -23,6 +26,9 @@ if TYPE_CHECKING:
 
 class _Directive(SphinxDirective):
     """One procedure, named by the argument."""
+
+    #: where the steps of the procedure have what a reader types
+    places: Mapping[str, Sequence[Place]]
 
     required_arguments = 1
     final_argument_whitespace = False
@@ -92,7 +98,7 @@ class _Directive(SphinxDirective):
 
     def blocks(self, step: Step) -> list[nodes.Node]:
         """The command of a step, and what it prints."""
-        command = blocks.step_command(step, self.config)
+        command = blocks.step_command(step, self.places[step.name], self.config)
         if step.shows:
             return [command, blocks.output(step.shows)]
         return [command, nodes.paragraph("", "It prints nothing.", classes=["silent"])]
@@ -137,6 +143,7 @@ class ProcedureDirective(_Directive):
 
     def run(self) -> list[nodes.Node]:
         procedure = self.procedure()
+        self.places = places_of(procedure)
         self._name_heading(procedure)
         index = addnodes.index(entries=[("single", procedure.title, procedure.name, "", None)])
         parts = [

@@ -12,6 +12,10 @@ from runbooks.mailman.installation import Installation, Site
 #: Where the readers of the pages log in.
 SERVER = "lists.openstack.org"
 
+#: The address and the list that the commands are about until a reader types others.
+TARGET = "target@example.com"
+LISTED = "openstack-foo"
+
 #: The lists of each site. The outputs on the pages are those of a server that has them.
 LISTS = {
     "openstack": ("mailman", "openstack-announce", "openstack-discuss", "openstack-infra"),

@@ -120,14 +120,12 @@ class _ByHand:
         )
 
     def check(self, site: Site) -> Step:
-        pattern = "|".join(re.escape(address) for address in self.addresses)
-        if len(self.addresses) > 1:
-            pattern = f"({pattern})"
+        patterns = [f"^{re.escape(address)}$" for address in self.addresses]
         return Step(
             f"check-{site.name}",
             f"See that no list of the site {site.name} has it as a member",
             "It prints nothing then.",
-            as_mailman(self.installation, site, "find_member", f"^{pattern}$"),
+            as_mailman(self.installation, site, "find_member", *patterns),
         )
 
     def check_waiting(self, site: Site) -> Step:

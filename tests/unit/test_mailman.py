@@ -15,7 +15,13 @@ from hypothesis import strategies as st
 from runbooks import onhost
 from runbooks.errors import BadInputError, HostError
 from runbooks.host.host import Host
-from runbooks.mailman.installation import LIST_NAME, as_mailman, discover, list_name, unknown_list
+from runbooks.mailman.installation import (
+    as_mailman,
+    discover,
+    is_list_name,
+    list_name,
+    unknown_list,
+)
 
 #: One that any user can run.
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -267,7 +273,7 @@ def test_a_name_is_that_of_a_list_or_refused_with_one_line(text):
     except BadInputError as e:
         message = str(e)
     else:
-        assert LIST_NAME.match(name)
+        assert is_list_name(name)
         assert name == text.strip(" ").lower()
         return
     assert message.isprintable()

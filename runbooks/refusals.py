@@ -1,0 +1,56 @@
+"""What a text must not be, written as data.
+
+The command applies these rules, and so does a page in the reader's browser: a rule is an
+expression that Python and JavaScript (with its flag ``u``) understand alike, and the reason that a
+reader is told. JavaScript has no ``\\Z``, and ``$`` means two things: `END` is the end of the text.
+Letters are spelled out in both cases, since the two do not agree on what a case is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from runbooks.errors import BadInputError, short
+
+END = r"(?![\s\S])"
+
+#: What Python's str.strip() takes off.
+BLANK = r"[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]"
+
+CONTROL = r"[\x00-\x1f\x7f]"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A text in which `refuses` is found will not do."""
+
+    refuses: str
+    #: ``{text}`` is the text as a message shows it, ``{given}`` as it is, ``{length}`` the number
+    #: of its characters, ``{scheme}`` what stands before its first ``://``
+    reason: str
+
+    def is_met_by(self, text: str) -> bool:
+        return re.search(self.refuses, text) is not None
+
+    def told(self, text: str) -> str:
+        """The reason, for this text."""
+        return self.reason.format(
+            text=short(text),
+            given=text,
+            length=f"{len(text):,}",
+            scheme=text.partition("://")[0],
+        )
+
+
+def first(text: str, rules: Iterable[Rule]) -> Rule | None:
+    """The first of the rules that refuses `text`."""
+    return next((rule for rule in rules if rule.is_met_by(text)), None)
+
+
+def check(text: str, rules: Iterable[Rule]) -> None:
+    """Raise BadInputError with the reason of the first rule that refuses `text`."""
+    rule = first(text, rules)
+    if rule is not None:
+        raise BadInputError(rule.told(text))
