@@ -11,14 +11,21 @@ from runbooks.add_list.manifest.language import quote
 from runbooks.add_list.rules import PASSWORD_VARIABLE
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, File, Practice, Procedure, Secret, Step, Trouble
+from runbooks.book.whose import whose
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.onhost import source
+from runbooks.terminal import shown
 
 #: Where the list server has the repository that the manifest is in.
-CHECKOUT = "/opt/system-config"
+CHECKOUT = whose().manifest.checkout
 
 #: The manifest of the documentation, in that repository.
-MANIFEST = "modules/openstack_project/manifests/lists.pp"
+MANIFEST = whose().manifest.file
+
+#: That repository.
+_REPOSITORY = f":elsewhere:`{whose().manifest.repository}`"
+
+_CLASS = whose().manifest.class_name
 
 
 @dataclass(frozen=True)
@@ -54,18 +61,22 @@ def _resource(name: str, admin: str, description: str) -> str:
     )
 
 
-_DECLARES = "class { 'openstack_project::lists': listpassword => 'a password' }"
+#: As Puppet calls what is in the class.
+_STAGE = f"/Stage[main]/{'::'.join(map(str.capitalize, _CLASS.split('::')))}"
+
+_DECLARES = f"class {{ '{_CLASS}': listpassword => 'a password' }}"
 
 
 def befalls(installation: Installation, arguments: AddArguments) -> Event:
     """The list server has the repository, and the reader a clone of it, with one list so far."""
     if arguments.direct:
         return Event()
-    announce = _resource("openstack-announce", "admin@example.com", "Announcements about OpenStack")
+    first = whose().first
+    present = _resource(first.first_list, whose().examples.administrator, "Announcements")
     manifest = (
-        "# == Class: openstack_project::lists\n#\nclass openstack_project::lists(\n"
+        f"# == Class: {_CLASS}\n#\nclass {_CLASS}(\n"
         "  $listadmins = undef,\n  $listpassword = '',\n"
-        f"  $listdomain = 'lists.example.org',\n) {{\n{announce}}}\n"
+        f"  $listdomain = '{first.domain}',\n) {{\n{present}}}\n"
     )
     return replace(
         merge(installation, arguments),
@@ -118,7 +129,7 @@ class _ByHand:
             "Add the list to the manifest",
             "It goes into the class, here in front of the last line of the file, which closes"
             " it; an editor does as well. Where changes are reviewed, do this in a clone of"
-            " :elsewhere:`openstack-infra/system-config` and send it there: the list server has it"
+            f" {_REPOSITORY} and send it there: the list server has it"
             f" in ``{CHECKOUT}`` once it is merged. The password stays ``$listpassword``: what is"
             " in a manifest is public.",
             f"sed -i '{before}e cat' {quoted}" if before else f"cat >> {quoted}",
@@ -134,7 +145,7 @@ class _ByHand:
         variable = ""
         if self.site.site_dir is not None:
             variable = f"MAILMAN_SITE_DIR={shlex.quote(self.site.site_dir)} "
-        stage = "Notice: /Stage[main]/Openstack_project::Lists/"
+        stage = f"Notice: {_STAGE}/"
         apply = (
             f"{variable}puppet apply --color=false"
             f" --modulepath={CHECKOUT}/modules:/etc/puppet/modules {CHECKOUT}/manifests/site.pp"
@@ -145,7 +156,7 @@ class _ByHand:
             " in {SECONDS:0.09} seconds\n"
         )
         ends = "Notice: Applied catalog in {SECONDS:1.56} seconds"
-        others = f"{self._alias('NEW_ALIAS_OF_OTHERS', 'openstack-announce')}\n{MORE}\n"
+        others = f"{self._alias('NEW_ALIAS_OF_OTHERS', whose().first.first_list)}\n{MORE}\n"
         own = f"{self._alias('NEW_ALIAS', self.name)}\n{MORE}\n"
         if self.installation.version.startswith("2.2"):
             made = (
@@ -180,7 +191,7 @@ class _ByHand:
     def _alias(self, which: str, shown: str) -> str:
         """What Puppet says of a mail alias that it made."""
         alias = placeholder(which, self.name, shown=shown)
-        return f"Notice: /Stage[main]/Openstack_project::Lists/Mailalias[{alias}]/ensure: created"
+        return f"Notice: {_STAGE}/Mailalias[{alias}]/ensure: created"
 
     def newlist(self) -> Step:
         return Step(
@@ -243,7 +254,7 @@ class _ByHand:
                 as_mailman(
                     self.installation, self.site, "withlist", "-q", "-r", "catch_up", self.name
                 ),
-                f"{self.name}: {self._caught_up('banned target@example.com victim@example.org')}",
+                f"{self.name}: {self._caught_up(' '.join(('banned', *_BANNED)))}",
             ),
             Step(
                 "see-description",
@@ -288,72 +299,89 @@ def then(installation: Installation, arguments: AddArguments) -> tuple[Step, ...
             "Is it there, and as the manifest says? Has it its mail aliases, and the bans that"
             " every other list has? ``--check`` in place of ``--fix`` only looks.",
             shlex.join(words),
-            _FIXED,
+            _fixed(),
             where="In the clone again, with ``--host`` as above:",
         ),
     )
 
 
-_FIXED = """\
-{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:8} lists
-  good     list         it is on openstack
-  good     owner        admin@example.com
-  good     mail host    lists.example.org, the installation's own; the manifest says $listdomain
-  good     web host     lists.example.org, the installation's own; the manifest says $listdomain
-  missing  description  it is empty and should be 'Discussion of OpenStack Foo': Puppet sets none
-  good     aliases      all 10 are in /etc/aliases
-  missing  bans         all {OTHERS openstack openstack-foo:4} other lists refuse\
- {MISSING_BANS openstack openstack-foo:target@example.com, victim@example.org},\
- and this one does not
-Set the description and ban 2 entries on openstack-foo? [y/N] {ANSWER:y}
-openstack-foo is as asked: read back
-recorded as {RUN:20240501-120301-4f9a1c} in lists:/srv/mailman/openstack/runbook/journal.jsonl
-"""
+def _fixed() -> str:
+    """What a terminal shows of ``runbook add-list … --fix`` on the installation of the docs."""
+    site, name = whose().first, whose().examples.list
+    domain = f"{site.domain}, the installation's own; the manifest says $listdomain"
+    others = placeholder("OTHERS", site.name, name, shown=f"{len(site.all_lists):,}")
+    missing = placeholder("MISSING_BANS", site.name, name, shown=", ".join(_BANNED))
+    wanted = f"{whose().examples.description!r}: Puppet sets none"
+    return "\n".join(
+        (
+            shown.heading(new=1),
+            shown.table(
+                [
+                    ("good", "list", f"it is on {site.name}"),
+                    ("good", "owner", whose().examples.administrator),
+                    ("good", "mail host", domain),
+                    ("good", "web host", domain),
+                    ("missing", "description", f"it is empty and should be {wanted}"),
+                    ("good", "aliases", f"all 10 are in {ALIASES_FILE}"),
+                    (
+                        "missing",
+                        "bans",
+                        f"all {others} other lists refuse {missing}, and this one does not",
+                    ),
+                ]
+            ),
+            f"Set the description and ban {len(_BANNED)} entries on {name}? [y/N] {{ANSWER:y}}",
+            f"{name} is as asked: read back",
+            shown.recorded("20240501-120301-4f9a1c"),
+        )
+    )
 
-_SHOWS = """\
-{HOST:lists} does not have the list yet
---- a/modules/openstack_project/manifests/lists.pp
-+++ b/modules/openstack_project/manifests/lists.pp
+
+#: What all other lists ban.
+_BANNED = ("target@example.com", "victim@example.org")
+
+
+def _shows() -> str:
+    """What a terminal shows of ``runbook add-list`` in the clone of the docs."""
+    name, said = whose().examples.list, whose().examples
+    resource = _resource(name, said.administrator, said.description)
+    added = "\n".join(f"+{line}" for line in resource.splitlines())
+    return f"""\
+{{HOST:{whose().server.hostname}}} does not have the list yet
+--- a/{MANIFEST}
++++ b/{MANIFEST}
 @@ -14,4 +14,13 @@
      webserver   => $listdomain,
      mailserver  => $listdomain,
-   }
-+
-+  maillist { 'openstack-foo':
-+    ensure      => present,
-+    admin       => 'admin@example.com',
-+    password    => $listpassword,
-+    description => 'Discussion of OpenStack Foo',
-+    webserver   => $listdomain,
-+    mailserver  => $listdomain,
-+  }
- }
-Write modules/openstack_project/manifests/lists.pp? [y/N] {ANSWER:y}
-wrote modules/openstack_project/manifests/lists.pp, lines 18 to 25
-{VALIDATION:puppet parser validate has nothing to say against it}
-{LINT:puppet-lint has nothing to say about the new lines}
+   }}
+{added}
+ }}
+Write {MANIFEST}? [y/N] {{ANSWER:y}}
+wrote {MANIFEST}, lines 18 to 25
+{{VALIDATION:puppet parser validate has nothing to say against it}}
+{{LINT:puppet-lint has nothing to say about the new lines}}
 Next: commit it, and have it reviewed. Once Puppet has run on the list server:
-  runbook add-list openstack-foo --manifest modules/openstack_project/manifests/lists.pp\
- --fix{HOST_OPTION:}
+  runbook add-list {name} --manifest {MANIFEST} --fix{{HOST_OPTION:}}
 """
+
 
 PROCEDURE = Procedure(
     name="add-list",
     title="Adding a List",
     when=(
         "A project asks for a mailing list. The list is declared in"
-        f" ``{MANIFEST}`` of :elsewhere:`openstack-infra/system-config`; Puppet creates it on the"
+        f" ``{MANIFEST}`` of {_REPOSITORY}; Puppet creates it on the"
         " list server. What Puppet leaves undone is done afterwards: the description, and the bans"
         " that all other lists have."
     ),
     steps=steps,
     command=command,
     where=(
-        "In a clone of :elsewhere:`openstack-infra/system-config` on a machine of your own, with"
-        " ``--host ssh://root@lists.openstack.org`` behind it."
+        f"In a clone of {_REPOSITORY} on a machine of your own, with"
+        f" ``--host {whose().server.spec}`` behind it."
     ),
     then=then,
-    shows=_SHOWS,
+    shows=_shows(),
     troubles=(
         Trouble(
             "Puppet says ``created`` at every run, and the list is not there",
@@ -397,13 +425,15 @@ PROCEDURE = Procedure(
     after="ban",
     befalls=befalls,
     meanwhile=merge,
-    example=AddArguments("openstack-foo", "admin@example.com", "Discussion of OpenStack Foo"),
+    example=AddArguments(
+        whose().examples.list, whose().examples.administrator, whose().examples.description
+    ),
     practice=Practice(
         AddArguments(
-            "openstack-bar",
-            "admin@example.com",
-            "Discussion of OpenStack Bar",
-            site="openstack",
+            f"{whose().examples.list}-2",
+            whose().examples.administrator,
+            whose().examples.description,
+            site=whose().first.name,
             direct=True,
         ),
         note="There is no Puppet on a practice site: newlist makes the list here.",

@@ -109,6 +109,11 @@ class WrittenSite:
     def all_lists(self) -> tuple[str, ...]:
         return (SITE_LIST, *self.lists)
 
+    @property
+    def first_list(self) -> str:
+        """The one that stands for all of them."""
+        return min(self.lists)
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -178,6 +183,7 @@ class Whose:
 
     @property
     def number_of_lists(self) -> int:
+        """On all sites."""
         return sum(len(site.all_lists) for site in self.sites)
 
 

@@ -10,6 +10,7 @@ typed in a page. Roles: ``example`` and ``elsewhere`` for a literal that cannot 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,15 +19,15 @@ if TYPE_CHECKING:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    from sphinx.errors import ConfigError
-
     from runbooks.book.whose import whose
     from runbooks.errors import BadInputError
 
     try:
         whose()
     except BadInputError as problem:
-        raise ConfigError(str(problem)) from None
+        # An error of Sphinx's own would be told with a traceback.
+        print(f"sphinx-build: {problem}", file=sys.stderr)
+        raise SystemExit(problem.exit_status) from None
     from runbooks.sphinxext import (
         blocks,
         commands,

@@ -38,7 +38,7 @@ def _site(site: WrittenSite) -> Site:
         uid=38,
         site_list=SITE_LIST,
         lists=len(site.all_lists),
-        first_list=min(site.lists),
+        first_list=site.first_list,
     )
 
 
