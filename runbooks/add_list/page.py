@@ -339,6 +339,7 @@ Next: commit it, and have it reviewed. Once Puppet has run on the list server:
 
 PROCEDURE = Procedure(
     name="add-list",
+    synonyms=("new list", "create a list", "newlist", "set up a list", "request for a list"),
     title="Adding a List",
     when=(
         "A project asks for a mailing list. The list is declared in"

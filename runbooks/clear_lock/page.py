@@ -177,6 +177,19 @@ _SHOWS = (
 
 PROCEDURE = Procedure(
     name="clear-lock",
+    synonyms=(
+        "stuck",
+        "hangs",
+        "locked",
+        "stale lock",
+        "clear a lock",
+        "deadlock",
+        "not delivering",
+        "mail not delivered",
+        "no mail",
+        "silent list",
+        "timeout",
+    ),
     title="Lock Files",
     when=(
         "A list stops handling mail, or a command says that a list is locked. Whoever works on a"

@@ -174,6 +174,15 @@ _CHANGED = (
 
 PROCEDURE = Procedure(
     name="scripted-change",
+    synonyms=(
+        "bulk change",
+        "mass change",
+        "change every list",
+        "set an option",
+        "configure",
+        "withlist",
+        "batch",
+    ),
     title="Scripted Changes to Lists",
     when=(
         "Something is to be looked up or changed on many lists, and neither the web pages nor a"
@@ -281,6 +290,14 @@ def find_steps(installation: Installation, arguments: FindArguments) -> tuple[St
 
 FIND = Procedure(
     name="find-address",
+    synonyms=(
+        "which lists",
+        "is a member",
+        "membership",
+        "look up an address",
+        "search for an address",
+        "find_member",
+    ),
     title="Finding an Address on Every List",
     when=(
         "Somebody leaves, or complains: on which lists is the address a member, who runs a list"
@@ -356,6 +373,14 @@ def _closing_command(arguments: ClosingArguments) -> tuple[str, ...]:
 
 CLOSE = Procedure(
     name="close-lists",
+    synonyms=(
+        "close the lists",
+        "disable sign-up",
+        "stop sign-ups",
+        "sign-up form",
+        "lockdown",
+        "moderate subscriptions",
+    ),
     title="Closing Lists to Subscription",
     when=(
         "The subscription form is abused with so many addresses that bans"
@@ -390,6 +415,7 @@ CLOSE = Procedure(
 
 OPEN = Procedure(
     name="reopen-lists",
+    synonyms=("reopen", "all clear", "enable sign-up", "end the lockdown"),
     title="Opening Lists Again",
     when="The attack is over. Each list gets back the subscription policy that it had.",
     steps=closing_steps,

@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    from runbooks.sphinxext import blocks, commands, directives, roles, typed, verification
+    from runbooks.sphinxext import (
+        age,
+        blocks,
+        commands,
+        directives,
+        found,
+        roles,
+        typed,
+        verification,
+    )
 
+    age.setup(app)
     blocks.setup(app)
     commands.setup(app)
     directives.setup(app)
+    found.setup(app)
     roles.setup(app)
     typed.setup(app)
     verification.setup(app)

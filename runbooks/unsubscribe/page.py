@@ -197,6 +197,7 @@ def _number(name: str, shown: int, *site: str) -> str:
 
 PROCEDURE = Procedure(
     name="unsubscribe",
+    synonyms=("remove a member", "delete a subscriber", "take off the lists", "opt out", "gdpr"),
     title="Unsubscribing an Address from All Lists",
     when=(
         "Somebody has subscribed an address that is not theirs, or a person leaves altogether."
@@ -300,6 +301,7 @@ def who_steps(installation: Installation, arguments: UnsubscribeArguments) -> tu
 
 VICTIMS = Procedure(
     name="find-victims",
+    synonyms=("victims", "recent subscriptions", "subscribed by the attack", "subscription log"),
     title="Seeing Who Else Was Hit",
     when=(
         "The addresses that were reported are banned, and the attack may have had others. Each"
