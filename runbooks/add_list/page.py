@@ -422,6 +422,7 @@ def _shows() -> str:
 
 PROCEDURE = Procedure(
     name="add-list",
+    synonyms=("new list", "create a list", "newlist", "set up a list", "request for a list"),
     title="Adding a List",
     when=(
         f"A project asks for a list. It is declared in ``{MANIFEST}`` of {_REPOSITORY} and created"

@@ -184,6 +184,19 @@ def _stamp(moment: datetime) -> str:
 
 PROCEDURE = Procedure(
     name="clear-lock",
+    synonyms=(
+        "stuck",
+        "hangs",
+        "locked",
+        "stale lock",
+        "clear a lock",
+        "deadlock",
+        "not delivering",
+        "mail not delivered",
+        "no mail",
+        "silent list",
+        "timeout",
+    ),
     title="Lock Files",
     when=(
         "A list stops handling mail, or a command says that it is locked. The process that"
