@@ -106,6 +106,58 @@ def test_no_arguments_show_the_help():
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("path", [[], ["ban"], ["practice"], ["practice", "new"], ["help"]])
+def test_help_says_what_the_option_says(path):
+    assert runbook("help", *path).stdout == runbook(*path, "--help").stdout != ""
+
+
+# -- what was perhaps meant -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bann", "a@b.org"], "runbook: there is no command 'bann'; did you mean ban?"),
+        (["help", "bann"], "runbook: there is no command 'bann'; did you mean ban?"),
+        (["practice", "nwe"], "runbook practice: there is no command 'nwe'; did you mean new?"),
+        (["ban", "--dryrun"], "there is no option '--dryrun'; did you mean --dry-run?"),
+        (["--versoin"], "there is no option '--versoin'; did you mean --version?"),
+        (["frobnicate"], "runbook: there is no command 'frobnicate' (see runbook --help)"),
+        (["ban", "-Z"], "runbook ban: there is no option '-Z' (see runbook ban --help)"),
+        (["help", "ban", "new"], "runbook ban: there is no command 'new' (see runbook ban --help)"),
+    ],
+)
+def test_a_word_that_is_mistyped(words, said):
+    done = runbook(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--list", "zuul-job"], "there is no list 'zuul-job'; did you mean zuul-jobs?"),
+        (["--site", "openstak"], "; did you mean openstack?"),
+        (["--site", "frobnicate"], "; it has: openstack, zuul"),
+    ],
+)
+def test_a_name_that_is_mistyped(any_sites, options, said):
+    done = runbook("ban", "evil@example.com", "--yes", *options, "--host", any_sites.spec)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_n_is_short_for_dry_run(any_sites):
+    any_sites.unlock()
+    short, long = (
+        runbook("ban", "evil@example.com", option, "--host", any_sites.spec)
+        for option in ("-n", "--dry-run")
+    )
+    assert (short.returncode, short.stdout) == (0, long.stdout)
+    assert short.stdout.endswith("dry run: nothing was changed\n")
+    assert any_sites.bans("zuul", "zuul-jobs") == []
+
+
 def test_the_version_is_told():
     assert re.fullmatch(r"runbook, version \d+\.\d+\.\d+\n", runbook("--version").stdout)
 
