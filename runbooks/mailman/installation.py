@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from runbooks.errors import BadInputError, HostError, did_you_mean
 from runbooks.errors import short as short
 from runbooks.host.host import Host
+from runbooks.mailman.clock import Clock
 from runbooks.onhost import Program
 from runbooks.refusals import END, Rule, first
 
@@ -157,6 +158,7 @@ class Installation:
     bin: str
     interpreter: str
     python: str
+    clock: Clock
     processors: int
     #: the number of the user who logged in
     uid: int
@@ -339,6 +341,7 @@ def _installation(host: Host, event: Described) -> Installation:
         bin=event.bin,
         interpreter=event.interpreter,
         python=event.python,
+        clock=Clock(event.now, event.utc_offset),
         processors=event.processors,
         uid=event.uid,
         sites=sites,

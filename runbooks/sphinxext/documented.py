@@ -7,6 +7,7 @@ page runs there as it is printed; a test compares the two.
 from __future__ import annotations
 
 from runbooks.host.host import Host
+from runbooks.mailman.clock import Clock
 from runbooks.mailman.installation import Installation, Site
 
 #: Where the readers of the pages log in.
@@ -52,6 +53,7 @@ INSTALLATION = Installation(
     bin="/usr/lib/mailman/bin",
     interpreter="/usr/bin/python2.7",
     python="2.7.18",
+    clock=Clock(0),
     processors=2,
     uid=0,
     sites=tuple(_site(name) for name in LISTS),
