@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    from runbooks.sphinxext import blocks, commands, directives, roles, typed, verification
+    from runbooks.sphinxext import blocks, commands, directives, folded, roles, typed, verification
 
     blocks.setup(app)
     commands.setup(app)
     directives.setup(app)
+    folded.setup(app)
     roles.setup(app)
     typed.setup(app)
     verification.setup(app)
