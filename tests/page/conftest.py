@@ -13,9 +13,13 @@ from typing import Any
 
 import pytest
 
+from runbooks.book.whose import whose
 from runbooks.sphinxext.verification import VERIFICATION, Record
 from tests.page import recording, walk
 from tests.page.pages import Page
+
+# Compose gives it to the containers, which are started when all tests are collected.
+os.environ["MAILMAN_HOSTNAME"] = whose().server.hostname
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "doc" / "source"
