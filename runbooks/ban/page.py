@@ -112,8 +112,7 @@ class _ByHand:
         return Step(
             "create-ban-py",
             "Create ban.py beside Mailman's programs",
-            f"``withlist`` looks for it there. It needs root: ``{self.installation.bin}`` is not"
-            " Mailman's to write.",
+            "``withlist`` looks for it there. Only root can write there.",
             f"tee {shlex.quote(path)} > /dev/null",
             creates=File(path, source("ban")),
         )
@@ -122,8 +121,8 @@ class _ByHand:
         return Step(
             f"{self.action}-{site.name}",
             f"{self.title} every list of the site {site.name}",
-            "The script locks each list itself: do not use ``withlist -l``. It says what"
-            " became of each list; the exit status says nothing.",
+            "The script locks each list itself: leave out ``-l``. Read what it says of each list;"
+            " the exit status says nothing.",
             self.with_all(site, _FUNCTIONS[self.action], *self.change),
             f"{self.said(every_list(site))}\n{MORE}",
         )
@@ -133,7 +132,7 @@ class _ByHand:
         return Step(
             f"{self.action}-one",
             "The same for a single list",
-            "For a list that was locked the first time, or one that was created since.",
+            "For a list that was locked the first time, or was created since.",
             self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
             self.said(name, run.ACTIONS[self.action].already),
         )
@@ -142,7 +141,7 @@ class _ByHand:
         return Step(
             f"{self.action}-{site.name}-{name}",
             f"{self.title} the list {name} of the site {site.name}",
-            "The script locks the list itself: do not use ``withlist -l``.",
+            "The script locks the list itself: leave out ``-l``.",
             self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
             self.said(name, self.past),
         )
@@ -160,7 +159,7 @@ class _ByHand:
         return Step(
             f"check-{site.name}-{name}",
             f"See that the list {name} of the site {site.name} {self.verb} {self.them}",
-            "It is loaded again and asked, with Mailman's own matching.",
+            "The list is loaded again and asked, with Mailman's own matching.",
             self.with_one(site, "ban.banned", name, *self.addresses),
             self.answered(name),
         )
@@ -272,7 +271,7 @@ def _result(action: str) -> str:
 
 
 _NEXT = {
-    "ban": (f"to unsubscribe: runbook unsubscribe {_TARGET}{{HOST_OPTION:}}",),
+    "ban": (f"to unsubscribe: runbook unsubscribe {_TARGET}{shown.host_option()}",),
     "unban": (),
 }
 
@@ -281,41 +280,32 @@ PROCEDURE = Procedure(
     name="ban",
     title="Banning an Address from All Lists",
     when=(
-        "Somebody abuses the subscription form to have many lists write to an address that"
-        " is not theirs. The ban makes every list refuse that address, on the form and by"
-        " mail. It does not unsubscribe a member, and a list that is created later does not"
-        " have it."
+        "Somebody abuses the subscription form to flood an address with mail from many lists."
+        " The ban makes every list refuse that address, on the form and by mail."
     ),
     steps=steps,
     command=lambda arguments: ("ban", *arguments.addresses),
     shows=_shows("ban", _TARGET, _OTHER),
     troubles=(
         Trouble(
-            "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
-            "The host has several sites and the variable did not reach Mailman: give it on"
-            " sudo's own command line, as above. The exit status is 0 all the same, and"
-            " nobody was banned.",
-        ),
-        Trouble(
-            "A list is ``locked``",
-            "Another process holds it, or one that died while it did. The other lists are"
-            " done. See who it is (``runbook locks``) and repeat the ban for this list.",
-        ),
-        Trouble(
-            "A list is ``corrupt``",
-            "Neither ``config.pck`` nor ``config.pck.last`` loads. The list does not work at"
-            " all until one of them is restored from a backup; the other lists are done.",
-        ),
-        Trouble(
             "The address is still subscribed",
-            "A ban keeps an address out; it does not put it out. :ref:`unsubscribe` does, and so"
-            " does ``runbook ban --unsubscribe``, in the same run.",
+            "A ban removes no member. :ref:`Unsubscribe it <unsubscribe>`, or ban with"
+            " ``--unsubscribe``.",
+        ),
+        Trouble(
+            "There are many addresses",
+            "``runbook ban --from victims.txt`` reads them from a file.",
+        ),
+        Trouble(
+            "New addresses keep coming",
+            "If they differ only in a suffix, :ref:`ban all of them <ban-pattern>`. Otherwise"
+            " :ref:`close the lists <close-lists>` for now, and :ref:`see who else was hit"
+            " <find-victims>`.",
         ),
         Trouble(
             "A list was created after the ban",
-            "It does not have it. Repeat the ban: lists that refuse the address already are"
-            " left alone. Mailman 2.1.21 and later also read ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``:"
-            " what is in it, every list refuses, later ones too.",
+            "Repeat the ban: it leaves alone the lists that have it. In Mailman 2.1.21 and later,"
+            " ``GLOBAL_BAN_LIST`` in ``mm_cfg.py`` covers future lists too.",
         ),
     ),
     befalls=befalls,
@@ -332,13 +322,11 @@ UNBAN = Procedure(
     troubles=(
         Trouble(
             "A list still refuses the address",
-            "By another entry of its ban list, which is named: a pattern, most likely. Lift"
-            " that one, as it is spelled there, if it is not needed any more. An entry that no"
-            " list has is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
+            "Another entry matches it, most likely a pattern. Lift the entry that is named, spelled"
+            " as it is there. One that no list has is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
         ),
     ),
     after="ban",
-    follows="reopen-lists",
     takes_back=True,
     example=replace(PROCEDURE.example, action="unban"),
 )
@@ -366,17 +354,16 @@ def pattern_steps(installation: Installation, arguments: PatternArguments) -> tu
         Step(
             "check-matched",
             f"See that it bans {matched}",
-            "A pattern that Mailman cannot compile is skipped without a word, and bans nobody.",
+            "Mailman skips a pattern that it cannot compile, without a word.",
             hand.ask(first, matched),
             f"{every_list(first)}: {_refuses(matched, pattern)}\n{MORE}",
         ),
         Step(
             "check-stranger",
             "See that it bans nobody else",
-            "An entry that starts with :example:`^` is a regular expression, searched without"
-            " regard to case. A dot that is not escaped matches any character, and without the"
-            " :example:`$` the address may go on: :example:`^target.*@example.com` bans strangers"
-            " at :example:`examplexcom` and at :example:`example.com.evil.org`.",
+            "An unescaped dot matches any character, and without :example:`$` the address may go"
+            " on: :example:`^target.*@example.com` also bans strangers at :example:`examplexcom`"
+            " and :example:`example.com.evil.org`.",
             hand.ask(first, arguments.stranger),
             f"{every_list(first)}: {_accepts(arguments.stranger)}\n{MORE}",
         ),
@@ -389,10 +376,9 @@ PATTERN = Procedure(
     name="ban-pattern",
     title="Banning an Address with All Its Suffixes",
     when=(
-        "The address comes back as :example:`target+1@example.com`,"
-        " :example:`target+2@example.com`: mail"
-        " to all of them reaches the same person. One pattern bans the address and every"
-        " suffix of it."
+        "The address comes back as :example:`target+1@example.com` and"
+        " :example:`target+2@example.com`, which all reach the same person. One pattern bans the"
+        " address with every suffix."
     ),
     steps=pattern_steps,
     command=lambda arguments: ("ban", arguments.pattern),
@@ -400,15 +386,14 @@ PATTERN = Procedure(
     troubles=(
         Trouble(
             "Nobody is banned",
-            "The entry has no :example:`^` at its start, or a blank before it: then it is compared"
-            " as a whole address, which nobody has. :example:`.*@example.com`,"
-            " :example:`*@example.com` and :example:`@example.com` ban nobody;"
+            "Without :example:`^` as its very first character the entry is a plain address, which"
+            " nobody has. :example:`@example.com` and :example:`*@example.com` ban nobody;"
             " :example:`^.*@example\\.com$` bans the domain.",
         ),
         Trouble(
             "Everybody is banned",
-            ":example:`^` and :example:`^.*` match every address. Lift that entry at once"
-            " (:ref:`unban`), spelled as it is in the ban list.",
+            ":example:`^` and :example:`^.*` match every address. :ref:`Lift <unban>` that entry at"
+            " once, spelled as it is in the ban list.",
         ),
     ),
     example=PatternArguments(
@@ -416,5 +401,5 @@ PATTERN = Procedure(
     ),
 )
 
-#: In the order of the page, but for those that follow one of another folder.
-PROCEDURES = (PROCEDURE, UNBAN, PATTERN)
+#: In the order of the page.
+PROCEDURES = (PROCEDURE, PATTERN, UNBAN)

@@ -32,6 +32,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         blocks,
         commands,
         directives,
+        folded,
         glance,
         roles,
         typed,
@@ -41,6 +42,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     blocks.setup(app)
     commands.setup(app)
     directives.setup(app)
+    folded.setup(app)
     glance.setup(app)
     roles.setup(app)
     typed.setup(app)

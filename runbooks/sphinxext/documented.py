@@ -13,6 +13,9 @@ from runbooks.mailman.installation import Installation, Site
 #: Where the readers of the pages log in.
 SERVER = whose().server.name
 
+#: How ``runbook`` reaches it from where they are.
+REACHED = f"ssh://root@{SERVER}"
+
 #: The address and the list that the commands are about until a reader types others.
 TARGET = "target@example.com"
 LISTED = whose().examples.list

@@ -78,12 +78,17 @@ def recorded(run: str = _RUN) -> str:
     return f"recorded as {{RUN:{run}}} in {found.server.hostname}:{journal}"
 
 
+def host_option() -> str:
+    """What a command that helps ends with."""
+    return f"{{HOST_OPTION: --host {whose().server.spec}}}"
+
+
 def undo() -> str:
-    return f"to take it back: runbook undo {{RUN:{_RUN}}}{{HOST_OPTION:}}"
+    return f"to take it back: runbook undo {{RUN:{_RUN}}}{host_option()}"
 
 
 def restore() -> str:
-    return f"to put them back: runbook withlist --restore {{RUN:{_RUN}}}{{HOST_OPTION:}}"
+    return f"to put them back: runbook withlist --restore {{RUN:{_RUN}}}{host_option()}"
 
 
 def script(call: str, line: str, *changed: str) -> str:

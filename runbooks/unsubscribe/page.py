@@ -64,11 +64,9 @@ class _ByHand:
     def remove(self, site: Site) -> Step:
         return Step(
             f"remove-{site.name}",
-            f"Remove it from every list of the site {site.name} of which it is a member",
-            "In any case of letters. Without ``--nouserack`` Mailman says goodbye to the member,"
-            " and without ``--noadminack`` it tells who runs the list, where the list is set so."
-            " A list that does not have the address is not named. It waits for a list that is"
-            " locked for as long as the lock lasts (:ref:`clear-lock`).",
+            f"Remove it from every list of the site {site.name}",
+            "Without ``--nouserack`` and ``--noadminack`` Mailman tells the member and the list's"
+            " owner. It waits for a locked list as long as the lock lasts.",
             as_mailman(
                 *(self.installation, site, "remove_members", "--fromall"),
                 *(*self.untold, *self.addresses),
@@ -95,8 +93,7 @@ class _ByHand:
         return Step(
             "create-waiting-py",
             "Create waiting.py beside Mailman's programs",
-            "Mailman has no program for subscriptions that wait. ``withlist`` looks for it there."
-            f" It needs root: ``{self.installation.bin}`` is not Mailman's to write.",
+            "Mailman has no program for pending subscriptions.",
             f"tee {shlex.quote(path)} > /dev/null",
             creates=File(path, source("waiting")),
         )
@@ -105,7 +102,7 @@ class _ByHand:
         return Step(
             f"discard-{site.name}",
             f"Discard what waits on the site {site.name}",
-            "Whoever confirms a subscription, or approves one, makes it a member again.",
+            "Otherwise a confirmation or an approval makes it a member again.",
             self.with_all(site, "waiting.discard"),
             f"{every_list(site)}: {self.discarded}\n{MORE}",
         )
@@ -114,7 +111,7 @@ class _ByHand:
         return Step(
             f"discard-{site.name}-{name}",
             f"Discard what waits on the list {name} of the site {site.name}",
-            "Whoever confirms a subscription, or approves one, makes it a member again.",
+            "Otherwise a confirmation or an approval makes it a member again.",
             as_mailman(
                 *(self.installation, site, "withlist", "-q", "-r", "waiting.discard"),
                 *(name, *self.addresses),
@@ -126,7 +123,7 @@ class _ByHand:
         return Step(
             f"check-{site.name}",
             f"See that no list of the site {site.name} has it as a member",
-            "It prints nothing then.",
+            "",
             as_mailman(self.installation, site, "find_member", *patterns),
         )
 
@@ -134,7 +131,7 @@ class _ByHand:
         return Step(
             f"check-waiting-{site.name}",
             f"See that nothing waits on the site {site.name}",
-            "The files are read again.",
+            "",
             self.with_all(site, "waiting"),
             f"{every_list(site)}: nothing waits\n{MORE}",
         )
@@ -144,7 +141,7 @@ class _ByHand:
         return Step(
             f"who-{site.name}",
             f"See whose subscriptions wait on the site {site.name}",
-            "It changes nothing, and locks no list.",
+            "",
             as_mailman(self.installation, site, "withlist", *words),
             f"{every_list(site)}: {{WAITING:{_TARGET}}}\n{MORE}",
         )
@@ -229,49 +226,32 @@ PROCEDURE = Procedure(
     name="unsubscribe",
     title="Unsubscribing an Address from All Lists",
     when=(
-        "Somebody has subscribed an address that is not theirs, or a person leaves altogether."
-        " It is removed from every list of which it is a member, for regular delivery or for"
-        " digests, and its subscriptions that wait for a confirmation or for a moderator are"
-        " discarded. Nobody is told. That does not keep it out: :ref:`ban` does, and comes"
-        " first while an attack goes on."
+        "Somebody subscribed an address that is not theirs, or a person leaves altogether. It is"
+        " removed from every list, its subscriptions that wait for a confirmation or a moderator"
+        " are discarded, and nobody is told."
     ),
     steps=steps,
     command=lambda arguments: ("unsubscribe", *arguments.addresses),
     shows=_shows(),
     troubles=(
         Trouble(
-            "It ends with a ``TypeError``",
-            "Under Mailman 2.2 ``remove_members`` takes no file with ``-f``, nor standard input:"
-            " nobody was removed. Give the addresses behind the options, as above."
-            " ``runbook unsubscribe --from`` reads a file.",
-        ),
-        Trouble(
-            "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
-            "The host has several sites and the variable did not reach Mailman: give it on"
-            " sudo's own command line, as above. ``--fromall`` means every list of that site.",
-        ),
-        Trouble(
             "The address is a member again",
-            "Whoever subscribed it goes on, or it confirmed a subscription itself. Ban it"
-            " (:ref:`ban`), and repeat this: ``runbook unsubscribe`` does nothing to a list"
-            " that has nothing of it.",
+            "It was subscribed again. :ref:`Ban it <ban>`, and repeat this.",
         ),
         Trouble(
-            "A list is ``locked``",
-            "Another process holds it, or one that died while it did. The other lists are done."
-            " See who it is (``runbook locks``) and repeat it for this list.",
+            "``remove_members`` ends with a ``TypeError``",
+            "Nobody was removed: under Mailman 2.2 it takes addresses from no file (``-f``). Give"
+            " them behind the options.",
         ),
         Trouble(
-            "A list is ``corrupt``, and its ``pending.pck`` or ``request.pck`` is damaged",
-            "What waits there cannot be read, and the list was left as it is. Move the file"
-            " away, with what waited in it, or put one from a backup in its place; then repeat"
-            " it for this list.",
+            "``pending.pck`` or ``request.pck`` is damaged",
+            "The list was left as it is. Move the file away, with what waited in it, or restore it"
+            " from a backup; then repeat this for that list.",
         ),
         Trouble(
             "It was a mistake",
-            "``runbook undo`` subscribes it again with the name, the password, the options and"
-            " the delivery that it had, and what waited waits again. After the steps by hand it"
-            " has to be subscribed anew.",
+            "``runbook undo`` subscribes the address again, with its name, password and options."
+            " After the steps by hand, subscribe it anew.",
         ),
     ),
     befalls=befalls,
@@ -317,9 +297,8 @@ VICTIMS = Procedure(
     name="find-victims",
     title="Seeing Who Else Was Hit",
     when=(
-        "The addresses that were reported are banned, and the attack may have had others. Each"
-        " list names those whose subscriptions wait for a confirmation or for a moderator: an"
-        " address that waits on many lists did not ask for it."
+        "The reported addresses are banned, and there may be others. An address whose subscriptions"
+        " wait for a confirmation or a moderator on many lists did not ask for them."
     ),
     steps=who_steps,
     command=lambda arguments: ("withlist", "waiting.py", "--function", "who"),
@@ -328,14 +307,14 @@ VICTIMS = Procedure(
     ),
     troubles=(
         Trouble(
-            "Members may have been hit as well",
-            "Whoever was subscribed without being asked waits nowhere. :ref:`find-address` names"
-            " the lists of an address; Mailman's log ``subscribe`` says when it came.",
+            "Somebody is a member already",
+            "Then nothing waits. :ref:`find-address` names the lists of an address; the log"
+            " ``subscribe`` of the site says since when.",
         ),
     ),
     befalls=others_befall,
-    follows="close-lists",
     example=UnsubscribeArguments((_TARGET, "victim@example.org")),
 )
 
-PROCEDURES = (PROCEDURE, VICTIMS)
+#: In the order of the page.
+PROCEDURES = (VICTIMS, PROCEDURE)

@@ -17,6 +17,8 @@ from runbooks.book.whose import whose
 from runbooks.sphinxext.verification import VERIFICATION, Record
 from tests.page import recording, walk
 from tests.page.pages import Page
+from tests.support.spare import spares as spares
+from tests.support.ssh import ssh_boxes as ssh_boxes
 
 # Compose gives it to the containers, which are started when all tests are collected.
 os.environ["MAILMAN_HOSTNAME"] = whose().server.hostname

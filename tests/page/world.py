@@ -13,6 +13,7 @@ from runbooks.mailman.installation import Installation
 from runbooks.procedures import find
 from runbooks.sphinxext.documented import INSTALLATION, LISTS
 from runbooks.sphinxext.printed import steps_of
+from tests.support import checkout
 from tests.support.box import LAYOUTS, PROGRAMS, Box
 
 ADMIN = whose().examples.administrator
@@ -46,6 +47,7 @@ SETTINGS_OF_LAST: tuple[dict[str, Any], ...] = (
 def make(box: Box) -> None:
     """The sites and lists of the documented installation, and what is set on some of them."""
     lay_over(box)
+    checkout.install_module(box)
     for site, lists in LISTS.items():
         for name in lists:
             mailman(box, site, ["newlist", "-q", name, ADMIN, "page"])

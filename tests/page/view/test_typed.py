@@ -18,13 +18,13 @@ from hypothesis import strategies as st
 from runbooks.add_list.rules import NOT_AN_OPTION
 from runbooks.ban import entries
 from runbooks.book.procedure import paste
-from runbooks.book.typed import ADDRESS, HOST, LIST, filled, with_values
+from runbooks.book.typed import ADDRESS, HOST, LIST, with_values
 from runbooks.errors import BadInputError, HostError
 from runbooks.host.host import Host
 from runbooks.mailman.installation import list_name
 from runbooks.procedures import all_procedures
+from runbooks.sphinxext.documented import REACHED
 from runbooks.sphinxext.printed import anchor, by_command, steps_of
-from runbooks.sphinxext.typed import places_of
 from tests.page import reader
 from tests.page.pages import Page
 
@@ -105,14 +105,9 @@ def made_for(values, sections):
     for procedure in all_procedures():
         told = dataclasses.replace(procedure, example=with_values(procedure.example, values))
         for step in (*by_command(told), *steps_of(told)):
-            host = [place for place in places_of(procedure)[step.name] if place.lead]
-            if host and values.get(HOST):
-                (at,) = host
-                end = len(step.command)
-                place = dataclasses.replace(at, start=end, end=end)
-                text = filled(step.command, [place], {HOST: values[HOST]})
-            else:
-                text = paste(step)
+            text = paste(step)
+            if step.command.startswith("runbook ") and values.get(HOST):
+                text = text.replace(f"--host {REACHED}", f"--host {shlex.quote(values[HOST][0])}")
             if anchor(procedure, step.name) in sections:
                 found.setdefault(anchor(procedure, step.name), text)
     return found
