@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import shlex
 from dataclasses import dataclass, replace
+from difflib import unified_diff
 
 from runbooks.add_list.check import ALIASES_FILE
 from runbooks.add_list.edit import Edit
 from runbooks.add_list.manifest.language import quote
-from runbooks.add_list.manifest.lists import MAILMAN_LIST
+from runbooks.add_list.manifest.lists import MAILLIST, MAILMAN_LIST
 from runbooks.add_list.rules import PASSWORD_VARIABLE
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, File, Practice, Procedure, Secret, Step, Trouble
@@ -27,8 +27,7 @@ MANIFEST = whose().manifest.file
 #: That repository.
 _REPOSITORY = f":elsewhere:`{whose().manifest.repository}`"
 
-#: What all other lists ban.
-_BANNED = ("target@example.com", "victim@example.org")
+_CLASS = whose().manifest.class_name
 
 
 @dataclass(frozen=True)
@@ -53,25 +52,44 @@ class AddArguments:
 def _resource(site: str | None, name: str, admin: str, description: str) -> str:
     """The resource as the documentation has it, behind an empty line.
 
-    `site`: on a host with several sites; it is of the type of the module puppet-mailman then, whose
-    title names the site, and otherwise of Puppet's own.
+    For a `site` of several it is of the type of the module puppet-mailman, whose title names the
+    site; otherwise of Puppet's own.
     """
     several = site is not None
     attributes = {
-        **({"require": f"Mailman::Site[{quote(site)}]"} if site else {}),
+        **({"require": f"Mailman::Site[{quote(site)}]"} if site is not None else {}),
         "ensure": "present",
         "admin": quote(admin),
         "password": "$listpassword",
         "description": quote(description),
         **({} if several else {"webserver": "$listdomain", "mailserver": "$listdomain"}),
     }
-    kind, title = ("mailman_list", f"{name}@{site}") if several else ("maillist", name)
+    kind, title = (MAILMAN_LIST, f"{name}@{site}") if several else (MAILLIST, name)
     lines = "".join(f"    {key:11} => {value},\n" for key, value in attributes.items())
     return f"\n  {kind} {{ {quote(title)}:\n{lines}  }}\n"
 
 
-#: What Puppet says of the class, and when ``newlist`` fails.
-_CLASS = whose().manifest.class_name
+#: The last line of the manifest.
+_END = "}\n"
+
+
+def _manifest() -> str:
+    """The manifest of the documentation: the sites, and one list."""
+    first = whose().first
+    sites = "".join(
+        f"\n  mailman::site {{ {quote(site.name)}:\n"
+        f"    default_email_host => {quote(site.domain)},\n"
+        f"    default_url_host   => {quote(site.domain)},\n  }}\n"
+        for site in whose().sites
+    )
+    present = (first.name, first.first_list, whose().examples.administrator, "Announcements")
+    return (
+        f"# == Class: {_CLASS}\n#\nclass {_CLASS}(\n"
+        f"  $listadmins = undef,\n  $listpassword = '',\n) {{\n{sites}{_resource(*present)}{_END}"
+    )
+
+
+#: As Puppet calls what is in the class, and what it says when ``newlist`` fails.
 _STAGE = f"/Stage[main]/{'::'.join(map(str.capitalize, _CLASS.split('::')))}/"
 _NEWLIST_FAILS = "{NEWLIST_FAILS:Error: Execution of '/usr/sbin/newlist …' returned 1: …}\n"
 
@@ -87,25 +105,6 @@ def befalls(installation: Installation, arguments: AddArguments) -> Event:
         script=f"mkdir -p {CHECKOUT}/manifests && echo {shlex.quote(_DECLARES)}"
         f" > {CHECKOUT}/manifests/site.pp",
         clone=(File(arguments.manifest, _manifest()),),
-    )
-
-
-def _manifest() -> str:
-    """The class, with the sites and one list of the first in it."""
-    known = whose()
-    sites = "".join(
-        f"\n  mailman::site {{ {quote(site.name)}:\n"
-        f"    default_email_host => {quote(site.domain)},\n"
-        f"    default_url_host   => {quote(site.domain)},\n  }}\n"
-        for site in known.sites
-    )
-    declared = _resource(
-        known.first.name, known.first.first_list, known.examples.administrator, "Announcements"
-    )
-    return (
-        f"# == Class: {_CLASS}\n#\nclass {_CLASS}(\n"
-        "  $listadmins = undef,\n  $listpassword = '',\n"
-        f") {{\n{sites}{declared}}}\n"
     )
 
 
@@ -146,8 +145,7 @@ class _ByHand:
     planned: Edit | None = None
 
     def resource(self) -> Step:
-        several = self.site.site_dir is not None
-        site = self.site.name if several else None
+        site = self.site.name if self.site.site_dir is not None else None
         text = _resource(site, self.name, self.admin, self.description)
         path = f"{CHECKOUT}/{MANIFEST}"
         before = "$"
@@ -163,12 +161,8 @@ class _ByHand:
             "resource",
             "Add the list to the manifest",
             "It goes in front of the last line of the file, which closes the class. Where changes"
-            " are"
-            f" reviewed, edit a clone of {_REPOSITORY} instead; the"
-            " list"
-            f" server has it in ``{CHECKOUT}`` once it is merged. Leave ``$listpassword``: a"
-            " manifest"
-            " is public.",
+            f" are reviewed, edit a clone of {_REPOSITORY} instead; the list server has it in"
+            f" ``{CHECKOUT}`` once it is merged. Leave ``$listpassword``: a manifest is public.",
             f"sed -i '{before}e cat' {quoted}" if before else f"cat >> {quoted}",
             creates=File(path, text),
         )
@@ -366,11 +360,6 @@ def _fixed() -> str:
     others = placeholder("OTHERS", site.name, name, shown=f"{len(site.all_lists):,}")
     missing = placeholder("MISSING_BANS", site.name, name, shown=", ".join(_BANNED))
     wanted = f"{whose().examples.description!r}: Puppet sets none"
-    aliases = (
-        f"no list of {site.name} has any in {ALIASES_FILE}: the mail server finds lists in another"
-        " way, which is not checked here"
-    )
-    bans = f"all {others} other lists refuse {missing}, and this one does not"
     return "\n".join(
         (
             shown.heading(new=1),
@@ -381,8 +370,17 @@ def _fixed() -> str:
                     ("good", "mail host", domain),
                     ("good", "web host", domain),
                     ("missing", "description", f"it is empty and should be {wanted}"),
-                    ("unknown", "aliases", aliases),
-                    ("missing", "bans", bans),
+                    (
+                        "unknown",
+                        "aliases",
+                        f"no list of {site.name} has any in {ALIASES_FILE}: the mail server finds"
+                        " lists in another way, which is not checked here",
+                    ),
+                    (
+                        "missing",
+                        "bans",
+                        f"all {others} other lists refuse {missing}, and this one does not",
+                    ),
                 ]
             ),
             f"Set the description and ban {len(_BANNED)} entries on {name}? [y/N] {{ANSWER:y}}",
@@ -392,36 +390,31 @@ def _fixed() -> str:
     )
 
 
-def _diff() -> tuple[str, int, int]:
-    """What the command changes in that clone, and the lines that the resource is on afterwards."""
-    found, site = whose().examples, whose().first.name
-    before, closing = _manifest()[:-2], "}\n"
-    resource = _resource(site, found.list, found.administrator, found.description)
-    diff = difflib.unified_diff(
-        (before + closing).splitlines(),
-        (before + resource + closing).splitlines(),
-        f"a/{MANIFEST}",
-        f"b/{MANIFEST}",
-        lineterm="",
-    )
-    first = before.count("\n") + 2  # behind an empty line
-    return "\n".join(diff), first, first + resource.strip().count("\n")
+#: What all other lists ban.
+_BANNED = ("target@example.com", "victim@example.org")
 
 
 def _shows() -> str:
     """What a terminal shows of ``runbook add-list`` in the clone of the docs."""
-    name, site = whose().examples.list, whose().first.name
-    diff, first, last = _diff()
+    said, site = whose().examples, whose().first.name
+    resource = _resource(site, said.list, said.administrator, said.description)
+    before = _manifest()
+    after = f"{before.removesuffix(_END)}{resource}{_END}"
+    diff = unified_diff(
+        before.splitlines(), after.splitlines(), f"a/{MANIFEST}", f"b/{MANIFEST}", lineterm=""
+    )
+    last = len(after.splitlines()) - 1
+    first = last - len(resource.strip().splitlines()) + 1
     return "\n".join(
         (
             f"{{HOST:{whose().server.hostname}}} does not have the list yet",
-            diff,
+            *diff,
             f"Write {MANIFEST}? [y/N] {{ANSWER:y}}",
             f"wrote {MANIFEST}, lines {first} to {last}",
             "{VALIDATION:puppet parser validate has nothing to say against it}",
             "{LINT:puppet-lint has nothing to say about the new lines}",
             "Next: commit it, and have it reviewed. Once Puppet has run on the list server:",
-            f"  runbook add-list {name} --manifest {MANIFEST} --site {site} --fix"
+            f"  runbook add-list {said.list} --manifest {MANIFEST} --site {site} --fix"
             f"{shown.host_option()}",
         )
     )
@@ -429,11 +422,11 @@ def _shows() -> str:
 
 PROCEDURE = Procedure(
     name="add-list",
+    synonyms=("new list", "create a list", "newlist", "set up a list", "request for a list"),
     title="Adding a List",
     when=(
-        f"A project asks for a list. It is declared in ``{MANIFEST}`` of"
-        f" {_REPOSITORY} and created by Puppet, which sets neither the"
-        " description nor the bans that all other lists have."
+        f"A project asks for a list. It is declared in ``{MANIFEST}`` of {_REPOSITORY} and created"
+        " by Puppet, which sets neither the description nor the bans that all other lists have."
     ),
     steps=steps,
     command=command,
@@ -444,9 +437,11 @@ PROCEDURE = Procedure(
         Trouble(
             "The host has one site",
             f"Its lists are of Puppet's own type, ``maillist {{ '{whose().examples.list}': … }}``,"
-            " without ``require`` and with ``webserver`` and ``mailserver``, both ``$listdomain``."
-            " Puppet then writes their mail aliases too. On a host with several sites ``maillist``"
-            " makes no list unless Puppet has ``MAILMAN_SITE_DIR``, and still says ``created``.",
+            f" without"
+            " ``require`` and with ``webserver`` and ``mailserver``, both ``$listdomain``. Puppet"
+            " then writes their mail aliases too. On a host with several sites ``maillist`` makes"
+            " no"
+            " list unless Puppet has ``MAILMAN_SITE_DIR``, and still says ``created``.",
         ),
         Trouble(
             "There is no Puppet",
@@ -477,7 +472,9 @@ PROCEDURE = Procedure(
     befalls=befalls,
     meanwhile=merge,
     example=AddArguments(
-        *(whose().examples.list, whose().examples.administrator, whose().examples.description),
+        whose().examples.list,
+        whose().examples.administrator,
+        whose().examples.description,
         site=whose().first.name,
     ),
     practice=Practice(

@@ -278,6 +278,17 @@ _NEXT = {
 
 PROCEDURE = Procedure(
     name="ban",
+    synonyms=(
+        "spam",
+        "abuse",
+        "attack",
+        "subscription bomb",
+        "mail bomb",
+        "flood",
+        "blacklist",
+        "blocklist",
+        "block an address",
+    ),
     title="Banning an Address from All Lists",
     when=(
         "Somebody abuses the subscription form to flood an address with mail from many lists."
@@ -314,6 +325,16 @@ PROCEDURE = Procedure(
 
 UNBAN = Procedure(
     name="unban",
+    synonyms=(
+        "unban",
+        "unblock",
+        "whitelist",
+        "allowlist",
+        "remove a ban",
+        "allow again",
+        "banned by mistake",
+        "cannot subscribe",
+    ),
     title="Lifting a Ban",
     when="The abuse is over, or the ban was a mistake.",
     steps=steps,
@@ -374,6 +395,14 @@ _PATTERN = r"^target(\+.*)?@example\.com$"
 
 PATTERN = Procedure(
     name="ban-pattern",
+    synonyms=(
+        "wildcard",
+        "regular expression",
+        "regex",
+        "plus addressing",
+        "subaddress",
+        "changing addresses",
+    ),
     title="Banning an Address with All Its Suffixes",
     when=(
         "The address comes back as :example:`target+1@example.com` and"

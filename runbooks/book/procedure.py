@@ -114,6 +114,8 @@ class Procedure(Generic[M, A]):
     #: see `runbooks.book.expected`
     shows: str = ""
     troubles: tuple[Trouble, ...] = ()
+    #: other words under which a reader looks for it; none is another procedure's as well
+    synonyms: tuple[str, ...] = ()
     #: the name of the procedure that leaves what this one begins with
     after: str = ""
     #: the name of the procedure behind which it stands on the page, where that is not the one

@@ -90,7 +90,7 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             f"{read}"
             "stat -c 'taken at %.19z' \"$lock\"\n"
             'ps -o stat= -o lstart= -o args= -p "$pid" || echo "$(uname -n) has no process $pid"',
-            f"taken at {of_lock('taken_at', _stamp(_TAKEN)[:19])}\n"
+            f"taken at {of_lock('taken_at', _at(_TAKEN))}\n"
             f"{installation.hostname} has no process {dead}",
         ),
         Step(
@@ -169,16 +169,34 @@ _CLEARED = _TAKEN + timedelta(minutes=12)
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone(whose().server.zone):%H:%M}"
+    return f"{moment.astimezone(whose().server.zone):%H:%M %Z}"
+
+
+def _at(moment: datetime) -> str:
+    """As ``stat`` shows it, without fractions."""
+    return f"{moment.astimezone(whose().server.zone):%Y-%m-%d %H:%M:%S}"
 
 
 def _stamp(moment: datetime) -> str:
     """As ``ls --time-style=full-iso`` shows it."""
-    return f"{moment.astimezone(whose().server.zone):%Y-%m-%d %H:%M:%S.060000000 %z}"
+    return f"{_at(moment)}.060000000 {moment.astimezone(whose().server.zone):%z}"
 
 
 PROCEDURE = Procedure(
     name="clear-lock",
+    synonyms=(
+        "stuck",
+        "hangs",
+        "locked",
+        "stale lock",
+        "clear a lock",
+        "deadlock",
+        "not delivering",
+        "mail not delivered",
+        "no mail",
+        "silent list",
+        "timeout",
+    ),
     title="Lock Files",
     when=(
         "A list stops handling mail, or a command says that it is locked. The process that"

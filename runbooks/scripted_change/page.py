@@ -163,6 +163,15 @@ def owners_steps(installation: Installation, arguments: NoArguments) -> tuple[St
 
 PROCEDURE = Procedure(
     name="scripted-change",
+    synonyms=(
+        "bulk change",
+        "mass change",
+        "change every list",
+        "set an option",
+        "configure",
+        "withlist",
+        "batch",
+    ),
     title="Scripted Changes to Lists",
     when=(
         "Many lists need a change, or an answer, for which there is no procedure here. Mailman"
@@ -239,6 +248,14 @@ def find_steps(installation: Installation, arguments: FindArguments) -> tuple[St
 
 FIND = Procedure(
     name="find-address",
+    synonyms=(
+        "which lists",
+        "is a member",
+        "membership",
+        "look up an address",
+        "search for an address",
+        "find_member",
+    ),
     title="Finding an Address on Every List",
     when=(
         "Somebody complains about mail. Each list says whether the address is a member, an owner or"
@@ -308,6 +325,14 @@ def _closing_command(arguments: ClosingArguments) -> tuple[str, ...]:
 
 CLOSE = Procedure(
     name="close-lists",
+    synonyms=(
+        "close the lists",
+        "disable sign-up",
+        "stop sign-ups",
+        "sign-up form",
+        "lockdown",
+        "moderate subscriptions",
+    ),
     title="Closing Lists to Subscription",
     when=(
         "The form is abused with so many addresses that bans do not help. While a list is closed,"
@@ -331,6 +356,7 @@ CLOSE = Procedure(
 
 OPEN = Procedure(
     name="reopen-lists",
+    synonyms=("reopen", "all clear", "enable sign-up", "end the lockdown"),
     title="Opening Lists Again",
     when="The attack is over. Each list gets back its former subscription policy.",
     steps=closing_steps,

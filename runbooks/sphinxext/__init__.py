@@ -29,20 +29,24 @@ def setup(app: Sphinx) -> dict[str, Any]:
         print(f"sphinx-build: {problem}", file=sys.stderr)
         raise SystemExit(problem.exit_status) from None
     from runbooks.sphinxext import (
+        age,
         blocks,
         commands,
         directives,
         folded,
+        found,
         glance,
         roles,
         typed,
         verification,
     )
 
+    age.setup(app)
     blocks.setup(app)
     commands.setup(app)
     directives.setup(app)
     folded.setup(app)
+    found.setup(app)
     glance.setup(app)
     roles.setup(app)
     typed.setup(app)

@@ -14,7 +14,7 @@ from runbooks.book.procedure import A, M, Procedure, Step, paste
 from runbooks.book.typed import Place
 from runbooks.mailman.installation import Installation
 from runbooks.procedures import all_procedures, find
-from runbooks.sphinxext import blocks, verification
+from runbooks.sphinxext import blocks, found, verification
 from runbooks.sphinxext.documented import INSTALLATION, SERVER
 from runbooks.sphinxext.folded import folding
 from runbooks.sphinxext.printed import anchor, by_command, command_of, steps_of, text_of
@@ -136,9 +136,8 @@ class ProcedureDirective(_Directive):
         procedure = self.procedure()
         self.places = places_of(procedure)
         self._name_heading(procedure)
-        index = addnodes.index(entries=[("single", procedure.title, procedure.name, "", None)])
         parts = [
-            index,
+            found.note(self.env, procedure),
             *self.prose(procedure.when),
             verification.status(
                 procedure.name,

@@ -79,8 +79,8 @@ def recorded(run: str = _RUN) -> str:
 
 
 def host_option() -> str:
-    """What a command that helps ends with."""
-    return f"{{HOST_OPTION: --host {whose().server.spec}}}"
+    """By what a command that is suggested reaches the host."""
+    return placeholder("HOST_OPTION", shown=f" --host {whose().server.spec}")
 
 
 def undo() -> str:

@@ -224,6 +224,7 @@ def _shows() -> str:
 
 PROCEDURE = Procedure(
     name="unsubscribe",
+    synonyms=("remove a member", "delete a subscriber", "take off the lists", "opt out", "gdpr"),
     title="Unsubscribing an Address from All Lists",
     when=(
         "Somebody subscribed an address that is not theirs, or a person leaves altogether. It is"
@@ -295,6 +296,7 @@ def who_steps(installation: Installation, arguments: UnsubscribeArguments) -> tu
 
 VICTIMS = Procedure(
     name="find-victims",
+    synonyms=("victims", "recent subscriptions", "subscribed by the attack", "subscription log"),
     title="Seeing Who Else Was Hit",
     when=(
         "The reported addresses are banned, and there may be others. An address whose subscriptions"
