@@ -13,6 +13,7 @@ from docutils import nodes, utils
 from sphinx.util.docutils import SphinxDirective
 
 from runbooks.book.whose import path, whose
+from runbooks.sphinxext.roles import OURS
 
 if TYPE_CHECKING:
     from docutils.parsers.rst.states import Inliner
@@ -101,7 +102,7 @@ def _define(app: Sphinx, config: Config) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    app.add_role("ours", ours)
+    app.add_role(OURS, ours)
     app.add_directive("at-a-glance", GlanceDirective)
     # All pages are made anew when anything in the file has changed.
     app.add_config_value("runbook_site", path().read_text(encoding="utf-8"), "env", [str])
