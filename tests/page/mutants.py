@@ -364,9 +364,9 @@ MUTANTS = (
     ),
     Mutant(
         "an example on the page that is not true",
-        BAN,
-        "{LISTS openstack:4} lists",
-        "{LISTS openstack:5} lists",
+        "runbooks/terminal/shown.py",
+        'shown=f"{len(site.all_lists):,}"',
+        'shown=f"{len(site.lists):,}"',
         walks=("ban",),
     ),
 )
