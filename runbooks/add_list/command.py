@@ -70,12 +70,22 @@ Examples:
       --description 'Discussion of OpenStack Foo' --direct
 """
 )
-@click.argument("name")
+@click.argument("name", shell_complete=options.completing("lists"))
 @click.option("--admin", metavar="ADDRESS", help="The administrator: one full address.")
 @click.option("--description", metavar="TEXT", help="What the list is for, in one line.")
-@click.option("--manifest", metavar="FILE", help="The Puppet manifest, a file on this machine.")
+@click.option(
+    "--manifest",
+    metavar="FILE",
+    shell_complete=options.completing("files"),
+    help="The Puppet manifest, a file on this machine.",
+)
 @click.option("--class", "class_name", metavar="CLASS", help="Its class, where several have lists.")
-@click.option("--site", metavar="SITE", help="The site, where there are several.")
+@click.option(
+    "--site",
+    metavar="SITE",
+    shell_complete=options.completing("sites"),
+    help="The site, where there are several.",
+)
 @click.option("--check", is_flag=True, help="Look whether the list on the host is as it should be.")
 @click.option(
     "--fix",
@@ -90,6 +100,7 @@ Examples:
 @click.option(
     "--password-file",
     metavar="FILE",
+    shell_complete=options.completing("files"),
     help="Where the list's password is, with --direct; - is standard input."
     "  [otherwise: RUNBOOK_LIST_PASSWORD, or it is asked for]",
 )

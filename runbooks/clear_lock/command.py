@@ -237,7 +237,7 @@ Examples:
   runbook clear-lock --gone oldlists         what a host left that no longer exists
 """,
 )
-@click.argument("lists", metavar="[LIST]...", nargs=-1)
+@click.argument("lists", metavar="[LIST]...", nargs=-1, shell_complete=options.completing("lists"))
 @click.option(
     "--stale",
     is_flag=True,

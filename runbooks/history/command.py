@@ -32,7 +32,7 @@ Examples:
   runbook history 4f9a1c --json
 """
 )
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=options.completing("runs"))
 @click.option(
     "--limit",
     metavar="N",
@@ -79,7 +79,7 @@ Examples:
   runbook undo 4f9a1c --dry-run --host ssh://root@lists.example.org
 """
 )
-@click.argument("run")
+@click.argument("run", shell_complete=options.completing("runs"))
 @options.together(
     options.host,
     options.timeout,

@@ -35,16 +35,24 @@ Examples:
   runbook withlist --restore 20240501-120301-4f9a1c
 """
 )
-@click.argument("script", metavar="[SCRIPT.py]", required=False)
+@click.argument(
+    "script", metavar="[SCRIPT.py]", required=False, shell_complete=options.completing("files")
+)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1)
 @click.option("--function", metavar="F", help="The function to call.  [default: as SCRIPT]")
 @click.option("--lock", is_flag=True, help="Lock each list first, as withlist -l does.")
 @click.option(
     "--secret-file",
     metavar="FILE",
+    shell_complete=options.completing("files"),
     help="Where a secret for the script is, in one line; - is standard input.",
 )
-@click.option("--restore", metavar="RUN", help="Put back the lists that RUN changed.")
+@click.option(
+    "--restore",
+    metavar="RUN",
+    shell_complete=options.completing("runs"),
+    help="Put back the lists that RUN changed.",
+)
 @options.together(options.lists, options.sites, options.host, options.timeout)
 @click.option(
     "--jobs",

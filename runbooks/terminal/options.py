@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from runbooks.book.procedure import Step, paste
 from runbooks.errors import BadInputError, LostError
@@ -20,6 +21,21 @@ if TYPE_CHECKING:
     from runbooks.mailman.target import Target
 
 F = TypeVar("F", bound=Callable[..., object])
+
+
+def completing(what: str) -> Callable[..., list[CompletionItem]]:
+    """What completes an argument: "lists", "sites", "runs", "files" or "folders"."""
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from runbooks.terminal import completion
+
+        function: Callable[..., list[CompletionItem]] = getattr(completion, what)
+        return function(ctx, param, incomplete)
+
+    return complete
+
 
 host = click.option(
     "--host",
@@ -38,10 +54,20 @@ explain = click.option(
     "--explain", is_flag=True, help="Print the steps by hand, for this host, ready to paste."
 )
 sites = click.option(
-    "--site", "sites", metavar="SITE", multiple=True, help="Only this site. May be repeated."
+    "--site",
+    "sites",
+    metavar="SITE",
+    multiple=True,
+    help="Only this site. May be repeated.",
+    shell_complete=completing("sites"),
 )
 lists = click.option(
-    "--list", "lists", metavar="NAME", multiple=True, help="Only this list. May be repeated."
+    "--list",
+    "lists",
+    metavar="NAME",
+    multiple=True,
+    help="Only this list. May be repeated.",
+    shell_complete=completing("lists"),
 )
 
 
@@ -179,13 +205,17 @@ def permission(screen: Screen, question: str, yes: bool) -> None:
 @contextmanager
 def changing() -> Iterator[None]:
     """Around what changes the host, and the report of it: Ctrl-C is not 'nothing was changed'."""
+    from runbooks.host.host import Host
+    from runbooks.terminal import completion
+
+    host = Host(click.get_current_context().params["host_spec"])
     try:
         yield
     except KeyboardInterrupt:
-        from runbooks.host.host import Host
-
-        history = Host(click.get_current_context().params["host_spec"]).command(("history",))
+        history = host.command(("history",))
         raise LostError(
             f"interrupted; '{history}' shows what was done, and the same command run"
             " again completes it"
         ) from None
+    finally:
+        completion.forget(host)
