@@ -254,6 +254,7 @@ Examples:
     options.host,
     options.dry_run,
     options.yes,
+    options.quiet,
     options.explain,
     options.json,
 )
@@ -265,6 +266,7 @@ def clear_lock(
     host_spec: str,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     explain: bool,
     as_json: bool,
 ) -> int:
@@ -285,7 +287,7 @@ def clear_lock(
     if explain and not lists:
         raise click.UsageError("--explain is for one list: name it")
     names = tuple(dict.fromkeys(list_name(name) for name in lists))
-    screen = Screen(as_json)
+    screen = Screen(as_json, quiet)
     installation = options.installation(host_spec, screen)
     installation.check_user()
     chosen = installation.choose_sites(sites)

@@ -86,6 +86,7 @@ Examples:
     options.jobs,
     options.dry_run,
     options.yes,
+    options.quiet,
     options.json,
 )
 def undo(
@@ -95,6 +96,7 @@ def undo(
     jobs: int | None,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     as_json: bool,
 ) -> int:
     """Take back RUN, on the lists that it changed.
@@ -105,7 +107,7 @@ def undo(
     What somebody else changed since is left alone, and named. The undo is a run of its own, and
     can be undone.
     """
-    screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs)
+    screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs, quiet=quiet)
     with screen.busy("reading the journal"):
         past = journal.find(target.installation, run)
     if restore.has_states(past):
@@ -193,7 +195,7 @@ def _show_left(report: Report, plan: Plan) -> None:
     for answer in plan.left:
         report.object(answer)
     if plan.left:
-        report.screen.say(f"{len(plan.left):,} not taken back:", style="yellow")
+        report.screen.say(f"{len(plan.left):,} not taken back:", style="yellow", always=True)
         report.left(plan.left)
 
 

@@ -68,7 +68,7 @@ Examples:
     is_flag=True,
     help="Run it on copies of the lists, and show what would change.",
 )
-@options.together(options.yes, options.explain, options.json)
+@options.together(options.yes, options.quiet, options.explain, options.json)
 def withlist(
     script: str | None,
     arguments: tuple[str, ...],
@@ -83,6 +83,7 @@ def withlist(
     jobs: int,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     explain: bool,
     as_json: bool,
 ) -> int:
@@ -103,7 +104,7 @@ def withlist(
     and send nothing. It does not hold back a script that opens files by a path of its own,
     connects somewhere, or starts programs.
     """
-    screen = Screen(as_json)
+    screen = Screen(as_json, quiet)
     if restore is not None:
         if script is not None or function is not None or lists or explain or lock or secret_file:
             raise BadInputError(
@@ -241,7 +242,7 @@ def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
         screen.warn(f"{note}: {report.names(having)}")
     report.ended(work, repeatable=False)
     if any(answer.said.hopeless for answer in work.answers):
-        screen.say("no other list was begun: it would fare no better", style="red")
+        screen.say("no other list was begun: it would fare no better", style="red", always=True)
     if rehearsed:
         report.dry_run("it ran on copies of the lists; the lists are as they were")
     report.recorded(work.recorded)

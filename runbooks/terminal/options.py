@@ -49,6 +49,13 @@ host = click.option(
 )
 json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 dry_run = click.option("--dry-run", "-n", is_flag=True, help="Show the plan and change nothing.")
+quiet = click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    help="Print only what was not done, warnings and errors; the exit status says the rest."
+    " A question still comes with its plan; add --yes for none. --json prints the same objects.",
+)
 yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 explain = click.option(
     "--explain", is_flag=True, help="Print the steps by hand, for this host, ready to paste."
@@ -113,7 +120,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 #: Of a command that changes lists.
 change_lists = together(
-    lists, sites, host, timeout, jobs, dry_run, yes, explain, json
+    lists, sites, host, timeout, jobs, dry_run, yes, quiet, explain, json
 )  # fmt: skip
 
 
@@ -167,9 +174,10 @@ def begin(
     lists: tuple[str, ...] = (),
     timeout: float = 0,
     jobs: int | None = None,
+    quiet: bool = False,
 ) -> tuple[Screen, Target]:
     """Where a command writes, and the lists that it is about."""
-    screen = Screen(as_json)
+    screen = Screen(as_json, quiet)
     return screen, target(installation(host_spec, screen), sites, lists, timeout, jobs)
 
 
@@ -180,10 +188,10 @@ def typed() -> tuple[str, ...]:
 
 def show_steps(screen: Screen, installation: Installation, steps: Iterable[Step]) -> int:
     """The steps by hand, ready to paste; the exit status."""
-    screen.say(f"# {installation.title}")
+    screen.say(f"# {installation.title}", always=True)
     for number, step in enumerate(steps, 1):
-        screen.say(f"\n# {number}. {step.title}")
-        screen.say(paste(step))
+        screen.say(f"\n# {number}. {step.title}", always=True)
+        screen.say(paste(step), always=True)
         screen.object(step=step.name, title=step.title, command=paste(step))
     return 0
 
