@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
+from difflib import unified_diff
 
+from runbooks.add_list.check import ALIASES_FILE
 from runbooks.add_list.edit import Edit
 from runbooks.add_list.manifest.language import quote
-from runbooks.add_list.manifest.lists import MAILMAN_LIST
+from runbooks.add_list.manifest.lists import MAILLIST, MAILMAN_LIST
 from runbooks.add_list.rules import PASSWORD_VARIABLE
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, File, Practice, Procedure, Secret, Step, Trouble
+from runbooks.book.whose import whose
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.onhost import source
+from runbooks.terminal import shown
 
 #: Where the list server has the repository that the manifest is in.
-CHECKOUT = "/opt/system-config"
+CHECKOUT = whose().manifest.checkout
 
 #: The manifest of the documentation, in that repository.
-MANIFEST = "modules/openstack_project/manifests/lists.pp"
+MANIFEST = whose().manifest.file
+
+#: That repository.
+_REPOSITORY = f":elsewhere:`{whose().manifest.repository}`"
+
+_CLASS = whose().manifest.class_name
 
 
 @dataclass(frozen=True)
@@ -40,57 +49,62 @@ class AddArguments:
     edit: Edit | None = None
 
 
-def _resource(site: Site, name: str, admin: str, description: str) -> str:
+def _resource(site: str | None, name: str, admin: str, description: str) -> str:
     """The resource as the documentation has it, behind an empty line.
 
-    On a host with several sites it is of the type of the module puppet-mailman, whose title names
-    the site; otherwise of Puppet's own.
+    For a `site` of several it is of the type of the module puppet-mailman, whose title names the
+    site; otherwise of Puppet's own.
     """
-    several = site.site_dir is not None
+    several = site is not None
     attributes = {
-        **({"require": f"Mailman::Site[{quote(site.name)}]"} if several else {}),
+        **({"require": f"Mailman::Site[{quote(site)}]"} if site is not None else {}),
         "ensure": "present",
         "admin": quote(admin),
         "password": "$listpassword",
         "description": quote(description),
         **({} if several else {"webserver": "$listdomain", "mailserver": "$listdomain"}),
     }
-    kind, title = ("mailman_list", f"{name}@{site.name}") if several else ("maillist", name)
+    kind, title = (MAILMAN_LIST, f"{name}@{site}") if several else (MAILLIST, name)
     lines = "".join(f"    {key:11} => {value},\n" for key, value in attributes.items())
     return f"\n  {kind} {{ {quote(title)}:\n{lines}  }}\n"
 
 
-#: What Puppet says of the class, and when ``newlist`` fails.
-_STAGE = "/Stage[main]/Openstack_project::Lists/"
+#: The last line of the manifest.
+_END = "}\n"
+
+
+def _manifest() -> str:
+    """The manifest of the documentation: the sites, and one list."""
+    first = whose().first
+    sites = "".join(
+        f"\n  mailman::site {{ {quote(site.name)}:\n"
+        f"    default_email_host => {quote(site.domain)},\n"
+        f"    default_url_host   => {quote(site.domain)},\n  }}\n"
+        for site in whose().sites
+    )
+    present = (first.name, first.first_list, whose().examples.administrator, "Announcements")
+    return (
+        f"# == Class: {_CLASS}\n#\nclass {_CLASS}(\n"
+        f"  $listadmins = undef,\n  $listpassword = '',\n) {{\n{sites}{_resource(*present)}{_END}"
+    )
+
+
+#: As Puppet calls what is in the class, and what it says when ``newlist`` fails.
+_STAGE = f"/Stage[main]/{'::'.join(map(str.capitalize, _CLASS.split('::')))}/"
 _NEWLIST_FAILS = "{NEWLIST_FAILS:Error: Execution of '/usr/sbin/newlist …' returned 1: …}\n"
 
-_DECLARES = "class { 'openstack_project::lists': listpassword => 'a password' }"
+_DECLARES = f"class {{ '{_CLASS}': listpassword => 'a password' }}"
 
 
 def befalls(installation: Installation, arguments: AddArguments) -> Event:
     """The list server has the repository, and the reader a clone of it, with one list so far."""
     if arguments.direct:
         return Event()
-    announce = _resource(
-        _site(installation, arguments),
-        *("openstack-announce", "admin@example.com", "Announcements about OpenStack"),
-    )
-    sites = "".join(
-        f"\n  mailman::site {{ {quote(site.name)}:\n"
-        f"    default_email_host => {quote(site.mail_domain)},\n"
-        f"    default_url_host   => {quote(site.url_domain)},\n  }}\n"
-        for site in installation.sites
-    )
-    manifest = (
-        "# == Class: openstack_project::lists\n#\nclass openstack_project::lists(\n"
-        "  $listadmins = undef,\n  $listpassword = '',\n"
-        f") {{\n{sites}{announce}}}\n"
-    )
     return replace(
         merge(installation, arguments),
         script=f"mkdir -p {CHECKOUT}/manifests && echo {shlex.quote(_DECLARES)}"
         f" > {CHECKOUT}/manifests/site.pp",
-        clone=(File(arguments.manifest, manifest),),
+        clone=(File(arguments.manifest, _manifest()),),
     )
 
 
@@ -131,7 +145,8 @@ class _ByHand:
     planned: Edit | None = None
 
     def resource(self) -> Step:
-        text = _resource(self.site, self.name, self.admin, self.description)
+        site = self.site.name if self.site.site_dir is not None else None
+        text = _resource(site, self.name, self.admin, self.description)
         path = f"{CHECKOUT}/{MANIFEST}"
         before = "$"
         planned = self.planned
@@ -145,13 +160,9 @@ class _ByHand:
         return Step(
             "resource",
             "Add the list to the manifest",
-            "It goes in front of the last line of the file, which closes the class. Where changes"
-            " are"
-            " reviewed, edit a clone of :elsewhere:`openstack-infra/system-config` instead; the"
-            " list"
-            f" server has it in ``{CHECKOUT}`` once it is merged. Leave ``$listpassword``: a"
-            " manifest"
-            " is public.",
+            "It goes in front of the last line, which closes the class. Where changes are reviewed,"
+            f" edit a clone of {_REPOSITORY} instead; once merged, it is in ``{CHECKOUT}``. Leave"
+            " ``$listpassword``: a manifest is public.",
             f"sed -i '{before}e cat' {quoted}" if before else f"cat >> {quoted}",
             creates=File(path, text),
         )
@@ -186,7 +197,7 @@ class _ByHand:
         first = Step(
             "puppet",
             "Have Puppet create the list",
-            "Puppet's next run by itself does the same.",
+            "",
             apply,
             begins + made + ends,
         )
@@ -194,8 +205,8 @@ class _ByHand:
             "puppet-again",
             "Have Puppet run once more",
             "Nothing is left to do. Under Mailman 2.2 the first run says ``Error``, since"
-            " ``newlist``"
-            " asks a question that nobody answers; this one shows that the list is there.",
+            " ``newlist`` asks a question that nobody answers; this one shows that the list is"
+            " there.",
             apply,
             begins + left + ends,
         )
@@ -214,7 +225,7 @@ class _ByHand:
 
     def _made(self) -> tuple[str, str]:
         """What the two runs say of a ``maillist``, and of the mail aliases that come with it."""
-        others = f"{self._alias('NEW_ALIAS_OF_OTHERS', 'openstack-announce')}\n{MORE}\n"
+        others = f"{self._alias('NEW_ALIAS_OF_OTHERS', whose().first.first_list)}\n{MORE}\n"
         own = f"{self._alias('NEW_ALIAS', self.name)}\n{MORE}\n"
         if not self.installation.version.startswith("2.2"):
             return f"{others}Notice: {_STAGE}Maillist[{self.name}]/ensure: created\n{own}", ""
@@ -262,7 +273,7 @@ class _ByHand:
             Step(
                 "options",
                 "Write down the description",
-                "In a file that ``config_list`` reads: a line of Python.",
+                "",
                 f"tee {shlex.quote(options)} > /dev/null",
                 creates=File(options, f"description = {self._literal()}\n"),
             ),
@@ -287,12 +298,11 @@ class _ByHand:
                 "catch-up",
                 "Catch up on the bans of the other lists",
                 "A new list has no bans. What every other list of the site refuses, it should"
-                " refuse"
-                " too.",
+                " refuse too.",
                 as_mailman(
                     self.installation, self.site, "withlist", "-q", "-r", "catch_up", self.name
                 ),
-                f"{self.name}: {self._caught_up('banned target@example.com victim@example.org')}",
+                f"{self.name}: {self._caught_up(' '.join(('banned', *_BANNED)))}",
             ),
             Step(
                 "see-description",
@@ -336,76 +346,98 @@ def then(installation: Installation, arguments: AddArguments) -> tuple[Step, ...
             "Check the list, and set what Puppet does not set",
             "``--check`` in place of ``--fix`` only looks.",
             shlex.join(words),
-            _FIXED,
+            _fixed(),
             where="In the clone again:",
         ),
     )
 
 
-_FIXED = """\
-{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:8} lists
-  good     list         it is on openstack
-  good     owner        admin@example.com
-  good     mail host    lists.example.org, the installation's own
-  good     web host     lists.example.org, the installation's own
-  missing  description  it is empty and should be 'Discussion of OpenStack Foo': Puppet sets none
-  unknown  aliases      no list of openstack has any in /etc/aliases: the mail server finds lists\
- in another way, which is not checked here
-  missing  bans         all {OTHERS openstack openstack-foo:4} other lists refuse\
- {MISSING_BANS openstack openstack-foo:target@example.com, victim@example.org},\
- and this one does not
-Set the description and ban 2 entries on openstack-foo? [y/N] {ANSWER:y}
-openstack-foo is as asked: read back
-recorded as {RUN:20240501-120301-4f9a1c} in lists:/srv/mailman/openstack/runbook/journal.jsonl
-"""
+def _fixed() -> str:
+    """What a terminal shows of ``runbook add-list … --fix`` on the installation of the docs."""
+    site, name = whose().first, whose().examples.list
+    domain = f"{site.domain}, the installation's own"
+    others = placeholder("OTHERS", site.name, name, shown=f"{len(site.all_lists):,}")
+    missing = placeholder("MISSING_BANS", site.name, name, shown=", ".join(_BANNED))
+    wanted = f"{whose().examples.description!r}: Puppet sets none"
+    return "\n".join(
+        (
+            shown.heading(new=1),
+            shown.table(
+                [
+                    ("good", "list", f"it is on {site.name}"),
+                    ("good", "owner", whose().examples.administrator),
+                    ("good", "mail host", domain),
+                    ("good", "web host", domain),
+                    ("missing", "description", f"it is empty and should be {wanted}"),
+                    (
+                        "unknown",
+                        "aliases",
+                        f"no list of {site.name} has any in {ALIASES_FILE}: the mail server finds"
+                        " lists in another way, which is not checked here",
+                    ),
+                    (
+                        "missing",
+                        "bans",
+                        f"all {others} other lists refuse {missing}, and this one does not",
+                    ),
+                ]
+            ),
+            f"Set the description and ban {len(_BANNED)} entries on {name}? [y/N] {{ANSWER:y}}",
+            f"{name} is as asked: read back",
+            shown.recorded("20240501-120301-4f9a1c"),
+        )
+    )
 
-_SHOWS = """\
-{HOST:lists} does not have the list yet
---- a/modules/openstack_project/manifests/lists.pp
-+++ b/modules/openstack_project/manifests/lists.pp
-@@ -22,4 +22,12 @@
-     password    => $listpassword,
-     description => 'Announcements about OpenStack',
-   }
-+
-+  mailman_list { 'openstack-foo@openstack':
-+    require     => Mailman::Site['openstack'],
-+    ensure      => present,
-+    admin       => 'admin@example.com',
-+    password    => $listpassword,
-+    description => 'Discussion of OpenStack Foo',
-+  }
- }
-Write modules/openstack_project/manifests/lists.pp? [y/N] {ANSWER:y}
-wrote modules/openstack_project/manifests/lists.pp, lines 26 to 32
-{VALIDATION:puppet parser validate has nothing to say against it}
-{LINT:puppet-lint has nothing to say about the new lines}
-Next: commit it, and have it reviewed. Once Puppet has run on the list server:
-  runbook add-list openstack-foo --manifest modules/openstack_project/manifests/lists.pp\
- --site openstack --fix{HOST_OPTION: --host ssh://root@lists.openstack.org}
-"""
+
+#: What all other lists ban.
+_BANNED = ("target@example.com", "victim@example.org")
+
+
+def _shows() -> str:
+    """What a terminal shows of ``runbook add-list`` in the clone of the docs."""
+    said, site = whose().examples, whose().first.name
+    resource = _resource(site, said.list, said.administrator, said.description)
+    before = _manifest()
+    after = f"{before.removesuffix(_END)}{resource}{_END}"
+    diff = unified_diff(
+        before.splitlines(), after.splitlines(), f"a/{MANIFEST}", f"b/{MANIFEST}", lineterm=""
+    )
+    last = len(after.splitlines()) - 1
+    first = last - len(resource.strip().splitlines()) + 1
+    return "\n".join(
+        (
+            f"{{HOST:{whose().server.hostname}}} does not have the list yet",
+            *diff,
+            f"Write {MANIFEST}? [y/N] {{ANSWER:y}}",
+            f"wrote {MANIFEST}, lines {first} to {last}",
+            "{VALIDATION:puppet parser validate has nothing to say against it}",
+            "{LINT:puppet-lint has nothing to say about the new lines}",
+            "Next: commit it, and have it reviewed. Once Puppet has run on the list server:",
+            f"  runbook add-list {said.list} --manifest {MANIFEST} --site {site} --fix"
+            f"{shown.host_option()}",
+        )
+    )
+
 
 PROCEDURE = Procedure(
     name="add-list",
+    synonyms=("new list", "create a list", "newlist", "set up a list", "request for a list"),
     title="Adding a List",
     when=(
-        f"A project asks for a list. It is declared in ``{MANIFEST}`` of"
-        " :elsewhere:`openstack-infra/system-config` and created by Puppet, which sets neither the"
-        " description nor the bans that all other lists have."
+        f"A project asks for a list. It is declared in ``{MANIFEST}`` of {_REPOSITORY} and created"
+        " by Puppet, which sets neither the description nor the bans that all other lists have."
     ),
     steps=steps,
     command=command,
-    where="In a clone of :elsewhere:`openstack-infra/system-config` on your own machine:",
+    where=f"In a clone of {_REPOSITORY} on your own machine:",
     then=then,
-    shows=_SHOWS,
+    shows=_shows(),
     troubles=(
         Trouble(
             "The host has one site",
-            "Its lists are of Puppet's own type, ``maillist { 'openstack-foo': … }``, without"
-            " ``require`` and with ``webserver`` and ``mailserver``, both ``$listdomain``. Puppet"
-            " then writes their mail aliases too. On a host with several sites ``maillist`` makes"
-            " no"
-            " list unless Puppet has ``MAILMAN_SITE_DIR``, and still says ``created``.",
+            f"Its lists are of Puppet's own type, ``maillist {{ '{whose().examples.list}': … }}``,"
+            " without ``require`` and with ``webserver`` and ``mailserver``, both ``$listdomain``."
+            " Puppet then writes their mail aliases too.",
         ),
         Trouble(
             "There is no Puppet",
@@ -414,14 +446,12 @@ PROCEDURE = Procedure(
         Trouble(
             "``admin`` or ``password`` was changed in the manifest, and nothing happened",
             "Puppet creates and removes lists, and changes none. Change it on the list's own page,"
-            " or"
-            " with ``config_list``.",
+            " or with ``config_list``.",
         ),
         Trouble(
             "Mail to the list ends up elsewhere",
             "``runbook add-list NAME --check`` looks for its mail aliases. Run"
-            " :elsewhere:`newaliases`"
-            " if the mail server wants that.",
+            " :elsewhere:`newaliases` if the mail server wants that.",
         ),
         Trouble(
             "The name ends in ``-admin``, ``-owner``, ``-request`` …",
@@ -436,14 +466,17 @@ PROCEDURE = Procedure(
     befalls=befalls,
     meanwhile=merge,
     example=AddArguments(
-        *("openstack-foo", "admin@example.com", "Discussion of OpenStack Foo"), site="openstack"
+        whose().examples.list,
+        whose().examples.administrator,
+        whose().examples.description,
+        site=whose().first.name,
     ),
     practice=Practice(
         AddArguments(
-            "openstack-bar",
-            "admin@example.com",
-            "Discussion of OpenStack Bar",
-            site="openstack",
+            f"{whose().examples.list}-2",
+            whose().examples.administrator,
+            whose().examples.description,
+            site=whose().first.name,
             direct=True,
         ),
         note="There is no Puppet on a practice site: newlist makes the list here.",

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from runbooks.ban import run
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list
+from runbooks.book.whose import WrittenSite, whose
 from runbooks.mailman.installation import Installation, Site
 from runbooks.mailman.installation import as_mailman as as_mailman
 from runbooks.mailman.target import TIMEOUT
 from runbooks.mailman.target import Target as Target
 from runbooks.onhost import source
+from runbooks.terminal import shown
 
 
 @dataclass(frozen=True)
@@ -209,68 +211,84 @@ def _shows(action: str, *entries: str) -> str:
     past = {"ban": "banned", "unban": "unbanned"}[action]
     to_do, done = f"TO_{action.upper()}", past.upper()
     subject = entries[0] if len(entries) == 1 else f"{len(entries)} addresses"
+    all_lists = whose().number_of_lists
 
     def number(name: str, shown: int, *of: str) -> str:
-        return placeholder(name, *of, shown=str(shown))
+        return placeholder(name, *of, shown=f"{shown:,}")
+
+    def planned(site: WrittenSite) -> str:
+        return f"{number(to_do, len(site.all_lists), *entries, site.name)} to {action}"
 
     return "\n".join(
         (
-            "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists",
-            "  openstack  {LISTS openstack:4} lists"
-            f"  {number(to_do, 4, *entries, 'openstack')} to {action}",
-            "  zuul       {LISTS zuul:3} lists"
-            f"  {number(to_do, 3, *entries, 'zuul')} to {action}",
-            *(_PLANNED[action] if len(entries) > 1 else ()),
-            f"{action.capitalize()} {subject} from {number(to_do, 7, *entries)} lists?"
+            shown.heading(),
+            shown.by_site(planned),
+            *((_planned(action),) if len(entries) > 1 else ()),
+            f"{action.capitalize()} {subject} from {number(to_do, all_lists, *entries)} lists?"
             " [y/N] {ANSWER:y}",
-            "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}",
-            f"{number(done, 7, *entries)} lists {past} and read back",
-            *(_RESULTS[action] if len(entries) > 1 else ()),
-            "recorded as {RUN:20261122-052801-4f9a1c}"
-            " in lists:/srv/mailman/openstack/runbook/journal.jsonl",
-            "to take it back: runbook undo {RUN:20261122-052801-4f9a1c}{HOST_OPTION: --host"
-            " ssh://root@lists.openstack.org}",
+            shown.progress(),
+            f"{number(done, all_lists, *entries)} lists {past} and read back",
+            *((_result(action),) if len(entries) > 1 else ()),
+            shown.recorded(),
+            shown.undo(),
             *(_NEXT[action] if len(entries) > 1 else ()),
         )
     )
 
 
-#: Of several addresses: what is shown before the question, after the change, and at the end.
-_PLANNED = {
-    "ban": (
-        "  ADDRESS             REFUSED BY  SUBSCRIBED TO",
-        f"  {_TARGET}  no list     {placeholder('MEMBERSHIPS', _TARGET, shown='2')} lists",
-        f"  {_OTHER}  no list     no list",
-    ),
-    "unban": (
-        "  ADDRESS             BANNED BY",
-        f"  {_TARGET}  {placeholder('TO_UNBAN', _TARGET, shown='7')} lists",
-        f"  {_OTHER}  {placeholder('TO_UNBAN', _OTHER, shown='7')} lists",
-    ),
-}
-_RESULTS = {
-    "ban": (
-        "  ADDRESS             BANNED FROM",
-        f"  {_TARGET}  {placeholder('BANNED', _TARGET, shown='7')} lists",
-        f"  {_OTHER}  {placeholder('BANNED', _OTHER, shown='7')} lists",
-    ),
-    "unban": (
-        "  ADDRESS             UNBANNED ON",
-        f"  {_TARGET}  {placeholder('UNBANNED', _TARGET, shown='7')} lists",
-        f"  {_OTHER}  {placeholder('UNBANNED', _OTHER, shown='7')} lists",
-    ),
-}
+def _lists(name: str, address: str) -> str:
+    """How many lists, when it is all of them."""
+    return f"{placeholder(name, address, shown=f'{whose().number_of_lists:,}')} lists"
+
+
+def _planned(action: str) -> str:
+    """Of several addresses: what is shown before the question."""
+    if action == "unban":
+        return shown.table(
+            [
+                ("ADDRESS", "BANNED BY"),
+                (_TARGET, _lists("TO_UNBAN", _TARGET)),
+                (_OTHER, _lists("TO_UNBAN", _OTHER)),
+            ]
+        )
+    # As `befalls` has it: a list of each site.
+    number = len(whose().sites)
+    memberships = placeholder("MEMBERSHIPS", _TARGET, shown=f"{number:,}")
+    return shown.table(
+        [
+            ("ADDRESS", "REFUSED BY", "SUBSCRIBED TO"),
+            (_TARGET, "no list", shown.counted(memberships, number, "list")),
+            (_OTHER, "no list", "no list"),
+        ]
+    )
+
+
+def _result(action: str) -> str:
+    """Of several addresses: what is shown after the change."""
+    title, name = {"ban": ("BANNED FROM", "BANNED"), "unban": ("UNBANNED ON", "UNBANNED")}[action]
+    rows = [(address, _lists(name, address)) for address in (_TARGET, _OTHER)]
+    return shown.table([("ADDRESS", title), *rows])
+
+
 _NEXT = {
-    "ban": (
-        f"to unsubscribe: runbook unsubscribe {_TARGET}{{HOST_OPTION: --host"
-        f" ssh://root@lists.openstack.org}}",
-    ),
+    "ban": (f"to unsubscribe: runbook unsubscribe {_TARGET}{shown.host_option()}",),
     "unban": (),
 }
 
 
 PROCEDURE = Procedure(
     name="ban",
+    synonyms=(
+        "spam",
+        "abuse",
+        "attack",
+        "subscription bomb",
+        "mail bomb",
+        "flood",
+        "blacklist",
+        "blocklist",
+        "block an address",
+    ),
     title="Banning an Address from All Lists",
     when=(
         "Somebody abuses the subscription form to flood an address with mail from many lists."
@@ -286,7 +304,7 @@ PROCEDURE = Procedure(
             " ``--unsubscribe``.",
         ),
         Trouble(
-            "There are many addresses",
+            "You have many addresses",
             "``runbook ban --from victims.txt`` reads them from a file.",
         ),
         Trouble(
@@ -297,16 +315,26 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "A list was created after the ban",
-            "Repeat the ban: it leaves alone the lists that have it. In Mailman 2.1.21 and later,"
-            " ``GLOBAL_BAN_LIST`` in ``mm_cfg.py`` covers future lists too.",
+            "Repeat the ban. In Mailman 2.1.21 and later, ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``"
+            " covers future lists too.",
         ),
     ),
     befalls=befalls,
-    example=BanArguments((_TARGET, _OTHER), single="openstack-discuss"),
+    example=BanArguments((_TARGET, _OTHER), single=whose().first.lists[:2][-1]),
 )
 
 UNBAN = Procedure(
     name="unban",
+    synonyms=(
+        "unban",
+        "unblock",
+        "whitelist",
+        "allowlist",
+        "remove a ban",
+        "allow again",
+        "banned by mistake",
+        "cannot subscribe",
+    ),
     title="Lifting a Ban",
     when="The abuse is over, or the ban was a mistake.",
     steps=steps,
@@ -315,8 +343,8 @@ UNBAN = Procedure(
     troubles=(
         Trouble(
             "A list still refuses the address",
-            "Another entry matches it, most likely a pattern. Lift the entry that is named, spelled"
-            " as it is there. One that no list has is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
+            "Another entry matches it, most likely a pattern: lift the one that is named, spelled"
+            " as shown. If no list has it, it is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
         ),
     ),
     after="ban",
@@ -367,6 +395,14 @@ _PATTERN = r"^target(\+.*)?@example\.com$"
 
 PATTERN = Procedure(
     name="ban-pattern",
+    synonyms=(
+        "wildcard",
+        "regular expression",
+        "regex",
+        "plus addressing",
+        "subaddress",
+        "changing addresses",
+    ),
     title="Banning an Address with All Its Suffixes",
     when=(
         "The address comes back as :example:`target+1@example.com` and"

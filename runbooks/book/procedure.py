@@ -6,8 +6,8 @@ one set of arguments, and the tests carry it out both ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from runbooks.book import expected
@@ -114,6 +114,8 @@ class Procedure(Generic[M, A]):
     #: see `runbooks.book.expected`
     shows: str = ""
     troubles: tuple[Trouble, ...] = ()
+    #: other words under which a reader looks for it; none is another procedure's as well
+    synonyms: tuple[str, ...] = ()
     #: the name of the procedure that leaves what this one begins with
     after: str = ""
     #: the name of the procedure behind which it stands on the page, where that is not the one
@@ -147,16 +149,6 @@ class SiteWithLists(Protocol):
 def every_list(site: SiteWithLists) -> str:
     """What stands for each list of a site, in a line that is printed once for each."""
     return expected.placeholder("LIST", site.name, shown=site.first_list)
-
-
-def said_once(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """The steps, with a reason where it is new: not again at each site."""
-    said: set[str] = set()
-    found = []
-    for step in steps:
-        found.append(replace(step, why="") if step.why in said else step)
-        said.add(step.why)
-    return tuple(found)
 
 
 def paste(step: Step) -> str:

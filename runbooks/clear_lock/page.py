@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, Procedure, Step, Trouble
+from runbooks.book.whose import whose
 from runbooks.mailman.installation import (
     Installation,
     Site,
@@ -14,6 +16,7 @@ from runbooks.mailman.installation import (
     as_mailmans_python,
     python_text,
 )
+from runbooks.terminal import shown
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,7 @@ class ClearArguments:
 def befalls(installation: Installation, arguments: ClearArguments) -> Event:
     """A process locks the list, which is made if it is not there, and is killed while it does."""
     site, name = arguments.site_of(installation), shlex.quote(arguments.list)
-    make = ("newlist", "-q", arguments.list, "admin@example.com", "a password")
+    make = ("newlist", "-q", arguments.list, whose().examples.administrator, "a password")
     die = "m.Lock(); import os; os.kill(os.getpid(), 9)"
     return Event(
         f"{as_mailman(installation, site, 'list_lists', '-b')} | grep -qxF -e {name} ||\n"
@@ -57,7 +60,7 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
         return placeholder("LOCK", what, site.name, name, shown=shown)
 
     dead = placeholder("DEAD", site.name, name, shown="4711")
-    listed = f"{site.user} {site.group}"
+    listed, expiry = f"{site.user} {site.group}", _stamp(_EXPIRES)
     return (
         Step(
             "see-lock",
@@ -66,8 +69,8 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             " the 2 behind the permissions. The time is when the lock expires. A claim with a 1"
             " belongs to a process that waits, or that died waiting.",
             f"ls -l --time-style=full-iso {shlex.quote(path)}*",
-            f"-rw-rw-r-- 2 {listed} {of_lock('size', '66')} {of_lock('expiry', _EXPIRY)} {path}\n"
-            f"-rw-rw-r-- {{LINKS:2}} {listed} {{SIZE:66}} {{STAMP:{_EXPIRY}}}"
+            f"-rw-rw-r-- 2 {listed} {of_lock('size', '66')} {of_lock('expiry', expiry)} {path}\n"
+            f"-rw-rw-r-- {{LINKS:2}} {listed} {{SIZE:66}} {{STAMP:{expiry}}}"
             f" {placeholder('CLAIM', site.name, name, shown=claim)}\n"
             f"{MORE}",
         ),
@@ -87,7 +90,7 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             f"{read}"
             "stat -c 'taken at %.19z' \"$lock\"\n"
             'ps -o stat= -o lstart= -o args= -p "$pid" || echo "$(uname -n) has no process $pid"',
-            f"taken at {of_lock('taken_at', '2024-05-01 05:28:14')}\n"
+            f"taken at {of_lock('taken_at', _at(_TAKEN))}\n"
             f"{installation.hostname} has no process {dead}",
         ),
         Step(
@@ -107,7 +110,7 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             "lock-again",
             "See that the list goes on",
             "Mailman's own code locks the list and unlocks it. It waits up to ten seconds for"
-            " processes that were waiting before.",
+            " its turn.",
             _with_the_list(
                 installation,
                 arguments,
@@ -123,52 +126,87 @@ def _with_the_list(installation: Installation, arguments: ClearArguments, then: 
     return as_mailmans_python(
         installation,
         arguments.site_of(installation),
-        "from Mailman.MailList import MailList;"
-        f" m = MailList({python_text(arguments.list)}, lock=0); {then}",
+        f"from Mailman.MailList import MailList; m = MailList({python_text(arguments.list)},"
+        f" lock=0); {then}",
     )
 
 
-_EXPIRY = "2024-05-01 10:28:14.060000000 +0000"
+def _shows() -> str:
+    """What a terminal shows of ``runbook clear-lock`` on the installation of the docs."""
+    host, site, name = whose().server.hostname, whose().first, whose().examples.list
 
-#: What a terminal shows of ``runbook clear-lock`` on the installation of the docs.
-_SHOWS = (
-    "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:8} lists\n"
-    "  openstack-foo (openstack)  locked since {LOCK taken openstack openstack-foo:05:28 UTC}"
-    " by process {LOCK pid openstack openstack-foo:4711} on lists, which no longer runs\n"
-    "    openstack-foo.lock and"
-    " {LOCK claim_name openstack openstack-foo:openstack-foo.lock.lists.4711.0}"
-    " in /srv/mailman/openstack/locks\n"
-    "    inode {LOCK inode openstack openstack-foo:131}, link count 2,"
-    " taken {LOCK taken openstack openstack-foo:05:28 UTC},"
-    " expires {LOCK expires openstack openstack-foo:10:28 UTC}\n"
-    "    no process has the id {DEAD openstack openstack-foo:4711}\n"
-    "    process {WAITER pid openstack openstack-foo:4811} on lists waits since {CLOCK:05:31 UTC}\n"
-    "Remove 1 stale lock? [y/N] {ANSWER:y}\n"
-    "1 stale lock removed and read back:\n"
-    "  openstack-foo (openstack)  now locked since {CLOCK:05:40 UTC} by process"
-    " {WAITER pid openstack openstack-foo:4811} on lists, which runs"
-    " ({WAITER command openstack openstack-foo:/usr/bin/python2.7 …/qrunner"
-    " --runner=IncomingRunner:0:1 -s})\n"
-    "recorded as {RUN:20240501-120301-4f9a1c}"
-    " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
-)
+    def of(what: str, shown: str, kind: str = "LOCK") -> str:
+        return placeholder(kind, what, site.name, name, shown=shown)
+
+    waiter = of("pid", "4811", "WAITER")
+    return "\n".join(
+        (
+            shown.heading(new=1),
+            f"  {name} ({site.name})  locked since {of('taken', _clock(_TAKEN))}"
+            f" by process {of('pid', '4711')} on {host}, which no longer runs",
+            f"    {name}.lock and {of('claim_name', f'{name}.lock.{host}.4711.0')}"
+            f" in {whose().folder(site)}/locks",
+            f"    inode {of('inode', '131')}, link count 2, taken {of('taken', _clock(_TAKEN))},"
+            f" expires {of('expires', _clock(_EXPIRES))}",
+            f"    no process has the id {placeholder('DEAD', site.name, name, shown='4711')}",
+            f"    process {waiter} on {host} waits since {{CLOCK:{_clock(_WAITS)}}}",
+            "Remove 1 stale lock? [y/N] {ANSWER:y}",
+            "1 stale lock removed and read back:",
+            f"  {name} ({site.name})  now locked since {{CLOCK:{_clock(_CLEARED)}}} by process"
+            f" {waiter} on {host}, which runs ({of('command', _RUNNER, 'WAITER')})",
+            shown.recorded("20240501-120301-4f9a1c"),
+        )
+    )
+
+
+_RUNNER = "/usr/bin/python2.7 …/qrunner --runner=IncomingRunner:0:1 -s"
+
+#: When the lock was taken and would expire, when somebody began to wait for it, and when it went.
+_TAKEN = datetime(2024, 5, 1, 5, 28, 14, tzinfo=timezone.utc)
+_EXPIRES = _TAKEN + timedelta(hours=5)
+_WAITS = _TAKEN + timedelta(minutes=3)
+_CLEARED = _TAKEN + timedelta(minutes=12)
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone(whose().server.zone):%H:%M %Z}"
+
+
+def _at(moment: datetime) -> str:
+    """As ``stat`` shows it, without fractions."""
+    return f"{moment.astimezone(whose().server.zone):%Y-%m-%d %H:%M:%S}"
+
+
+def _stamp(moment: datetime) -> str:
+    """As ``ls --time-style=full-iso`` shows it."""
+    return f"{_at(moment)}.060000000 {moment.astimezone(whose().server.zone):%z}"
 
 
 PROCEDURE = Procedure(
     name="clear-lock",
+    synonyms=(
+        "stuck",
+        "hangs",
+        "locked",
+        "stale lock",
+        "clear a lock",
+        "deadlock",
+        "not delivering",
+        "mail not delivered",
+        "no mail",
+        "silent list",
+        "timeout",
+    ),
     title="Lock Files",
     when=(
-        "A list stops handling mail, or a command says that it is locked. The process that"
-        " :ref:`locked it <locks>` may have died, and everybody else waits, for up to five hours."
+        "A list stops handling mail, or a command says that it is locked (``runbook locks`` shows"
+        " every lock). The process that :ref:`locked it <locks>` may have died; everybody else"
+        " waits, for up to five hours."
     ),
     steps=steps,
     command=lambda arguments: ("clear-lock", arguments.list),
-    shows=_SHOWS,
+    shows=_shows(),
     troubles=(
-        Trouble(
-            "Which lists are locked?",
-            "``runbook locks`` shows every lock, who has it, and who waits.",
-        ),
         Trouble(
             "The process runs",
             "The lock is in use. See what the process does (``ps``). If it hangs, end it with"
@@ -200,7 +238,7 @@ PROCEDURE = Procedure(
         ),
     ),
     befalls=befalls,
-    example=ClearArguments("openstack-foo", site="openstack"),
+    example=ClearArguments(whose().examples.list, site=whose().first.name),
 )
 
 #: In the order of the page.

@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import File, NoArguments, Procedure, Step, Trouble, every_list
+from runbooks.book.whose import whose
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.scripted_change.run import Script, read
+from runbooks.terminal import shown
 from runbooks.terminal.secret import VARIABLE
 
 
@@ -48,6 +50,13 @@ def by_hand(
             found.append(Step(f"run-{site.name}-{name}", title, "", command))
     return tuple(found)
 
+
+_ADMIN = whose().examples.administrator
+
+_OWNERS = placeholder("OWNERS", shown=_ADMIN)
+
+#: What ``closing.py`` changes.
+_POLICIES = ("subscribe_policy", "subscribe_policy_before_closing")
 
 #: The function that stands in for ``withlist -l``, which under 2.2 leaves the list locked, and
 #: under 2.1, with ``-a``, every list until its end. Both wait for hours behind a stale lock.
@@ -88,7 +97,7 @@ def _create(installation: Installation, script: Script) -> Step:
     return Step(
         f"create-{_module(script)}-py",
         f"Create {name} beside Mailman's programs",
-        "``withlist`` looks for it there, not in the current folder.",
+        "``withlist`` looks for it there. Only root can write there.",
         f"tee {shlex.quote(path)} > /dev/null",
         creates=File(path, text),
     )
@@ -119,7 +128,12 @@ def _with_one(
 def _known(address: str, *site: str, shown: str) -> str:
     """The lists that know an address, and as what."""
     name = placeholder("LIST_KNOWING", address, *site, shown=shown)
-    return f"{name}: {placeholder('ROLES', address, shown='owner')}\n{MORE}"
+    return f"{name}: {placeholder('ROLES', address, shown='owner')}"
+
+
+def _first() -> str:
+    """What stands for each list of all sites."""
+    return placeholder("LIST", shown=shown.first_list())
 
 
 def _outcome(function: str, printed: str) -> str:
@@ -140,56 +154,33 @@ def owners_steps(installation: Installation, arguments: NoArguments) -> tuple[St
                 "``-a`` means every list, ``-r`` names the function, ``-q`` keeps ``withlist``"
                 " quiet.",
                 _with_all(installation, site, "owners"),
-                f"{every_list(site)}: {{OWNERS:admin@example.com}}\n{MORE}",
+                f"{every_list(site)}: {_OWNERS}\n{MORE}",
             )
             for site in installation.sites
         ),
     )
 
 
-#: What a terminal shows of ``runbook withlist`` on the installation of the docs.
-_SHOWS = """\
-{{HOST:lists}} · Mailman {{MAILMAN:2.1.39}} · 2 sites, {{LISTS:7}} lists
-  openstack  {{LISTS openstack:4}} lists
-  zuul       {{LISTS zuul:3}} lists
-  {called}, which comes along, compiles under Python {{PYTHON:2.7.18}} there
-Run {function} on {{LISTS:7}} lists? [y/N] {{ANSWER:y}}
-{lines}
-{{BAR:━━━━━━━━━━━━━━━━━━━━}} {{LISTS:7}}/{{LISTS:7}} {{ELAPSED:0:00:01}}
-{{LISTS:7}} lists: {{LISTS:7}} {outcome}
-{after}\
-"""
-
-_RECORDED = (
-    "recorded as {RUN:20261122-052801-4f9a1c} in"
-    " lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
-)
-_CHANGED = (
-    "changed attributes: subscribe_policy, subscribe_policy_before_closing\n"
-    + _RECORDED
-    + "to put them back: runbook withlist --restore {RUN:20261122-052801-4f9a1c}{HOST_OPTION:"
-    " --host ssh://root@lists.openstack.org}\n"
-)
-
-
 PROCEDURE = Procedure(
     name="scripted-change",
+    synonyms=(
+        "bulk change",
+        "mass change",
+        "change every list",
+        "set an option",
+        "configure",
+        "withlist",
+        "batch",
+    ),
     title="Scripted Changes to Lists",
     when=(
         "Many lists need a change, or an answer, for which there is no procedure here. Mailman"
-        " calls"
-        " a function of a Python file for each list, here one that says who owns it."
+        " calls a function of a Python file for each list, here one that says who owns it."
     ),
     example=NoArguments(),
     steps=owners_steps,
     command=lambda arguments: ("withlist", "owners.py"),
-    shows=_SHOWS.format(
-        called="owners.owners(m)",
-        function="owners.owners",
-        lines=f"{{LIST:openstack-announce}}: {{OWNERS:admin@example.com}}\n{MORE}",
-        outcome="unchanged",
-        after=_RECORDED,
-    ),
+    shows=shown.script("owners.owners(m)", f"{_first()}: {_OWNERS}"),
     troubles=(
         Trouble(
             "The function changes lists",
@@ -199,12 +190,13 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "It was written for ``withlist -l``",
-            "It ends with ``NotLockedError`` or a bare ``AssertionError`` without. Use ``runbook"
-            " withlist --lock``: under Mailman 2.2, ``withlist -l`` leaves the list locked.",
+            "Without ``-l`` it ends with ``NotLockedError`` or a bare ``AssertionError``. Use"
+            " ``runbook withlist --lock``: under Mailman 2.2, ``withlist -l`` leaves the list"
+            " locked.",
         ),
         Trouble(
             "``ImportError: No module named owners``",
-            "The file is not beside ``withlist``.",
+            "Put the file beside ``withlist``.",
         ),
         Trouble(
             "It ends with a traceback",
@@ -247,7 +239,7 @@ def find_steps(installation: Installation, arguments: FindArguments) -> tuple[St
                 f"Ask every list of the site {site.name}",
                 "",
                 _with_all(installation, site, "whereis", arguments.address),
-                _known(arguments.address, site.name, shown=site.first_list),
+                f"{_known(arguments.address, site.name, shown=site.first_list)}\n{MORE}",
             )
             for site in installation.sites
         ),
@@ -256,6 +248,14 @@ def find_steps(installation: Installation, arguments: FindArguments) -> tuple[St
 
 FIND = Procedure(
     name="find-address",
+    synonyms=(
+        "which lists",
+        "is a member",
+        "membership",
+        "look up an address",
+        "search for an address",
+        "find_member",
+    ),
     title="Finding an Address on Every List",
     when=(
         "Somebody complains about mail. Each list says whether the address is a member, an owner or"
@@ -263,13 +263,7 @@ FIND = Procedure(
     ),
     steps=find_steps,
     command=lambda arguments: ("withlist", "whereis.py", arguments.address),
-    shows=_SHOWS.format(
-        called="whereis.whereis(m, 'admin@example.com')",
-        function="whereis.whereis",
-        lines=_known("admin@example.com", shown="openstack-announce"),
-        outcome="unchanged",
-        after=_RECORDED,
-    ),
+    shows=shown.script(f"whereis.whereis(m, {_ADMIN!r})", _known(_ADMIN, shown=shown.first_list())),
     troubles=(
         Trouble(
             "The address is found nowhere, and still gets mail",
@@ -278,7 +272,7 @@ FIND = Procedure(
         ),
     ),
     follows="unsubscribe",
-    example=FindArguments("admin@example.com"),
+    example=FindArguments(_ADMIN),
 )
 
 
@@ -306,7 +300,8 @@ def closing_steps(installation: Installation, arguments: ClosingArguments) -> tu
             Step(
                 f"{function}-{site.name}",
                 f"{title} every list of the site {site.name}",
-                "The script locks each list itself: leave out ``-l``.",
+                "The script locks each list itself: leave out ``-l``. Read what it says of each"
+                " list; the exit status says nothing.",
                 _with_all(installation, site, f"closing.{function}"),
                 f"{every_list(site)}: {_outcome(function, printed)}\n{MORE}",
             )
@@ -331,6 +326,14 @@ def _closing_command(arguments: ClosingArguments) -> tuple[str, ...]:
 
 CLOSE = Procedure(
     name="close-lists",
+    synonyms=(
+        "close the lists",
+        "disable sign-up",
+        "stop sign-ups",
+        "sign-up form",
+        "lockdown",
+        "moderate subscriptions",
+    ),
     title="Closing Lists to Subscription",
     when=(
         "The form is abused with so many addresses that bans do not help. While a list is closed,"
@@ -338,12 +341,8 @@ CLOSE = Procedure(
     ),
     steps=closing_steps,
     command=_closing_command,
-    shows=_SHOWS.format(
-        called="closing.close(m)",
-        function="closing.close",
-        lines=f"{{LIST:openstack-announce}}: {_outcome('close', 'closed')}\n{MORE}",
-        outcome="changed",
-        after=_CHANGED,
+    shows=shown.script(
+        "closing.close(m)", f"{_first()}: {_outcome('close', 'closed')}", *_POLICIES
     ),
     troubles=(
         Trouble(
@@ -358,16 +357,13 @@ CLOSE = Procedure(
 
 OPEN = Procedure(
     name="reopen-lists",
+    synonyms=("reopen", "all clear", "enable sign-up", "end the lockdown"),
     title="Opening Lists Again",
     when="The attack is over. Each list gets back its former subscription policy.",
     steps=closing_steps,
     command=_closing_command,
-    shows=_SHOWS.format(
-        called="closing.reopen(m)",
-        function="closing.reopen",
-        lines=f"{{LIST:openstack-announce}}: {_outcome('reopen', 'open again')}\n{MORE}",
-        outcome="changed",
-        after=_CHANGED,
+    shows=shown.script(
+        "closing.reopen(m)", f"{_first()}: {_outcome('reopen', 'open again')}", *_POLICIES
     ),
     troubles=(
         Trouble(

@@ -14,7 +14,7 @@ from runbooks.book.procedure import A, M, Procedure, Step, paste
 from runbooks.book.typed import Place
 from runbooks.mailman.installation import Installation
 from runbooks.procedures import all_procedures, find
-from runbooks.sphinxext import blocks, verification
+from runbooks.sphinxext import blocks, found, verification
 from runbooks.sphinxext.documented import INSTALLATION, SERVER
 from runbooks.sphinxext.folded import folding
 from runbooks.sphinxext.printed import anchor, by_command, command_of, steps_of, text_of
@@ -99,14 +99,22 @@ class _Directive(SphinxDirective):
         content: list[nodes.Node] = []
         earlier = self.printed_before(step) if step.creates else None
         if earlier is not None:
-            content += self.prose(f"It is there already if you have been through :ref:`{earlier}`.")
+            content += self.prose(f"As :ref:`above <{earlier}>`, unless it is there already.")
         else:
             content += self.prose(step.where)
             content += self.blocks(step)
-            content += self.prose(step.why)
+            content += self.prose(self.new(step.why))
         section = self.section(f"{number}. {step.title}", name, procedure, *content)
         section["pastes"] = paste(step)
         return section
+
+    def new(self, why: str) -> str:
+        """A reason, where this page has not given it yet: not again at each site."""
+        said = self.env.temp_data.setdefault("runbook_said", set())
+        assert said is not None
+        is_new = why not in said
+        said.add(why)
+        return why if is_new else ""
 
     def printed_before(self, step: Step) -> str | None:
         """The anchor of the same step further up. What creates a file is long, and several
@@ -136,9 +144,8 @@ class ProcedureDirective(_Directive):
         procedure = self.procedure()
         self.places = places_of(procedure)
         self._name_heading(procedure)
-        index = addnodes.index(entries=[("single", procedure.title, procedure.name, "", None)])
         parts = [
-            index,
+            found.note(self.env, procedure),
             *self.prose(procedure.when),
             verification.status(
                 procedure.name,

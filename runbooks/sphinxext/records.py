@@ -13,16 +13,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import Enum
 from pathlib import Path
 
 from runbooks.book.procedure import Step, paste
+from runbooks.sphinxext.age import Words, joined, plain
 
 RECORDS = "records.json"
-
-#: A record that is older says its age.
-YOUNG = timedelta(days=90)
 
 
 @dataclass(frozen=True, order=True)
@@ -116,10 +114,10 @@ def renew(path: Path, made: Sequence[RealRun], procedures: Iterable[str]) -> Non
 class Standing(Enum):
     """How a procedure as it is now stands with one GNU Mailman."""
 
-    PASSED = "as printed here, last run on"
+    PASSED = "run in a test container, not on this server:"
     #: it passed, and its text has changed since
-    CHANGED = "changed since it last ran on"
-    FAILED = "failed on"
+    CHANGED = "changed since it ran in a test container:"
+    FAILED = "failed in a test container:"
 
 
 @dataclass(frozen=True)
@@ -155,50 +153,50 @@ def _on_mailman(mailman: str, runs: Sequence[RealRun], text: str) -> OnMailman:
     return OnMailman(mailman, standing, min(run.date for run in failed or changed or runs))
 
 
-def said(found: Sequence[OnMailman], today: date) -> list[str]:
+def said(found: Sequence[OnMailman]) -> list[Words]:
     """What is to be said of it, in parts of one sentence."""
     if not found:
-        return ["never run on GNU Mailman"]
-    parts = []
+        return [("never run on GNU Mailman",)]
+    parts: list[Words] = []
     for standing in Standing:
-        where = [f"{one.mailman} ({_day(one.date, today)})" for one in _with(found, standing)]
-        if where:
-            advice = ": do not rely on it" if standing is Standing.FAILED else ""
-            parts.append(f"{standing.value} GNU Mailman {' and '.join(where)}{advice}")
+        ran = _with(found, standing)
+        if ran:
+            advice = "; do not rely on it" if standing is Standing.FAILED else ""
+            parts.append((f"{standing.value} GNU Mailman ", *_where(ran), advice))
     return parts
+
+
+def _where(ran: Sequence[OnMailman]) -> Words:
+    """The versions, with a date that they have in common once."""
+    days = list(dict.fromkeys(one.date for one in ran))
+    on = {day: " and ".join(one.mailman for one in ran if one.date == day) for day in days}
+    return joined([(f"{on[day]} (", day, ")") for day in days], " and ")
 
 
 def _with(found: Iterable[OnMailman], standing: Standing) -> list[OnMailman]:
     return [one for one in found if one.standing is standing]
 
 
-def _day(day: date, today: date) -> str:
-    age = today - day
-    return f"{day.day} {day:%B %Y}" + (f", {age.days} days ago" if age > YOUNG else "")
-
-
-def changed(runs: Sequence[RealRun], texts: Mapping[str, str], today: date) -> list[str]:
+def changed(runs: Sequence[RealRun], texts: Mapping[str, str]) -> list[str]:
     """A line for each procedure whose text has changed since its record."""
-    return _lines(runs, texts, today, Standing.CHANGED)
+    return _lines(runs, texts, Standing.CHANGED)
 
 
-def faults(runs: Sequence[RealRun], texts: Mapping[str, str], today: date) -> list[str]:
+def faults(runs: Sequence[RealRun], texts: Mapping[str, str]) -> list[str]:
     """A line for each procedure that has no record, or whose newest one on some Mailman failed."""
     unknown = [
-        f"{procedure}: {part}"
+        f"{procedure}: {plain(part)}"
         for procedure, text in texts.items()
         if not (found := of_procedure(runs, procedure, text))
-        for part in said(found, today)
+        for part in said(found)
     ]
-    return [*unknown, *_lines(runs, texts, today, Standing.FAILED)]
+    return [*unknown, *_lines(runs, texts, Standing.FAILED)]
 
 
-def _lines(
-    runs: Sequence[RealRun], texts: Mapping[str, str], today: date, standing: Standing
-) -> list[str]:
+def _lines(runs: Sequence[RealRun], texts: Mapping[str, str], standing: Standing) -> list[str]:
     return [
-        f"{procedure}: {part}"
+        f"{procedure}: {plain(part)}"
         for procedure, text in texts.items()
         if (found := _with(of_procedure(runs, procedure, text), standing))
-        for part in said(found, today)
+        for part in said(found)
     ]

@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timezone
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from sphinx.util.docutils import SphinxDirective
 import runbooks
 from runbooks.procedures import find
 from runbooks.sphinxext import records as real
+from runbooks.sphinxext.age import Words, as_html, as_nodes, joined
 from runbooks.sphinxext.printed import STATE, anchor, by_command, steps_of
 from runbooks.sphinxext.records import OnMailman, RealRun, Standing
 
@@ -125,9 +126,9 @@ class Status:
 
     #: ``verified``, ``failed`` or ``unverified``
     kind: str
-    text: str
+    words: Words
     #: the same as a part of a sentence
-    brief: str = ""
+    brief: Words = ()
     #: verified on GNU Mailman, whether or not on the stand-in too
     on_gnu: bool = False
 
@@ -144,9 +145,16 @@ def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
         number = f" and {len(failed) - 1} more" if len(failed) > 1 else ""
         return Status(
             "failed",
-            f"This build failed its test on {_day(first.when)}: {first.procedure},"
-            f" {first.step}{number}, {first.on}. Do not rely on it.",
-            f"failed in this build on {first.briefly} ({_date(first.when)}): do not rely on it",
+            (
+                "This build failed its test on ",
+                datetime.fromisoformat(first.when),
+                f": {first.procedure}, {first.step}{number}, {first.on}. Do not rely on it.",
+            ),
+            (
+                f"failed in this build on {first.briefly} (",
+                datetime.fromisoformat(first.when).date(),
+                "); do not rely on it",
+            ),
         )
     complete = [
         where
@@ -156,25 +164,25 @@ def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
     if not wanted or not complete:
         return Status(
             "unverified",
-            "This build was not verified: its commands were not run.",
-            "not verified in this build",
+            ("This build was not verified: its commands were not run.",),
+            ("not run in this build",),
         )
     counted = [record for record in records if record.where in complete]
     on = " and ".join(dict.fromkeys(record.on for record in counted))
     briefly = " and ".join(dict.fromkeys(record.briefly for record in counted))
-    when = max(record.when for record in counted)
-    text = f"Verified on {_day(when)}: every command was run as it is printed, on {on}."
+    when = datetime.fromisoformat(max(record.when for record in counted))
+    text = f", in a test container: every command was run as it is printed, on {on}."
     if any(record.standin for record in counted):
         text += " The stand-in is our own re-implementation, not GNU Mailman."
     return Status(
         "verified",
-        text,
-        f"in this build, run on {briefly} ({_date(when)})",
+        ("Verified on ", when, text),
+        (f"this build on {briefly} (", when.date(), ")"),
         any(not record.standin for record in counted),
     )
 
 
-def with_records(build: Status, known: Sequence[OnMailman], today: date) -> Status:
+def with_records(build: Status, known: Sequence[OnMailman]) -> Status:
     """What stands at a procedure: what is on record of its text, and what this build says of it.
 
     It is verified when this build was, and the text has passed on GNU Mailman, now or earlier.
@@ -185,18 +193,9 @@ def with_records(build: Status, known: Sequence[OnMailman], today: date) -> Stat
         kind = "failed"
     elif kind == "verified" and not build.on_gnu and Standing.PASSED not in standings:
         kind = "unverified"
-    sentence = "; ".join([*real.said(known, today), build.brief])
-    return Status(kind, f"{sentence[0].upper()}{sentence[1:]}.")
-
-
-def _day(when: str) -> str:
-    moment = datetime.fromisoformat(when)
-    return f"{_date(when)}, {moment:%H:%M} {moment.tzname()}"
-
-
-def _date(when: str) -> str:
-    moment = datetime.fromisoformat(when)
-    return f"{moment.day} {moment:%B %Y}"
+    first, *words = joined([*real.said(known), build.brief], "; ")
+    assert isinstance(first, str)
+    return Status(kind, (f"{first[0].upper()}{first[1:]}", *words, "."))
 
 
 class status_node(nodes.General, nodes.Element):
@@ -229,7 +228,6 @@ class Verification:
         self.records = records
         self.runs = runs
         self.env = env
-        self.today = datetime.now(timezone.utc).date()
         self.source = source_hash()
         self.builds: dict[str, str] = {}
 
@@ -259,7 +257,6 @@ class Verification:
         return with_records(
             judge(records, wanted),
             real.of_procedure(self.runs, procedure, place["text"]),
-            self.today,
         )
 
     def of_page(self, docname: str) -> Status | None:
@@ -281,7 +278,7 @@ def _of(app: Sphinx) -> Verification:
 
 
 def _paragraph(status: Status) -> nodes.paragraph:
-    return nodes.paragraph("", status.text, classes=["verification", status.kind])
+    return nodes.paragraph("", "", *as_nodes(status.words), classes=["verification", status.kind])
 
 
 def _resolve(app: Sphinx, doctree: nodes.document, docname: str) -> None:
@@ -362,12 +359,12 @@ def _begin(app: Sphinx) -> None:
 
 
 def _name_records(app: Sphinx, config: Any) -> None:
-    """Have every page written again when the records have changed, and a day older."""
+    """Have every page written again when the records have changed."""
     if config.runbook_verification is None:
         config.runbook_verification = str(Path(app.outdir).parent / VERIFICATION)
     if config.runbook_records is None:
         config.runbook_records = str(Path(app.confdir).parent / real.RECORDS)
-    digest = hashlib.sha256(datetime.now(timezone.utc).date().isoformat().encode())
+    digest = hashlib.sha256()
     for name in (config.runbook_verification, config.runbook_records):
         path = Path(name)
         content = path.read_bytes() if path.is_file() else b""
@@ -392,6 +389,7 @@ def _page_context(
     found = verification.of_page(pagename)
     if found is not None:
         context["runbook_verification"] = found
+        context["runbook_verification_words"] = as_html(found.words)
 
 
 def _publish_records(app: Sphinx, problem: Exception | None) -> None:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list
+from runbooks.book.whose import WrittenSite, whose
 from runbooks.mailman.installation import Installation, Site, as_mailman, as_mailmans_python
 from runbooks.mailman.truth import discarded
 from runbooks.onhost import source
+from runbooks.terminal import shown
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,7 @@ class _ByHand:
 
     @property
     def discarded(self) -> str:
-        shown = discarded(1, 1)
-        return placeholder("OUTCOME", "discard", *self.addresses, shown=shown)
+        return placeholder("OUTCOME", "discard", *self.addresses, shown=discarded(1, 1))
 
     def with_all(self, site: Site, function: str) -> str:
         words = ("-q", "-a", "-r", function, *self.addresses)
@@ -159,13 +160,13 @@ class _ByHand:
 #: For Mailman's Python: subscribes an address to every list of a site, as its form would. To the
 #: last one it is about to be.
 _SUBSCRIBE = """\
-from Mailman import MailList, Utils, UserDesc
-names = sorted(Utils.list_names())
+from Mailman import MailList, Utils, UserDesc, mm_cfg
+names = sorted(Utils.list_names(), key=lambda name: (name == mm_cfg.MAILMAN_SITE_LIST, name))
 for number, name in enumerate(names):
     m = MailList.MailList(name)
     if name != names[-1] and not m.isMember(sys.argv[1]):
         m.addNewMember(sys.argv[1], password="secret", digest=number == 2)
-    if number == 1 or name == names[-1]:
+    if number == 0 or name == names[-1]:
         m.pend_new("S", UserDesc.UserDesc(sys.argv[1], "", "secret", 0, "en"))
         notify, m.admin_immed_notify = m.admin_immed_notify, 0
         m.HoldSubscription(sys.argv[1], "", "secret", 0, "en")
@@ -188,12 +189,42 @@ def befalls(installation: Installation, arguments: UnsubscribeArguments) -> Even
 _TARGET = "target@example.com"
 
 
-def _number(name: str, shown: int, *site: str) -> str:
-    return placeholder(name, _TARGET, *site, shown=str(shown))
+def _number(name: str, number: int, *site: str) -> str:
+    return placeholder(name, _TARGET, *site, shown=f"{number:,}")
+
+
+def _shows() -> str:
+    """What a terminal shows of ``runbook unsubscribe``, when `befalls` has come to pass."""
+    all_lists, sites = whose().number_of_lists, whose().sites
+    members, waiting = all_lists - len(sites), 2 * len(sites)
+
+    def planned(site: WrittenSite) -> str:
+        to_do = _number("TO_UNSUBSCRIBE", len(site.all_lists), site.name)
+        return f"{to_do} to unsubscribe from"
+
+    has = (
+        f"member of {shown.counted(_number('MEMBERSHIPS', members), members, 'list')},"
+        f" {_number('CONFIRMATIONS', waiting)} confirmations and"
+        f" {_number('REQUESTS', waiting)} held requests waiting"
+    )
+    return "\n".join(
+        (
+            shown.heading(),
+            shown.by_site(planned),
+            shown.table([(_TARGET, has)]),
+            f"Unsubscribe {_TARGET} from {_number('TO_UNSUBSCRIBE', all_lists)} lists?"
+            " [y/N] {ANSWER:y}",
+            shown.progress(),
+            f"unsubscribed from {_number('UNSUBSCRIBED', all_lists)} lists and read back",
+            shown.recorded(),
+            shown.undo(),
+        )
+    )
 
 
 PROCEDURE = Procedure(
     name="unsubscribe",
+    synonyms=("remove a member", "delete a subscriber", "take off the lists", "opt out", "gdpr"),
     title="Unsubscribing an Address from All Lists",
     when=(
         "Somebody subscribed an address that is not theirs, or a person leaves altogether. It is"
@@ -202,23 +233,7 @@ PROCEDURE = Procedure(
     ),
     steps=steps,
     command=lambda arguments: ("unsubscribe", *arguments.addresses),
-    shows=(
-        "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists\n"
-        f"  openstack  {{LISTS openstack:4}} lists  {_number('TO_UNSUBSCRIBE', 4, 'openstack')} to"
-        " unsubscribe from\n"
-        f"  zuul       {{LISTS zuul:3}} lists  {_number('TO_UNSUBSCRIBE', 3, 'zuul')} to"
-        " unsubscribe from\n"
-        f"  {_TARGET}  member of {_number('MEMBERSHIPS', 5)} lists,"
-        f" {_number('CONFIRMATIONS', 4)} confirmations and"
-        f" {_number('REQUESTS', 4)} held requests waiting\n"
-        f"Unsubscribe {_TARGET} from {_number('TO_UNSUBSCRIBE', 7)} lists? [y/N] {{ANSWER:y}}\n"
-        "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
-        f"unsubscribed from {_number('UNSUBSCRIBED', 7)} lists and read back\n"
-        "recorded as {RUN:20261122-052801-4f9a1c}"
-        " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
-        "to take it back: runbook undo {RUN:20261122-052801-4f9a1c}{HOST_OPTION: --host"
-        " ssh://root@lists.openstack.org}\n"
-    ),
+    shows=_shows(),
     troubles=(
         Trouble(
             "The address is a member again",
@@ -250,8 +265,8 @@ PROCEDURE = Procedure(
 #: For Mailman's Python: the first address waits for a confirmation on every list of a site, the
 #: second for a moderator on the last.
 _WAIT = """\
-from Mailman import MailList, Utils, UserDesc
-names = sorted(Utils.list_names())
+from Mailman import MailList, Utils, UserDesc, mm_cfg
+names = sorted(Utils.list_names(), key=lambda name: (name == mm_cfg.MAILMAN_SITE_LIST, name))
 for name in names:
     m = MailList.MailList(name)
     m.pend_new("S", UserDesc.UserDesc(sys.argv[1], "", "secret", 0, "en"))
@@ -281,6 +296,7 @@ def who_steps(installation: Installation, arguments: UnsubscribeArguments) -> tu
 
 VICTIMS = Procedure(
     name="find-victims",
+    synonyms=("victims", "recent subscriptions", "subscribed by the attack", "subscription log"),
     title="Seeing Who Else Was Hit",
     when=(
         "The reported addresses are banned, and there may be others. An address whose subscriptions"
@@ -288,17 +304,8 @@ VICTIMS = Procedure(
     ),
     steps=who_steps,
     command=lambda arguments: ("withlist", "waiting.py", "--function", "who"),
-    shows=(
-        "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists\n"
-        "  openstack  {LISTS openstack:4} lists\n"
-        "  zuul       {LISTS zuul:3} lists\n"
-        "  waiting.who(m), which comes along, compiles under Python {PYTHON:2.7.18} there\n"
-        "Run waiting.who on {LISTS:7} lists? [y/N] {ANSWER:y}\n"
-        f"{{LIST:openstack-announce}}: {{WAITING:{_TARGET}}}\n{MORE}\n"
-        "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
-        "{LISTS:7} lists: {LISTS:7} unchanged\n"
-        "recorded as {RUN:20261122-052801-4f9a1c}"
-        " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
+    shows=shown.script(
+        "waiting.who(m)", f"{placeholder('LIST', shown=shown.first_list())}: {{WAITING:{_TARGET}}}"
     ),
     troubles=(
         Trouble(

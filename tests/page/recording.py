@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date, datetime, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 
 from runbooks.procedures import all_procedures, find
@@ -23,10 +23,6 @@ PROPERTY = "record"
 def texts() -> dict[str, str]:
     """The hash of the present text of each procedure."""
     return {procedure.name: text_of(procedure) for procedure in all_procedures()}
-
-
-def today() -> date:
-    return datetime.now(timezone.utc).date()
 
 
 def record(path: Path, steps: Sequence[Record], page: Page) -> list[str]:
@@ -82,7 +78,7 @@ def _made(steps: Sequence[Record]) -> RealRun | None:
 def outdated(path: Path) -> list[str]:
     """For the end of a run: the procedures whose text is not the one that is on record."""
     try:
-        changed = records.changed(records.read(path), texts(), today())
+        changed = records.changed(records.read(path), texts())
     except ValueError as problem:
         return [str(problem)]
     if not changed:

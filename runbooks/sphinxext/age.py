@@ -1,0 +1,90 @@
+"""Dates on a page: how they are written, and how old they are in the reader's browser.
+
+A page is read long after it was built. So it has the date alone, and the script ``age.js`` adds how
+long ago that is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import date, datetime
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+SCRIPT = "age.js"
+
+#: A sentence, or a part of one, with dates in it; those that have a time of day have a zone too.
+Words = tuple[str | date, ...]
+
+
+def written(moment: date) -> str:
+    """``26 November 2026``, or ``26 November 2026, 08:09 UTC``"""
+    day = f"{moment.day} {moment:%B %Y}"
+    return f"{day}, {moment:%H:%M} {moment.tzname()}" if isinstance(moment, datetime) else day
+
+
+def plain(words: Words) -> str:
+    """The words as text."""
+    return "".join(word if isinstance(word, str) else written(word) for word in words)
+
+
+def joined(parts: Sequence[Words], between: str) -> Words:
+    """Several as one."""
+    found: list[str | date] = []
+    for part in parts:
+        found += [between, *part] if found else part
+    return tuple(found)
+
+
+class time_node(nodes.Inline, nodes.TextElement):
+    """A date, which a browser can read."""
+
+
+def as_nodes(words: Words) -> Iterator[nodes.Node]:
+    """The words, to be put into a paragraph."""
+    for word in words:
+        if isinstance(word, str):
+            yield nodes.Text(word)
+        else:
+            yield time_node("", written(word), moment=word.isoformat())
+
+
+def as_html(words: Words) -> str:
+    """The same for a template, which has no nodes."""
+    return "".join(
+        escape(word)
+        if isinstance(word, str)
+        else f'<time datetime="{word.isoformat()}">{written(word)}</time>'
+        for word in words
+    )
+
+
+def _visit(self: Any, node: nodes.Element) -> None:
+    self.body.append(self.starttag(node, "time", "", datetime=node["moment"]))
+
+
+def _depart(self: Any, node: nodes.Element) -> None:
+    self.body.append("</time>")
+
+
+def _pass(self: Any, node: nodes.Element) -> None:
+    pass
+
+
+def _add_script(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """On the pages that have a date."""
+    if doctree is not None and any(True for _ in doctree.findall(time_node)):
+        app.add_js_file(SCRIPT, loading_method="defer")
+
+
+def setup(app: Sphinx) -> None:
+    text = (_pass, _pass)
+    app.add_node(time_node, html=(_visit, _depart), man=text, text=text, latex=text)
+    app.connect("html-page-context", _add_script)
