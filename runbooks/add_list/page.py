@@ -189,8 +189,8 @@ class _ByHand:
         )
         begins = (
             "{WARNINGS:Warning: …}\n"
-            "Notice: Compiled catalog for {HOST:lists} in environment production"
-            " in {SECONDS:0.09} seconds\n"
+            f"Notice: Compiled catalog for {{HOST:{whose().server.hostname}}} in environment"
+            " production in {SECONDS:0.09} seconds\n"
         )
         made, left = self._made_by_site() if self.is_by_site else self._made()
         ends = "Notice: Applied catalog in {SECONDS:1.56} seconds"
