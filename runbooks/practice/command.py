@@ -43,8 +43,8 @@ def practice(ctx: click.Context) -> int | None:
 def new(folder: str) -> int:
     """Make a practice site in FOLDER, which must be new or empty.
 
-    It has two sites, a dozen lists with members, an address that a script has subscribed
-    everywhere, and a stale lock. Remove the folder when you are done.
+    It has the sites of the page, each with some lists and members, an address that a script has
+    subscribed everywhere, and a stale lock. Remove the folder when you are done.
     """
     screen = Screen()
     with screen.busy("making a practice site"):
