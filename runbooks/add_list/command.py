@@ -78,7 +78,7 @@ Examples:
 """
 )
 @click.argument("name", shell_complete=options.completing("lists"))
-@click.option("--admin", metavar="ADDRESS", help="The administrator: one full address.")
+@click.option("--admin", metavar="ADDRESS", help="The administrator's address.")
 @click.option("--description", metavar="TEXT", help="What the list is for, in one line.")
 @click.option(
     "--manifest",
@@ -86,30 +86,37 @@ Examples:
     shell_complete=options.completing("files"),
     help="The Puppet manifest, a file on this machine.",
 )
-@click.option("--class", "class_name", metavar="CLASS", help="Its class, where several have lists.")
+@click.option(
+    "--class",
+    "class_name",
+    metavar="CLASS",
+    help="The class for the list, if several classes have lists.",
+)
 @click.option(
     "--site",
     metavar="SITE",
     shell_complete=options.completing("sites"),
-    help="The site, where there are several.",
+    help="The list's site, if the host has several.",
 )
-@click.option("--check", is_flag=True, help="Look whether the list on the host is as it should be.")
+@click.option("--check", is_flag=True, help="Check that the list on the host is as it should be.")
 @click.option(
     "--fix",
     is_flag=True,
-    help="Look, and set what Puppet does not set: description, and the bans of all other lists.",
+    help="Check, and set what Puppet does not: the description, and what all other lists ban.",
 )
 @click.option(
-    "--direct", is_flag=True, help="Create the list on the host with 'newlist', then look."
+    "--direct", is_flag=True, help="Create the list on the host with 'newlist', then check it."
 )
-@click.option("--mail-host", metavar="HOST", help="Of the list's addresses, with --direct.")
-@click.option("--web-host", metavar="HOST", help="Of the list's pages, with --direct.")
+@click.option(
+    "--mail-host", metavar="HOST", help="The host of the list's addresses, with --direct."
+)
+@click.option("--web-host", metavar="HOST", help="The host of the list's web pages, with --direct.")
 @click.option(
     "--password-file",
     metavar="FILE",
     shell_complete=options.completing("files"),
-    help="Where the list's password is, with --direct; - is standard input."
-    "  [otherwise: RUNBOOK_LIST_PASSWORD, or it is asked for]",
+    help="File with the list's password, with --direct; - is standard input."
+    "  [default: RUNBOOK_LIST_PASSWORD, or a question]",
 )
 @click.option(
     "--password", hidden=True, is_eager=True, expose_value=False, callback=_refuse_password
@@ -144,15 +151,15 @@ def add_list(
     explain: bool,
     as_json: bool,
 ) -> int:
-    """Add the list NAME to a Puppet manifest; see whether it came out as asked.
+    """Add the list NAME to a Puppet manifest, and check the result.
 
-    With --manifest: writes the list into the manifest, a file on this machine, for you to
-    commit and have reviewed. The host is asked whether it has the list already if it is named
-    with --host or RUNBOOK_HOST. The password stays what the manifest has: $listpassword.
+    With --manifest, the list is written into the manifest, a file on this machine, for you to
+    commit and have reviewed. If --host or RUNBOOK_HOST names the host, it is asked first whether
+    it has the list already. The password in the manifest stays $listpassword.
 
-    After Puppet has run: --check looks, --fix also sets what Puppet does not set.
+    After Puppet has run, --check looks at the list, and --fix also sets what Puppet does not set.
 
-    On a host without Puppet: --direct.
+    On a host without Puppet, use --direct.
     """
     source = ctx.get_parameter_source("host_spec")
     given = _Given(

@@ -40,7 +40,7 @@ Examples:
     type=click.IntRange(1),
     default=20,
     show_default=True,
-    help="How many runs to show.",
+    help="Number of runs to show.",
 )
 @options.together(options.host, options.json)
 def history(run: str | None, limit: int, host_spec: str, as_json: bool) -> int:
@@ -100,13 +100,13 @@ def undo(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Take back RUN, on the lists that it changed.
+    """Take back what RUN changed.
 
-    RUN is the id of a run (see 'runbook history'), its beginning, or its last part: one of ban,
-    unban, unsubscribe, withlist, undo, or 'add-list --fix'. What a run removed is put back as it
-    was. A list that is as it was before RUN already is left alone, so undoing twice is harmless.
-    What somebody else changed since is left alone, and named. The undo is a run of its own, and
-    can be undone.
+    RUN is the id of a run (see 'runbook history'), its beginning, or its last part. A run of ban,
+    unban, unsubscribe, withlist, undo or 'add-list --fix' can be taken back. What it removed is
+    put back as it was. A list that is already as it was before RUN is left alone, so undoing twice
+    does no harm. What somebody has changed since is left alone, and named. An undo is itself a
+    run, and can be undone.
     """
     screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs, quiet=quiet)
     with screen.busy("reading the journal"):

@@ -48,18 +48,22 @@ host = click.option(
     show_envvar=True,
     help=f"The list server: {whose().server.spec}, docker://ID, local:// or practice:DIR.",
 )
-json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs."
+)
 dry_run = click.option("--dry-run", "-n", is_flag=True, help="Show the plan and change nothing.")
 quiet = click.option(
     "--quiet",
     "-q",
     is_flag=True,
-    help="Print only what was not done, warnings and errors; the exit status says the rest."
-    " A question still comes with its plan; add --yes for none. --json prints the same objects.",
+    help="Print only what was not done, warnings and errors. The exit status says the rest."
+    " A question is still asked, with its plan; --json still prints every object.",
 )
-yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 explain = click.option(
-    "--explain", is_flag=True, help="Print the steps by hand, for this host, ready to paste."
+    "--explain",
+    is_flag=True,
+    help="Print the steps by hand instead, for this host, ready to paste.",
 )
 sites = click.option(
     "--site",
@@ -92,19 +96,19 @@ timeout = click.option(
     callback=_number,
     default=10.0,
     show_default=True,
-    help="How long to wait for lists that are locked, all together.",
+    help="How long to wait for locked lists, in total.",
 )
 jobs = click.option(
     "--jobs",
     metavar="N",
     type=click.IntRange(1, 64),
-    help="Lists worked on at a time.  [default: twice the host's processors, at most 4]",
+    help="Lists to work on at a time.  [default: twice the host's processors, at most 4]",
 )
 
 clear_stale = click.option(
     "--clear-stale",
     is_flag=True,
-    help="First remove the locks of these lists whose processes are gone (see clear-lock).",
+    help="First remove stale locks of these lists (see clear-lock).",
 )
 
 
