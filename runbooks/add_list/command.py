@@ -35,8 +35,9 @@ def _refuse_password(ctx: click.Context, param: click.Parameter, value: str | No
     if value is not None:
         raise BadInputError(
             "a password is not taken from the command line, where every user of this machine"
-            " sees it (and the shell keeps it): a manifest has $listpassword, and --direct asks"
-            " for it, or takes --password-file or RUNBOOK_LIST_PASSWORD; that one is known now"
+            " can see it, and the shell keeps it: choose another one; a manifest uses"
+            " $listpassword, and --direct asks for it, or reads --password-file or"
+            " RUNBOOK_LIST_PASSWORD"
         )
 
 
@@ -237,9 +238,7 @@ def _edit(screen: Screen, given: _Given) -> int:
     if given.host_named:
         _ask_host(screen, given)
     else:
-        screen.say(
-            "the list server was not asked whether it has the list: add --host to have it asked"
-        )
+        screen.say("the list server was not asked whether it has the list: add --host to ask it")
     for note in file.manifest.notes:
         screen.warn(f"{file.path}, line {note.line}: {note.text}")
     _show_diff(screen, file.diff(planned.text))
@@ -292,13 +291,13 @@ def _show_diff(screen: Screen, diff: str) -> None:
 
 def _show_judgements(screen: Screen, judged: Judgement, linted: Judgement) -> None:
     if judged.asked:
-        screen.say("puppet parser validate has nothing to say against it")
+        screen.say("puppet parser validate accepts it")
     else:
-        screen.say("puppet is not installed here, so that it did not read the file")
+        screen.say("puppet is not installed here, so it did not read the file")
     for problem in linted.problems:
         screen.warn(f"puppet-lint: {problem}")
     if linted.asked and not linted.problems:
-        screen.say("puppet-lint has nothing to say about the new lines")
+        screen.say("puppet-lint finds nothing wrong with the new lines")
 
 
 def _show_next(screen: Screen, given: _Given, path: str) -> None:
@@ -445,7 +444,7 @@ def _password(screen: Screen, name: str, path: str | None) -> bytes:
         return rules.password(os.environ[variable], variable)
     if not sys.stdin.isatty():
         raise BadInputError(
-            "standard input is no terminal, so nobody can be asked for the list's password: add"
+            "standard input is not a terminal, so nobody can be asked for the list's password: add"
             f" --password-file, or set {rules.PASSWORD_VARIABLE}"
         )
     typed = click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
@@ -502,10 +501,10 @@ def _show_report(
     if report.unrecorded:
         screen.say(report.unrecorded, style="red", always=True)
     if report.is_done:
-        done = "is created" if report.outcome == "created" else "is as asked"
-        screen.say(f"{name} {done}: read back", style="green")
+        done = "was created" if report.outcome == "created" else "is as asked"
+        screen.say(f"{name} {done}, as read back", style="green")
     elif report.seen is not None:
-        became = {"created": "is created", "changed": "was changed", "already": "stays as it was"}
+        became = {"created": "was created", "changed": "was changed", "already": "stays as it was"}
         if report.outcome in became:
             text = f"{name} {became[report.outcome]}, but not all is as it should be:"
             screen.say(text, style="yellow", always=True)

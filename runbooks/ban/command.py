@@ -101,7 +101,7 @@ def ban(
         for warning in entry.warnings:
             screen.warn(f"{entry.text}: {warning}")
         if entry.probably:
-            screen.warn(f"probably meant: {shlex.quote(entry.probably)}")
+            screen.warn(f"did you mean {shlex.quote(entry.probably)}?")
     with screen.busy("looking at the lists"):
         plan = run.look(
             target,
@@ -207,15 +207,17 @@ def _would_ban_people(plan: Plan) -> str:
     who = [f"{one} (of {', '.join(sorted(set(of))[:3])})" for one, of in sorted(hit.items())]
     more = f"; so would {many(len(others), 'more entry', 'more entries')}" if others else ""
     return (
-        f"{entry} would ban who runs a list: {'; '.join(who[:3])}{more};"
-        " nothing was changed (--force to ban it all the same)"
+        f"{entry} would ban somebody who runs a list: {'; '.join(who[:3])}{more};"
+        " nothing was changed (--force bans it anyway)"
     )
 
 
 def _any_entry(text: str) -> Entry:
     """What may stand in a ban list already, however wrong it is."""
     if not text.strip() or any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise BadInputError(f"{short(text)} is no entry of a ban list: try target@example.com")
+        raise BadInputError(
+            f"{short(text)} cannot be an entry of a ban list: try target@example.com"
+        )
     if len(text) > 10_000:
         raise BadInputError(f"{short(text)} is too long for an entry of a ban list")
     return Entry(text)
@@ -355,7 +357,7 @@ def _show_members(screen: Screen, plan: Plan, puts_out: bool) -> None:
     on = many(one.subscribed, "list")
     if not one.entry.is_pattern:
         if not puts_out:
-            screen.say(f"  It is subscribed to {on} and stays so: a ban does not unsubscribe.")
+            screen.say(f"  It stays subscribed to {on}: a ban does not unsubscribe.")
         return
     hit = [look.said.matched[0] for look in plan.looks if look.said.matched]
     matched = sum(number for number, _ in hit)
@@ -386,7 +388,7 @@ def _show_results(report: Report, plan: Plan, work: Work) -> None:
 
 
 _WORDS = {
-    "ban": ("to ban", ("refuses it already", "refuse it already", "refused it already")),
+    "ban": ("to ban", ("already refuses it", "already refuse it", "already refused it")),
     "unban": ("to unban", ("does not have it", "do not have it", "did not have it")),
 }
 

@@ -61,8 +61,8 @@ class Chosen(Generic[T]):
         for line in self.bad:
             screen.warn(f"left out: {line}")
         if self.repeated:
-            again = many(self.repeated, "address came again", "addresses came again")
-            screen.say(f"{again}: each counts once")
+            again = many(self.repeated, "repeated address", "repeated addresses")
+            screen.say(f"{again} left out")
 
 
 def naming(from_file: str | None, skip_bad: bool, suffixes: bool = False) -> tuple[str, ...]:
@@ -160,7 +160,9 @@ def _text(from_file: str) -> str:
     except ValueError:  # a NUL in its name
         raise BadInputError(f"{name} cannot be the name of a file") from None
     if len(data) > LARGEST:
-        raise BadInputError(f"{name} is no list of addresses: it has more than {LARGEST:,} bytes")
+        raise BadInputError(
+            f"{name} is not a list of addresses: it has more than {LARGEST:,} bytes"
+        )
     is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
@@ -170,5 +172,5 @@ def _text(from_file: str) -> str:
             f"{name}, line {line:,}: it is not UTF-8: save the file as text in UTF-8"
         ) from None
     if "\0" in text:
-        raise BadInputError(f"{name} is no text: it has NUL characters; save it in UTF-8")
+        raise BadInputError(f"{name} is not text: it has NUL characters; save it in UTF-8")
     return text

@@ -202,7 +202,7 @@ def _advice(installation: Installation, seen: Look) -> list[str]:
     gone = {found.lock.claim.host for found in seen.of(Verdict.FOREIGN) if found.lock.claim}
     lines = [
         f"{installation.host.command(('clear-lock', '--gone', host, *only))}"
-        f"   where no host {printable(host)} exists any more"
+        f"   if the host {printable(host)} no longer exists"
         for host in sorted(gone)
     ]
     locked = [found for found in left if found.is_lock and removable(found.lock)]
@@ -212,7 +212,7 @@ def _advice(installation: Installation, seen: Look) -> list[str]:
     return [
         *(clear(found.label, found.site) for found in locked),
         *(
-            f"{clear(MASTER, found.site)}   says what comes before mailmanctl is started again"
+            f"{clear(MASTER, found.site)}   shows what to do before mailmanctl is started again"
             for found in left
             if found.lock.name == MASTER and found not in locked
         ),
@@ -321,7 +321,7 @@ def clear_lock(
         return 1 if plan.refused or plan.failed else 0
     question = f"Remove {what([*plan.remove, *plan.saves])}?"
     if gone:
-        question = f"Is there no host {gone} any more? {question}"
+        question = f"Is the host {gone} really gone? {question}"
     options.permission(screen, question, yes)
     with options.changing():
         with screen.busy("removing, and seeing who is next"):

@@ -37,7 +37,7 @@ Examples:
 @click.option(
     "--limit",
     metavar="N",
-    type=click.IntRange(1),
+    type=options.Number(1),
     default=20,
     show_default=True,
     help="Number of runs to show.",
@@ -142,7 +142,7 @@ def _show_plan(report: Report, past: Run, plan: Plan) -> None:
         here = [a for a in answers if (a.site, a.list) in to_do]
         well = [a for a in answers if a.outcome in plan.seen.done]
         counts = {
-            "as before already": sum((a.site, a.list) not in to_do for a in well),
+            "already as before": sum((a.site, a.list) not in to_do for a in well),
             "cannot be read": len(answers) - len(well),
             "locked now": sum(a.said.has_lock for a in here),
         }
@@ -216,7 +216,7 @@ def _show_work(report: Report, plan: Plan, work: Work) -> int:
     number, already = counts["undone"], counts["already"] + counts["gone"]
     parts = [f"taken back on {number:,} list{'' if number == 1 else 's'} and read back"]
     if already:
-        parts.append(f"{already:,} were as before already")
+        parts.append(f"{already:,} were already as before")
     report.headline(parts, len(left), done=not left)
     report.left(left)
     _show_left(report, plan)

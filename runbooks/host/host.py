@@ -67,7 +67,7 @@ HOST_RULES = (
     Rule(
         rf"^(?!practice:){_SCHEME}://[^/?#]*(?:{_or_encoded(_NOT_IN_A_NAME)}"
         r"|[^\x00-\x7f]|%[89A-Fa-f][0-9A-Fa-f])",
-        "the host {text} has a character in it that no name has",
+        "the host {text} has a character that no name has",
     ),
     Rule(
         rf"{_BEFORE_THE_NAME}(?<!local://)(?:[/?#]|{END})|^(?!practice:)(?!{_SCHEME}://)",
@@ -116,7 +116,7 @@ class Host:
     def _use_practice_site(self, folder: str) -> None:
         if not os.path.isfile(os.path.join(folder, "bin", "withlist")):
             raise HostError(
-                f"{short(folder)} is no practice site; to make one:"
+                f"{short(folder)} is not a practice site; to make one:"
                 f" runbook practice new {shlex.quote(folder)}"
             )
         self.practice_dir = folder
@@ -229,7 +229,9 @@ class Host:
         """Where there is no standard input: the program is an argument, and cannot be stopped."""
         argument = program.argument()
         if len(argument) > _LONGEST_ARGUMENT:
-            raise HostError(f"{self.spec}: too much to say for this kind of connection; use ssh://")
+            raise HostError(
+                f"{self.spec}: too much to send over this kind of connection; use ssh://"
+            )
         launcher = shlex.quote(LAUNCHER_WITHOUT_INPUT)
         command = f"{interpreter} {OPTIONS} -c {launcher} {argument}"
         self.traffic.commands += 1

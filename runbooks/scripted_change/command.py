@@ -60,7 +60,7 @@ Examples:
 @click.option(
     "--jobs",
     metavar="N",
-    type=click.IntRange(1, 64),
+    type=options.Number(1, 64),
     default=1,
     show_default=True,
     help="Lists to work on at a time, each in its own process.",
@@ -146,7 +146,7 @@ def withlist(
                 arguments=options.typed(),
                 on_output=_printer(screen, host_spec, plan, bar),
                 on_stopping=lambda seconds: screen.warn(
-                    f"stopping: the script has {seconds:g} s for the list in hand"
+                    f"stopping: the script has {seconds:g} s to finish this list"
                     " (Ctrl-C again: do not wait for it)"
                 ),
                 watch=bar,
@@ -177,7 +177,7 @@ def _show_plan(report: Report, plan: Plan, source: str) -> None:
         note = f", {locked:,} of them locked now" if locked else ""
         rows.append((site, many(len(answers), "list") + note))
     report.plan(rows)
-    where = "which comes along" if script.is_own else f"of {script.filename}"
+    where = "which comes with runbook" if script.is_own else f"of {script.filename}"
     screen.say(f"  {script}, {where}, compiles under Python {plan.python} there")
     if script.lock:
         screen.say("  each list is locked before it is called")

@@ -83,6 +83,18 @@ lists = click.option(
 )
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds, as messages call it."""
+
+    name = "number of seconds"
+
+
+class Number(click.IntRange):
+    """A whole number, as messages call it."""
+
+    name = "number"
+
+
 def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
     if math.isnan(value):  # which is in every range, as it is neither below nor above
         raise click.BadParameter("nan is not a number of seconds.")
@@ -92,7 +104,7 @@ def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
 timeout = click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(0, 3600),
+    type=Seconds(0, 3600),
     callback=_number,
     default=10.0,
     show_default=True,
@@ -101,7 +113,7 @@ timeout = click.option(
 jobs = click.option(
     "--jobs",
     metavar="N",
-    type=click.IntRange(1, 64),
+    type=Number(1, 64),
     help="Lists to work on at a time.  [default: twice the host's processors, at most 4]",
 )
 
@@ -206,7 +218,7 @@ def permission(screen: Screen, question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise BadInputError("standard input is no terminal, so nobody can be asked: add --yes")
+        raise BadInputError("standard input is not a terminal, so nobody can be asked: add --yes")
     try:
         confirmed = screen.ask(question)
     except EOFError:

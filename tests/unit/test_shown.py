@@ -36,7 +36,7 @@ mx-7 · Mailman 2.1.39 · 3 sites, 11 lists
   gamma-rays  5 lists
   be          2 lists
   acme        4 lists
-  waiting.who(m), which comes along, compiles under Python 2.7.18 there
+  waiting.who(m), which comes with runbook, compiles under Python 2.7.18 there
 Run waiting.who on 11 lists? [y/N] y
 all (gamma-rays): target@example.com
 …
