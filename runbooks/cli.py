@@ -29,6 +29,9 @@ SUBCOMMANDS = {
     for name, line in importlib.import_module(f"runbooks.{folder}").SUBCOMMANDS.items()
 }
 
+#: The variable by which a shell asks for completions.
+COMPLETE = "_RUNBOOK_COMPLETE"
+
 #: The subcommand that is defined here.
 HELP = "help"
 SUBCOMMANDS[HELP] = ("", "Show the help of a command.")
@@ -46,14 +49,18 @@ Examples:
   runbook ban target@example.com --explain            the same by hand, ready to paste
 
 \b
-Completion in bash (or zsh, fish):
-  eval "$(_RUNBOOK_COMPLETE=bash_source runbook)"
+Completion in the shell; put the line for yours in ~/.bashrc or ~/.zshrc:
+  eval "$(_RUNBOOK_COMPLETE=bash_source runbook)"      bash 4.4 or later
+  eval "$(_RUNBOOK_COMPLETE=zsh_source runbook)"       zsh
+or in ~/.config/fish/completions/runbook.fish:
+  _RUNBOOK_COMPLETE=fish_source runbook | source       fish
+Lists, sites and runs are those of the host that --host or RUNBOOK_HOST names.
 
 \b
 Exit status:
-  0  all done
-  1  something named in the output was not done
-  2  the arguments or the answer; nothing was changed
+  0  everything was done
+  1  something was not done; the output says what
+  2  the arguments are wrong, or the answer was no; nothing was changed
   3  the host could not be reached, or has no Mailman 2
 """
 
@@ -102,10 +109,10 @@ def _command_names(
 )
 @click.version_option(package_name="mailman2-runbooks", prog_name="runbook")
 def cli() -> None:
-    """Procedures for the mailing lists of a Mailman 2 server, as the documentation prints them.
+    """Carry out the procedures of the documentation on a Mailman 2 server.
 
-    Every command asks the host what there is, shows a plan, asks before it changes
-    anything, and believes only what it has read back.
+    Every command asks the host what is there, shows a plan, asks before it changes
+    anything, and reports as done only what it has read back.
     """
 
 
@@ -121,7 +128,7 @@ Examples:
 @click.argument("names", metavar="[COMMAND]...", nargs=-1, shell_complete=_command_names)
 @click.pass_context
 def show_help(ctx: click.Context, names: tuple[str, ...]) -> None:
-    """Show the help of COMMAND, as 'runbook COMMAND --help' does; without it, that of runbook."""
+    """Show the help of COMMAND, or of runbook itself: the same as --help."""
     context = ctx.find_root()
     for name in names:
         group = context.command
@@ -147,10 +154,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal or a pipe that cannot show a dot or an arrow is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
+    if COMPLETE in os.environ:
+        from runbooks.terminal import completion
+
+        completion.prepare()
     try:
         # What was typed, for the journal.
         typed = list(sys.argv[1:] if arguments is None else arguments)
-        status = cli(typed, prog_name="runbook", standalone_mode=False, obj=typed)
+        status = cli(
+            typed, prog_name="runbook", complete_var=COMPLETE, standalone_mode=False, obj=typed
+        )
         sys.stdout.flush()
     except NoArgsIsHelpError as e:
         click.echo(e.format_message())

@@ -77,28 +77,46 @@ Examples:
       --description {_DESCRIPTION} --direct
 """
 )
-@click.argument("name")
-@click.option("--admin", metavar="ADDRESS", help="The administrator: one full address.")
+@click.argument("name", shell_complete=options.completing("lists"))
+@click.option("--admin", metavar="ADDRESS", help="The administrator's address.")
 @click.option("--description", metavar="TEXT", help="What the list is for, in one line.")
-@click.option("--manifest", metavar="FILE", help="The Puppet manifest, a file on this machine.")
-@click.option("--class", "class_name", metavar="CLASS", help="Its class, where several have lists.")
-@click.option("--site", metavar="SITE", help="The site, where there are several.")
-@click.option("--check", is_flag=True, help="Look whether the list on the host is as it should be.")
+@click.option(
+    "--manifest",
+    metavar="FILE",
+    shell_complete=options.completing("files"),
+    help="The Puppet manifest, a file on this machine.",
+)
+@click.option(
+    "--class",
+    "class_name",
+    metavar="CLASS",
+    help="The class for the list, if several classes have lists.",
+)
+@click.option(
+    "--site",
+    metavar="SITE",
+    shell_complete=options.completing("sites"),
+    help="The list's site, if the host has several.",
+)
+@click.option("--check", is_flag=True, help="Check that the list on the host is as it should be.")
 @click.option(
     "--fix",
     is_flag=True,
-    help="Look, and set what Puppet does not set: description, and the bans of all other lists.",
+    help="Check, and set what Puppet does not: the description, and what all other lists ban.",
 )
 @click.option(
-    "--direct", is_flag=True, help="Create the list on the host with 'newlist', then look."
+    "--direct", is_flag=True, help="Create the list on the host with 'newlist', then check it."
 )
-@click.option("--mail-host", metavar="HOST", help="Of the list's addresses, with --direct.")
-@click.option("--web-host", metavar="HOST", help="Of the list's pages, with --direct.")
+@click.option(
+    "--mail-host", metavar="HOST", help="The host of the list's addresses, with --direct."
+)
+@click.option("--web-host", metavar="HOST", help="The host of the list's web pages, with --direct.")
 @click.option(
     "--password-file",
     metavar="FILE",
-    help="Where the list's password is, with --direct; - is standard input."
-    "  [otherwise: RUNBOOK_LIST_PASSWORD, or it is asked for]",
+    shell_complete=options.completing("files"),
+    help="File with the list's password, with --direct; - is standard input."
+    "  [default: RUNBOOK_LIST_PASSWORD, or a question]",
 )
 @click.option(
     "--password", hidden=True, is_eager=True, expose_value=False, callback=_refuse_password
@@ -107,6 +125,7 @@ Examples:
 @options.timeout
 @options.dry_run
 @options.yes
+@options.quiet
 @options.explain
 @options.json
 @click.pass_context
@@ -128,18 +147,19 @@ def add_list(
     timeout: float,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     explain: bool,
     as_json: bool,
 ) -> int:
-    """Add the list NAME to a Puppet manifest; see whether it came out as asked.
+    """Add the list NAME to a Puppet manifest, and check the result.
 
-    With --manifest: writes the list into the manifest, a file on this machine, for you to
-    commit and have reviewed. The host is asked whether it has the list already if it is named
-    with --host or RUNBOOK_HOST. The password stays what the manifest has: $listpassword.
+    With --manifest, the list is written into the manifest, a file on this machine, for you to
+    commit and have reviewed. If --host or RUNBOOK_HOST names the host, it is asked first whether
+    it has the list already. The password in the manifest stays $listpassword.
 
-    After Puppet has run: --check looks, --fix also sets what Puppet does not set.
+    After Puppet has run, --check looks at the list, and --fix also sets what Puppet does not set.
 
-    On a host without Puppet: --direct.
+    On a host without Puppet, use --direct.
     """
     source = ctx.get_parameter_source("host_spec")
     given = _Given(
@@ -159,7 +179,7 @@ def add_list(
         explain=explain,
     )
     _check_together(given, check or fix, direct, password_file)
-    screen = Screen(as_json)
+    screen = Screen(as_json, quiet)
     if direct:
         return _direct(screen, given, password_file)
     if check or fix:
@@ -308,7 +328,9 @@ def _check(screen: Screen, given: _Given, fix: bool) -> int:
     if site is None:
         where = ", ".join(one.name for one in sites)
         screen.say(found.title, style="bold")
-        screen.say(f"  missing  list  {given.name} is on none of the sites {where}", style="red")
+        screen.say(
+            f"  missing  list  {given.name} is on none of the sites {where}", "red", always=True
+        )
         screen.object(
             host=found.host.spec,
             site=None,
@@ -438,7 +460,8 @@ def _show_findings(
         text = finding.detail
         if finding.help and with_help:
             text += f"\n→ {_help(found, seen.site, finding.help)}"
-        rows.append((finding.state, finding.what, text))
+        if finding.state != checking.GOOD or not screen.quiet:
+            rows.append((finding.state, finding.what, text))
         screen.object(
             host=found.host.spec,
             site=seen.site.name,
@@ -447,7 +470,7 @@ def _show_findings(
             state=finding.state,
             detail=finding.detail,
         )
-    screen.table(rows)
+    screen.table(rows, always=not seen.is_good)
 
 
 def _help(found: Installation, site: Site, words: tuple[str, ...]) -> str:
@@ -471,13 +494,13 @@ def _show_report(
     name = given.name
     if report.detail:
         help = f" → {_help(found, site, report.help)}" if report.help else ""
-        screen.say(f"{name}: {report.outcome}: {report.detail}{help}", style="yellow")
+        screen.say(f"{name}: {report.outcome}: {report.detail}{help}", "yellow", always=True)
     elif report.outcome not in ("created", "changed", "already"):
-        screen.say(f"{name}: {report.outcome}", style="red")
+        screen.say(f"{name}: {report.outcome}", style="red", always=True)
     if report.description_was:
         screen.say(f"the description was {report.description_was!r}")
     if report.unrecorded:
-        screen.say(report.unrecorded, style="red")
+        screen.say(report.unrecorded, style="red", always=True)
     if report.is_done:
         done = "is created" if report.outcome == "created" else "is as asked"
         screen.say(f"{name} {done}: read back", style="green")
@@ -485,7 +508,7 @@ def _show_report(
         became = {"created": "is created", "changed": "was changed", "already": "stays as it was"}
         if report.outcome in became:
             text = f"{name} {became[report.outcome]}, but not all is as it should be:"
-            screen.say(text, style="yellow")
+            screen.say(text, style="yellow", always=True)
         _show_findings(screen, found, report.seen)
     recorded(screen, found, report.recorded)
     screen.object(

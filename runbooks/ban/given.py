@@ -34,13 +34,14 @@ arguments = options.together(
         "--from",
         "from_file",
         metavar="FILE",
-        help="Take addresses from FILE as well, one a line; - is standard input."
-        " Blank lines and those that start with # are left out.",
+        shell_complete=options.completing("files"),
+        help="Also read addresses from FILE, one a line; - is standard input."
+        " Blank lines and lines that start with # are skipped.",
     ),
     click.option(
         "--skip-bad",
         is_flag=True,
-        help="Name what is no address and leave it out; otherwise nothing is done then.",
+        help="Skip what is not an address, with a warning. Otherwise nothing is done.",
     ),
 )
 

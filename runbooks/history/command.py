@@ -33,14 +33,14 @@ Examples:
   runbook history 4f9a1c --json
 """
 )
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=options.completing("runs"))
 @click.option(
     "--limit",
     metavar="N",
     type=click.IntRange(1),
     default=20,
     show_default=True,
-    help="How many runs to show.",
+    help="Number of runs to show.",
 )
 @options.together(options.host, options.json)
 def history(run: str | None, limit: int, host_spec: str, as_json: bool) -> int:
@@ -80,13 +80,14 @@ Examples:
   runbook undo 4f9a1c --dry-run --host {whose().server.spec}
 """
 )
-@click.argument("run")
+@click.argument("run", shell_complete=options.completing("runs"))
 @options.together(
     options.host,
     options.timeout,
     options.jobs,
     options.dry_run,
     options.yes,
+    options.quiet,
     options.json,
 )
 def undo(
@@ -96,17 +97,18 @@ def undo(
     jobs: int | None,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     as_json: bool,
 ) -> int:
-    """Take back RUN, on the lists that it changed.
+    """Take back what RUN changed.
 
-    RUN is the id of a run (see 'runbook history'), its beginning, or its last part: one of ban,
-    unban, unsubscribe, withlist, undo, or 'add-list --fix'. What a run removed is put back as it
-    was. A list that is as it was before RUN already is left alone, so undoing twice is harmless.
-    What somebody else changed since is left alone, and named. The undo is a run of its own, and
-    can be undone.
+    RUN is the id of a run (see 'runbook history'), its beginning, or its last part. A run of ban,
+    unban, unsubscribe, withlist, undo or 'add-list --fix' can be taken back. What it removed is
+    put back as it was. A list that is already as it was before RUN is left alone, so undoing twice
+    does no harm. What somebody has changed since is left alone, and named. An undo is itself a
+    run, and can be undone.
     """
-    screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs)
+    screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs, quiet=quiet)
     with screen.busy("reading the journal"):
         past = journal.find(target.installation, run)
     if restore.has_states(past):
@@ -194,7 +196,7 @@ def _show_left(report: Report, plan: Plan) -> None:
     for answer in plan.left:
         report.object(answer)
     if plan.left:
-        report.screen.say(f"{len(plan.left):,} not taken back:", style="yellow")
+        report.screen.say(f"{len(plan.left):,} not taken back:", style="yellow", always=True)
         report.left(plan.left)
 
 

@@ -36,16 +36,26 @@ Examples:
   runbook withlist --restore 20240501-120301-4f9a1c
 """
 )
-@click.argument("script", metavar="[SCRIPT.py]", required=False)
+@click.argument(
+    "script", metavar="[SCRIPT.py]", required=False, shell_complete=options.completing("files")
+)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1)
-@click.option("--function", metavar="F", help="The function to call.  [default: as SCRIPT]")
+@click.option(
+    "--function", metavar="F", help="The function to call.  [default: the name of SCRIPT]"
+)
 @click.option("--lock", is_flag=True, help="Lock each list first, as withlist -l does.")
 @click.option(
     "--secret-file",
     metavar="FILE",
-    help="Where a secret for the script is, in one line; - is standard input.",
+    shell_complete=options.completing("files"),
+    help="File with a secret for the script, in one line; - is standard input.",
 )
-@click.option("--restore", metavar="RUN", help="Put back the lists that RUN changed.")
+@click.option(
+    "--restore",
+    metavar="RUN",
+    shell_complete=options.completing("runs"),
+    help="Put back the lists that RUN changed.",
+)
 @options.together(options.lists, options.sites, options.host, options.timeout)
 @click.option(
     "--jobs",
@@ -53,7 +63,7 @@ Examples:
     type=click.IntRange(1, 64),
     default=1,
     show_default=True,
-    help="Lists worked on at a time, each in a process of its own.",
+    help="Lists to work on at a time, each in its own process.",
 )
 @click.option(
     "--dry-run",
@@ -61,7 +71,7 @@ Examples:
     is_flag=True,
     help="Run it on copies of the lists, and show what would change.",
 )
-@options.together(options.yes, options.explain, options.json)
+@options.together(options.yes, options.quiet, options.explain, options.json)
 def withlist(
     script: str | None,
     arguments: tuple[str, ...],
@@ -76,27 +86,27 @@ def withlist(
     jobs: int,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     explain: bool,
     as_json: bool,
 ) -> int:
     """Call a function of SCRIPT.py on every list, as Mailman's 'withlist -r' does.
 
-    The function gets the list, unlocked, and the ARGs. It locks, saves and unlocks the list
-    itself. An exception does not keep it from the other lists; a list that it leaves locked
-    is unlocked. --lock is for scripts that were written for withlist -l and do not lock the list:
-    each is locked before the function is called, and unlocked afterwards. What is not saved is
-    lost, as there.
+    The function is called with the list, unlocked, and the ARGs. It has to lock, save and unlock
+    the list itself. If it fails on one list, the others are still done, and a list that it leaves
+    locked is unlocked. Scripts for withlist -l do not lock the list: with --lock, each list is
+    locked before the call and unlocked afterwards. As with withlist, what is not saved is lost.
 
-    ARGs are kept in the journal: give no password there. The line in --secret-file, or in the
-    variable RUNBOOK_SECRET here, is in the variable RUNBOOK_SECRET of the script's process. It is
-    in no record and no list of processes, and what the script prints has *** in its place.
+    ARGs are kept in the journal, so put no password there. Give a secret in --secret-file, or in
+    the variable RUNBOOK_SECRET; the script finds it in its own variable RUNBOOK_SECRET. It is in
+    no record and no list of processes, and what the script prints has *** in its place.
 
-    The state of each list that it changes is kept on the host, with requests and held messages,
-    and --restore puts it back. --dry-run works on copies: Mailman's own functions then change
-    and send nothing. It does not hold back a script that opens files by a path of its own,
-    connects somewhere, or starts programs.
+    The state of each list that the script changes is kept on the host, with requests and held
+    messages, and --restore puts it back. --dry-run works on copies of the lists, and Mailman's own
+    functions then change and send nothing. It does not stop a script from opening files by a path
+    of its own, connecting somewhere, or starting programs.
     """
-    screen = Screen(as_json)
+    screen = Screen(as_json, quiet)
     if restore is not None:
         if script is not None or function is not None or lists or explain or lock or secret_file:
             raise BadInputError(
@@ -234,7 +244,7 @@ def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
         screen.warn(f"{note}: {report.names(having)}")
     report.ended(work, repeatable=False)
     if any(answer.said.hopeless for answer in work.answers):
-        screen.say("no other list was begun: it would fare no better", style="red")
+        screen.say("no other list was begun: it would fare no better", style="red", always=True)
     if rehearsed:
         report.dry_run("it ran on copies of the lists; the lists are as they were")
     report.recorded(work.recorded)
