@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from runbooks.book.whose import whose
 from runbooks.errors import BadInputError, HostError, short
 from runbooks.host.session import Heard, Json, Listener, Session, Traffic
 from runbooks.onhost import LAUNCHER, LAUNCHER_WITHOUT_INPUT, OPTIONS, Program, server
@@ -50,7 +51,7 @@ _BEFORE_THE_NAME = rf"^(?!practice:){_SCHEME}://(?:[^/?#]*(?:@|%40))?"
 #: then starts with ``-`` would be an option of ssh or docker.
 HOST_RULES = (
     # urlsplit() would leave some of them out without a word.
-    Rule(f"^{END}|{CONTROL}", "the host {text} is not a name: try ssh://root@lists.example.org"),
+    Rule(f"^{END}|{CONTROL}", "the host {text} is not a name: try " + whose().server.spec),
     Rule(
         rf"^(?!practice:)(?:[A-Za-z0-9_][-.A-Za-z0-9_]*@)?[A-Za-z0-9][-.A-Za-z0-9]*{END}",
         "the host {text} does not say how to reach it: try ssh://{given}, docker://ID, local://"
