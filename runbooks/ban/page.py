@@ -269,6 +269,7 @@ _NEXT = {
 PROCEDURE = Procedure(
     name="ban",
     synonyms=(
+        "ban",
         "spam",
         "abuse",
         "attack",

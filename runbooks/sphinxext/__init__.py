@@ -21,8 +21,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
         age,
         blocks,
         commands,
+        described,
         directives,
         found,
+        getting,
         roles,
         typed,
         verification,
@@ -31,8 +33,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
     age.setup(app)
     blocks.setup(app)
     commands.setup(app)
+    described.setup(app)
     directives.setup(app)
     found.setup(app)
+    getting.setup(app)
     roles.setup(app)
     typed.setup(app)
     verification.setup(app)

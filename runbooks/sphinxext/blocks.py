@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
 from pygments.lexers.shell import BashLexer
 from pygments.token import Name, Text, _TokenType
 from pygments.util import ClassNotFound
+from sphinx import addnodes
 from sphinx.directives.code import LiteralIncludeReader
 
 import runbooks
@@ -23,6 +25,7 @@ from runbooks.sphinxext.typed import typed_block
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 PACKAGE = Path(runbooks.__file__).parent
 
@@ -46,6 +49,17 @@ def step_command(step: Step, places: Sequence[Place], config: Any) -> nodes.lite
     if path is not None:
         text = _included(step, path, text, config)
     return command(text, "paste" if step.creates else "sh", places)
+
+
+def download(step: Step, env: BuildEnvironment) -> list[nodes.Node]:
+    """A link to the file of ours that a step has the reader create, if it is one."""
+    path = creates_source(step)
+    if path is None:
+        return []
+    # From the folder of the pages, as Sphinx wants it.
+    target = f"/{os.path.relpath(path, env.srcdir)}"
+    link = addnodes.download_reference("", f"Download {path.name}", reftarget=target)
+    return [nodes.paragraph("", "", link, classes=["download"])]
 
 
 def creates_source(step: Step) -> Path | None:

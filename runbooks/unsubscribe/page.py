@@ -197,7 +197,14 @@ def _number(name: str, shown: int, *site: str) -> str:
 
 PROCEDURE = Procedure(
     name="unsubscribe",
-    synonyms=("remove a member", "delete a subscriber", "take off the lists", "opt out", "gdpr"),
+    synonyms=(
+        "unsubscribe",
+        "remove a member",
+        "delete a subscriber",
+        "take off the lists",
+        "opt out",
+        "gdpr",
+    ),
     title="Unsubscribing an Address from All Lists",
     when=(
         "Somebody has subscribed an address that is not theirs, or a person leaves altogether."

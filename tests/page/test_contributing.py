@@ -27,7 +27,7 @@ def copy(built: Path, tmp_path: Path) -> Path:
     for name in ("runbooks", "doc", "benchmarks", "docker", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    for name in ("conftest.py", "pyproject.toml", "README.md", "tox.ini"):
+    for name in ("CHANGELOG.md", "conftest.py", "pyproject.toml", "README.md", "tox.ini"):
         shutil.copy(ROOT / name, tmp_path)
     article = Page(built, "contributing").article
     for block in article.select("div.literal-block-wrapper"):

@@ -1,0 +1,66 @@
+"""Where the pages and the command come from: the repository, and how a reader installs from it.
+
+Directive ``getting TOOL``: what installs ``runbook`` with ``pipx`` or ``uv``, and says once which
+server it is for.
+"""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from runbooks.book.whose import whose
+from runbooks.sphinxext import blocks
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+TOOLS = {"pipx": "pipx install", "uv": "uv tool install"}
+
+BRANCH = "main"
+
+#: Sites that the theme knows the links of. Others are taken for a Gitea, as opendev.org is one.
+KNOWN = ("https://github.com/", "https://gitlab.com/", "https://bitbucket.org/")
+
+
+def getting(tool: str) -> str:
+    """What to paste."""
+    source = shlex.quote(f"git+{whose().project.repository}")
+    return f"{TOOLS[tool]} {source}\nexport RUNBOOK_HOST={shlex.quote(whose().server.spec)}"
+
+
+def theme_options(folder: PurePosixPath) -> dict[str, Any]:
+    """Options of the theme for links from each page to its source, which is in `folder`."""
+    repository = whose().project.repository.rstrip("/")
+    options: dict[str, Any] = {
+        "footer_icons": [
+            {"name": "Source code", "url": repository, "html": "Source code", "class": ""}
+        ],
+        "source_repository": repository,
+        "source_branch": BRANCH,
+        "source_directory": f"{folder}/",
+        "top_of_page_buttons": ["view", "edit"],
+    }
+    if not repository.startswith(KNOWN):
+        path = f"{BRANCH}/{folder}/{{filename}}"
+        options["source_edit_link"] = f"{repository}/_edit/{path}"
+        options["source_view_link"] = f"{repository}/src/branch/{path}"
+    return options
+
+
+class GettingDirective(SphinxDirective):
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        tool = self.arguments[0]
+        if tool not in TOOLS:
+            raise self.error(f"{tool!r} is none of {', '.join(TOOLS)}")
+        return [blocks.command(getting(tool))]
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("getting", GettingDirective)
