@@ -27,11 +27,16 @@ SUBCOMMANDS = {
     for name, line in importlib.import_module(f"runbooks.{folder}").SUBCOMMANDS.items()
 }
 
-EPILOG = """\b
+
+def epilog() -> str:
+    """What follows the help of ``runbook``. A function, since the file that it reads may be bad."""
+    from runbooks.book.whose import whose
+
+    return f"""\b
 Examples:
   runbook practice                                    see everything, on a site of your own
   runbook ban target@example.com                      on this machine
-  runbook ban target@example.com --host ssh://root@lists.example.org --dry-run
+  runbook ban target@example.com --host {whose().server.spec} --dry-run
   runbook ban target@example.com --explain            the same by hand, ready to paste
 
 \b
@@ -63,6 +68,10 @@ class Subcommands(click.Group):
         command.short_help = line  # for the completion of a shell
         return command
 
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.epilog = epilog()
+        super().format_epilog(ctx, formatter)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, line) for name, (_, line) in SUBCOMMANDS.items()])
@@ -70,7 +79,6 @@ class Subcommands(click.Group):
 
 @click.group(
     cls=Subcommands,
-    epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(package_name="mailman2-runbooks", prog_name="runbook")

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from runbooks.mailman.installation import Installation
 
 #: Each has what is printed in page.py, and its subcommands in command.py.
-FOLDERS = ("add_list", "scripted_change", "ban", "unsubscribe", "clear_lock")
+FOLDERS = ("ban", "clear_lock", "unsubscribe", "add_list", "scripted_change")
 
 
 @cache
@@ -24,7 +24,9 @@ def all_procedures() -> tuple[Procedure[Installation, Any], ...]:
     late = [procedure for procedure in found if procedure.follows]
     while late:
         names = [procedure.name for procedure in ordered]
-        one = next(procedure for procedure in late if procedure.follows in names)
+        one = next((one for one in late if one.follows in names), late[0])
+        if one.follows not in names:
+            raise ValueError(f"{one.name} follows {one.follows!r}, which is no procedure")
         ordered.insert(names.index(one.follows) + 1, one)
         late.remove(one)
     return tuple(ordered)

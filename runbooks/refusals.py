@@ -54,3 +54,13 @@ def check(text: str, rules: Iterable[Rule]) -> None:
     rule = first(text, rules)
     if rule is not None:
         raise BadInputError(rule.told(text))
+
+
+#: What Mailman 2 lets a list name consist of, once it is lower-cased and stripped (recording
+#: `newlist`).
+LIST_RULES = (
+    Rule(
+        rf"^(?![-a-z0-9_+=][-a-z0-9_.+=]{{0,199}}{END})",
+        "{text} cannot be the name of a list: names are letters, digits and - _ . + =",
+    ),
+)

@@ -1,9 +1,7 @@
 """Sphinx settings. Build with: tox -e docs"""
 
 from importlib.metadata import version as _version
-from pathlib import Path, PurePosixPath
-
-from runbooks.sphinxext.getting import theme_options
+from pathlib import Path
 
 project = "Mailing Lists"
 author = "the infrastructure team"
@@ -26,7 +24,6 @@ html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
-html_theme_options = theme_options(PurePosixPath("doc/source"))
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 

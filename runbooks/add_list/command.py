@@ -16,12 +16,19 @@ from runbooks.add_list.edit import Edit
 from runbooks.add_list.manifest import file as manifest_file
 from runbooks.add_list.manifest.file import Judgement
 from runbooks.add_list.run import Report
+from runbooks.book.whose import whose
 from runbooks.errors import BadInputError
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen
 from runbooks.terminal.report import recorded
+
+#: For the examples in the help and in messages.
+_NAME = whose().examples.list
+_ADMIN = whose().examples.administrator
+_DESCRIPTION = shlex.quote(whose().examples.description)
+_MANIFEST = whose().manifest.file
 
 
 def _refuse_password(ctx: click.Context, param: click.Parameter, value: str | None) -> None:
@@ -59,15 +66,15 @@ class _Given:
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples:
-  runbook add-list openstack-foo --admin admin@example.com \\
-      --description 'Discussion of OpenStack Foo' \\
-      --manifest modules/openstack_project/manifests/lists.pp
-  runbook add-list openstack-foo --manifest modules/openstack_project/manifests/lists.pp --check
-  runbook add-list openstack-foo --manifest modules/openstack_project/manifests/lists.pp --fix
-  runbook add-list openstack-foo --admin admin@example.com \\
-      --description 'Discussion of OpenStack Foo' --direct
+  runbook add-list {_NAME} --admin {_ADMIN} \\
+      --description {_DESCRIPTION} \\
+      --manifest {_MANIFEST}
+  runbook add-list {_NAME} --manifest {_MANIFEST} --check
+  runbook add-list {_NAME} --manifest {_MANIFEST} --fix
+  runbook add-list {_NAME} --admin {_ADMIN} \\
+      --description {_DESCRIPTION} --direct
 """
 )
 @click.argument("name")
@@ -184,14 +191,13 @@ def _check_together(given: _Given, check: bool, direct: bool, password_file: str
         return
     if not direct and given.manifest is None:
         raise BadInputError(
-            "name the manifest that the list goes into (--manifest"
-            " modules/openstack_project/manifests/lists.pp), or add --direct on a host without"
-            " Puppet"
+            f"name the manifest that the list goes into (--manifest {_MANIFEST}), or add --direct"
+            " on a host without Puppet"
         )
     if given.admin is None:
-        raise BadInputError("name the list's administrator: --admin admin@example.com")
+        raise BadInputError(f"name the list's administrator: --admin {_ADMIN}")
     if given.description is None:
-        raise BadInputError("say what the list is for: --description 'Discussion of OpenStack Foo'")
+        raise BadInputError(f"say what the list is for: --description {_DESCRIPTION}")
 
 
 def _wanted(given: _Given) -> Wanted:

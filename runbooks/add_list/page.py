@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, replace
+from difflib import unified_diff
 
 from runbooks.add_list.check import ALIASES_FILE
 from runbooks.add_list.edit import Edit
 from runbooks.add_list.manifest.language import quote
+from runbooks.add_list.manifest.lists import MAILLIST, MAILMAN_LIST
 from runbooks.add_list.rules import PASSWORD_VARIABLE
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, File, Practice, Procedure, Secret, Step, Trouble
+from runbooks.book.whose import whose
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.onhost import source
+from runbooks.terminal import shown
 
 #: Where the list server has the repository that the manifest is in.
-CHECKOUT = "/opt/system-config"
+CHECKOUT = whose().manifest.checkout
 
 #: The manifest of the documentation, in that repository.
-MANIFEST = "modules/openstack_project/manifests/lists.pp"
+MANIFEST = whose().manifest.file
+
+#: That repository.
+_REPOSITORY = f":elsewhere:`{whose().manifest.repository}`"
+
+_CLASS = whose().manifest.class_name
 
 
 @dataclass(frozen=True)
@@ -40,38 +49,62 @@ class AddArguments:
     edit: Edit | None = None
 
 
-def _resource(name: str, admin: str, description: str) -> str:
-    """The resource as the documentation has it, behind an empty line."""
+def _resource(site: str | None, name: str, admin: str, description: str) -> str:
+    """The resource as the documentation has it, behind an empty line.
+
+    For a `site` of several it is of the type of the module puppet-mailman, whose title names the
+    site; otherwise of Puppet's own.
+    """
+    several = site is not None
+    attributes = {
+        **({"require": f"Mailman::Site[{quote(site)}]"} if site is not None else {}),
+        "ensure": "present",
+        "admin": quote(admin),
+        "password": "$listpassword",
+        "description": quote(description),
+        **({} if several else {"webserver": "$listdomain", "mailserver": "$listdomain"}),
+    }
+    kind, title = (MAILMAN_LIST, f"{name}@{site}") if several else (MAILLIST, name)
+    lines = "".join(f"    {key:11} => {value},\n" for key, value in attributes.items())
+    return f"\n  {kind} {{ {quote(title)}:\n{lines}  }}\n"
+
+
+#: The last line of the manifest.
+_END = "}\n"
+
+
+def _manifest() -> str:
+    """The manifest of the documentation: the sites, and one list."""
+    first = whose().first
+    sites = "".join(
+        f"\n  mailman::site {{ {quote(site.name)}:\n"
+        f"    default_email_host => {quote(site.domain)},\n"
+        f"    default_url_host   => {quote(site.domain)},\n  }}\n"
+        for site in whose().sites
+    )
+    present = (first.name, first.first_list, whose().examples.administrator, "Announcements")
     return (
-        f"\n  maillist {{ {quote(name)}:\n"
-        "    ensure      => present,\n"
-        f"    admin       => {quote(admin)},\n"
-        "    password    => $listpassword,\n"
-        f"    description => {quote(description)},\n"
-        "    webserver   => $listdomain,\n"
-        "    mailserver  => $listdomain,\n"
-        "  }\n"
+        f"# == Class: {_CLASS}\n#\nclass {_CLASS}(\n"
+        f"  $listadmins = undef,\n  $listpassword = '',\n) {{\n{sites}{_resource(*present)}{_END}"
     )
 
 
-_DECLARES = "class { 'openstack_project::lists': listpassword => 'a password' }"
+#: As Puppet calls what is in the class, and what it says when ``newlist`` fails.
+_STAGE = f"/Stage[main]/{'::'.join(map(str.capitalize, _CLASS.split('::')))}/"
+_NEWLIST_FAILS = "{NEWLIST_FAILS:Error: Execution of '/usr/sbin/newlist …' returned 1: …}\n"
+
+_DECLARES = f"class {{ '{_CLASS}': listpassword => 'a password' }}"
 
 
 def befalls(installation: Installation, arguments: AddArguments) -> Event:
     """The list server has the repository, and the reader a clone of it, with one list so far."""
     if arguments.direct:
         return Event()
-    announce = _resource("openstack-announce", "admin@example.com", "Announcements about OpenStack")
-    manifest = (
-        "# == Class: openstack_project::lists\n#\nclass openstack_project::lists(\n"
-        "  $listadmins = undef,\n  $listpassword = '',\n"
-        f"  $listdomain = 'lists.example.org',\n) {{\n{announce}}}\n"
-    )
     return replace(
         merge(installation, arguments),
         script=f"mkdir -p {CHECKOUT}/manifests && echo {shlex.quote(_DECLARES)}"
         f" > {CHECKOUT}/manifests/site.pp",
-        clone=(File(arguments.manifest, manifest),),
+        clone=(File(arguments.manifest, _manifest()),),
     )
 
 
@@ -82,14 +115,21 @@ def merge(installation: Installation, arguments: AddArguments) -> Event:
 
 def steps(installation: Installation, arguments: AddArguments) -> tuple[Step, ...]:
     """The procedure by hand."""
-    sites = installation.sites
-    site = next((one for one in sites if one.name == arguments.site), sites[0])
-    hand = _ByHand(installation, site, arguments.name, arguments.admin, arguments.description)
+    hand = _ByHand(
+        installation,
+        _site(installation, arguments),
+        *(arguments.name, arguments.admin, arguments.description, arguments.edit),
+    )
     if arguments.exists:
         return hand.complete()
     if arguments.direct:
         return (hand.newlist(), hand.see(), *hand.complete())
-    return (hand.resource(arguments.edit), *hand.puppet(), hand.see(), *hand.complete())
+    return (hand.resource(), *hand.puppet(), hand.see(), *hand.complete())
+
+
+def _site(installation: Installation, arguments: AddArguments) -> Site:
+    sites = installation.sites
+    return next((one for one in sites if one.name == arguments.site), sites[0])
 
 
 @dataclass(frozen=True)
@@ -101,11 +141,15 @@ class _ByHand:
     name: str
     admin: str
     description: str
+    #: of a manifest at hand
+    planned: Edit | None = None
 
-    def resource(self, planned: Edit | None) -> Step:
-        text = _resource(self.name, self.admin, self.description)
+    def resource(self) -> Step:
+        site = self.site.name if self.site.site_dir is not None else None
+        text = _resource(site, self.name, self.admin, self.description)
         path = f"{CHECKOUT}/{MANIFEST}"
         before = "$"
+        planned = self.planned
         if planned is not None:
             path, text = planned.file.path, planned.insertion.text
             rest = planned.file.manifest.text[planned.insertion.offset :]
@@ -116,25 +160,29 @@ class _ByHand:
         return Step(
             "resource",
             "Add the list to the manifest",
-            "It goes into the class, here in front of the last line of the file, which closes"
-            " it; an editor does as well. Where changes are reviewed, do this in a clone of"
-            " :elsewhere:`openstack-infra/system-config` and send it there: the list server has it"
-            f" in ``{CHECKOUT}`` once it is merged. The password stays ``$listpassword``: what is"
-            " in a manifest is public.",
+            "It goes in front of the last line of the file, which closes the class. Where changes"
+            f" are reviewed, edit a clone of {_REPOSITORY} instead; the list server has it in"
+            f" ``{CHECKOUT}`` once it is merged. Leave ``$listpassword``: a manifest is public.",
             f"sed -i '{before}e cat' {quoted}" if before else f"cat >> {quoted}",
             creates=File(path, text),
         )
 
+    @property
+    def is_by_site(self) -> bool:
+        """Whether the resource is of the type of hosts with several sites."""
+        if self.planned is not None:
+            return MAILMAN_LIST in self.planned.insertion.text
+        return self.site.site_dir is not None
+
     def puppet(self) -> tuple[Step, Step]:
         """Puppet's run, and another one.
 
-        Under Mailman 2.2 the first one makes the list and fails, and the second one writes the
-        aliases (recording `puppet_maillist`).
+        Under Mailman 2.2 the first one makes the list and fails; the second one writes the aliases
+        of a ``maillist`` (recording `puppet_maillist`).
         """
         variable = ""
-        if self.site.site_dir is not None:
+        if self.site.site_dir is not None and not self.is_by_site:
             variable = f"MAILMAN_SITE_DIR={shlex.quote(self.site.site_dir)} "
-        stage = "Notice: /Stage[main]/Openstack_project::Lists/"
         apply = (
             f"{variable}puppet apply --color=false"
             f" --modulepath={CHECKOUT}/modules:/etc/puppet/modules {CHECKOUT}/manifests/site.pp"
@@ -144,50 +192,61 @@ class _ByHand:
             "Notice: Compiled catalog for {HOST:lists} in environment production"
             " in {SECONDS:0.09} seconds\n"
         )
+        made, left = self._made_by_site() if self.is_by_site else self._made()
         ends = "Notice: Applied catalog in {SECONDS:1.56} seconds"
-        others = f"{self._alias('NEW_ALIAS_OF_OTHERS', 'openstack-announce')}\n{MORE}\n"
-        own = f"{self._alias('NEW_ALIAS', self.name)}\n{MORE}\n"
-        if self.installation.version.startswith("2.2"):
-            made = (
-                "{NEWLIST_FAILS:Error: Execution of '/usr/sbin/newlist …' returned 1: …}\n"
-                f"{stage}Mailalias[{self.name}]: Dependency Maillist[{self.name}] has failures:"
-                " true\n{WARNINGS:Warning: …: Skipping because of failed dependencies}\n"
-            )
-            left = own
-        else:
-            made, left = f"{stage}Maillist[{self.name}]/ensure: created\n{own}", ""
         first = Step(
             "puppet",
             "Have Puppet create the list",
-            "Puppet's next run by itself does it as well, where it is told the site: on a host"
-            " with several sites that is the variable, since Puppet only calls ``newlist``. Without"
-            " it Puppet says ``created`` at every run, writes the mail aliases, and there is no"
-            " list.",
+            "Puppet's next run by itself does the same.",
             apply,
-            begins + others + made + ends,
+            begins + made + ends,
         )
         again = Step(
             "puppet-again",
             "Have Puppet run once more",
-            "There is nothing left to do. Under Mailman 2.2 there is: the first run makes the list,"
-            " and Puppet says ``Error``, since ``newlist`` asks a question that nobody answers;"
-            " this run writes the mail aliases.",
+            "Nothing is left to do. Under Mailman 2.2 the first run says ``Error``, since"
+            " ``newlist``"
+            " asks a question that nobody answers; this one shows that the list is there.",
             apply,
             begins + left + ends,
         )
         return first, again
 
+    def _made_by_site(self) -> tuple[str, str]:
+        """What the two runs say of a ``mailman_list``.
+
+        Its provider says what it does (puppet-mailman, ``mailman_list/mailman.rb``).
+        """
+        says = f"create {self.name}@{self.site.name}\nMailman install dir{self.site.site_dir}\n"
+        if self.installation.version.startswith("2.2"):
+            return f"{says}{_NEWLIST_FAILS}", ""
+        kind = f"Mailman_list[{self.name}@{self.site.name}]"
+        return f"{says}done\nNotice: {_STAGE}{kind}/ensure: created\n", ""
+
+    def _made(self) -> tuple[str, str]:
+        """What the two runs say of a ``maillist``, and of the mail aliases that come with it."""
+        others = f"{self._alias('NEW_ALIAS_OF_OTHERS', whose().first.first_list)}\n{MORE}\n"
+        own = f"{self._alias('NEW_ALIAS', self.name)}\n{MORE}\n"
+        if not self.installation.version.startswith("2.2"):
+            return f"{others}Notice: {_STAGE}Maillist[{self.name}]/ensure: created\n{own}", ""
+        skipped = (
+            f"Notice: {_STAGE}Mailalias[{self.name}]: Dependency Maillist[{self.name}] has"
+            " failures:"
+            " true\n{WARNINGS:Warning: …: Skipping because of failed dependencies}\n"
+        )
+        return f"{others}{_NEWLIST_FAILS}{skipped}", own
+
     def _alias(self, which: str, shown: str) -> str:
         """What Puppet says of a mail alias that it made."""
         alias = placeholder(which, self.name, shown=shown)
-        return f"Notice: /Stage[main]/Openstack_project::Lists/Mailalias[{alias}]/ensure: created"
+        return f"Notice: {_STAGE}Mailalias[{alias}]/ensure: created"
 
     def newlist(self) -> Step:
         return Step(
             "newlist",
             "Create the list",
-            "It asks for the list's password. Given on the command line, every user of the host"
-            " could see it. ``-q``: the administrator gets no mail.",
+            "It asks for the list's password, which every user could see on the command line. With"
+            " ``-q`` the administrator gets no mail.",
             as_mailman(self.installation, self.site, "newlist", "-q", self.name, self.admin),
             f"Initial {self.name} password:",
             asks="password",
@@ -197,7 +256,7 @@ class _ByHand:
         return Step(
             "see",
             "See that the list is there",
-            "Puppet's word proves nothing. Puppet ignores ``description``: it never sets it.",
+            "Puppet's word proves nothing, and Puppet ignores ``description``.",
             self._list_lists(),
             f"{self.name.capitalize()} - [no description available]",
         )
@@ -214,14 +273,14 @@ class _ByHand:
             Step(
                 "options",
                 "Write down the description",
-                "As Mailman's ``config_list`` reads it: a line of Python.",
+                "In a file that ``config_list`` reads: a line of Python.",
                 f"tee {shlex.quote(options)} > /dev/null",
                 creates=File(options, f"description = {self._literal()}\n"),
             ),
             Step(
                 "description",
                 "Set the description",
-                "Setting it again changes nothing.",
+                "",
                 as_mailman(
                     self.installation, self.site, "config_list", "-v", "-i", options, self.name
                 )
@@ -231,19 +290,20 @@ class _ByHand:
             Step(
                 "create-catch-up-py",
                 "Create catch_up.py beside Mailman's programs",
-                "``withlist`` looks for it there. It needs root.",
+                "``withlist`` looks for it there. Only root can write there.",
                 f"tee {shlex.quote(program)} > /dev/null",
                 creates=File(program, source("catch_up")),
             ),
             Step(
                 "catch-up",
-                "Ban whom all other lists ban",
-                "A list does not have the bans that were made before it was. An address that"
-                " every other list of the site refuses is meant to be refused here, too.",
+                "Catch up on the bans of the other lists",
+                "A new list has no bans. What every other list of the site refuses, it should"
+                " refuse"
+                " too.",
                 as_mailman(
                     self.installation, self.site, "withlist", "-q", "-r", "catch_up", self.name
                 ),
-                f"{self.name}: {self._caught_up('banned target@example.com victim@example.org')}",
+                f"{self.name}: {self._caught_up(' '.join(('banned', *_BANNED)))}",
             ),
             Step(
                 "see-description",
@@ -268,16 +328,16 @@ def command(arguments: AddArguments) -> tuple[str, ...]:
     """By command: what edits the manifest, or what creates the list where there is no Puppet."""
     words = ["add-list", arguments.name, "--admin", arguments.admin]
     words += ["--description", arguments.description]
-    if not arguments.direct:
-        return (*words, "--manifest", arguments.manifest)
-    return (*words, *(["--site", arguments.site] if arguments.site else []), "--direct")
+    words += ["--site", arguments.site] if arguments.site else []
+    return (*words, *(["--direct"] if arguments.direct else ["--manifest", arguments.manifest]))
 
 
 def then(installation: Installation, arguments: AddArguments) -> tuple[Step, ...]:
     """By command, once the change of the manifest is on the list server."""
     name, manifest = arguments.name, arguments.manifest
-    hand = _ByHand(installation, installation.sites[0], name, "", "")
-    words = ["runbook", "add-list", name, "--manifest", manifest, "--fix"]
+    hand = _ByHand(installation, _site(installation, arguments), name, "", "")
+    site = ["--site", arguments.site] if arguments.site else []
+    words = ["runbook", "add-list", name, "--manifest", manifest, *site, "--fix"]
     puppet, again = hand.puppet()
     return (
         replace(puppet, where="Once the change is merged, on the list server, as root:"),
@@ -285,126 +345,144 @@ def then(installation: Installation, arguments: AddArguments) -> tuple[Step, ...
         Step(
             "check",
             "Check the list, and set what Puppet does not set",
-            "Is it there, and as the manifest says? Has it its mail aliases, and the bans that"
-            " every other list has? ``--check`` in place of ``--fix`` only looks.",
+            "``--check`` in place of ``--fix`` only looks.",
             shlex.join(words),
-            _FIXED,
-            where="In the clone again, with ``--host`` as above:",
+            _fixed(),
+            where="In the clone again:",
         ),
     )
 
 
-_FIXED = """\
-{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:8} lists
-  good     list         it is on openstack
-  good     owner        admin@example.com
-  good     mail host    lists.example.org, the installation's own; the manifest says $listdomain
-  good     web host     lists.example.org, the installation's own; the manifest says $listdomain
-  missing  description  it is empty and should be 'Discussion of OpenStack Foo': Puppet sets none
-  good     aliases      all 10 are in /etc/aliases
-  missing  bans         all {OTHERS openstack openstack-foo:4} other lists refuse\
- {MISSING_BANS openstack openstack-foo:target@example.com, victim@example.org},\
- and this one does not
-Set the description and ban 2 entries on openstack-foo? [y/N] {ANSWER:y}
-openstack-foo is as asked: read back
-recorded as {RUN:20240501-120301-4f9a1c} in lists:/srv/mailman/openstack/runbook/journal.jsonl
-"""
+def _fixed() -> str:
+    """What a terminal shows of ``runbook add-list … --fix`` on the installation of the docs."""
+    site, name = whose().first, whose().examples.list
+    domain = f"{site.domain}, the installation's own"
+    others = placeholder("OTHERS", site.name, name, shown=f"{len(site.all_lists):,}")
+    missing = placeholder("MISSING_BANS", site.name, name, shown=", ".join(_BANNED))
+    wanted = f"{whose().examples.description!r}: Puppet sets none"
+    return "\n".join(
+        (
+            shown.heading(new=1),
+            shown.table(
+                [
+                    ("good", "list", f"it is on {site.name}"),
+                    ("good", "owner", whose().examples.administrator),
+                    ("good", "mail host", domain),
+                    ("good", "web host", domain),
+                    ("missing", "description", f"it is empty and should be {wanted}"),
+                    (
+                        "unknown",
+                        "aliases",
+                        f"no list of {site.name} has any in {ALIASES_FILE}: the mail server finds"
+                        " lists in another way, which is not checked here",
+                    ),
+                    (
+                        "missing",
+                        "bans",
+                        f"all {others} other lists refuse {missing}, and this one does not",
+                    ),
+                ]
+            ),
+            f"Set the description and ban {len(_BANNED)} entries on {name}? [y/N] {{ANSWER:y}}",
+            f"{name} is as asked: read back",
+            shown.recorded("20240501-120301-4f9a1c"),
+        )
+    )
 
-_SHOWS = """\
-{HOST:lists} does not have the list yet
---- a/modules/openstack_project/manifests/lists.pp
-+++ b/modules/openstack_project/manifests/lists.pp
-@@ -14,4 +14,13 @@
-     webserver   => $listdomain,
-     mailserver  => $listdomain,
-   }
-+
-+  maillist { 'openstack-foo':
-+    ensure      => present,
-+    admin       => 'admin@example.com',
-+    password    => $listpassword,
-+    description => 'Discussion of OpenStack Foo',
-+    webserver   => $listdomain,
-+    mailserver  => $listdomain,
-+  }
- }
-Write modules/openstack_project/manifests/lists.pp? [y/N] {ANSWER:y}
-wrote modules/openstack_project/manifests/lists.pp, lines 18 to 25
-{VALIDATION:puppet parser validate has nothing to say against it}
-{LINT:puppet-lint has nothing to say about the new lines}
-Next: commit it, and have it reviewed. Once Puppet has run on the list server:
-  runbook add-list openstack-foo --manifest modules/openstack_project/manifests/lists.pp\
- --fix{HOST_OPTION:}
-"""
+
+#: What all other lists ban.
+_BANNED = ("target@example.com", "victim@example.org")
+
+
+def _shows() -> str:
+    """What a terminal shows of ``runbook add-list`` in the clone of the docs."""
+    said, site = whose().examples, whose().first.name
+    resource = _resource(site, said.list, said.administrator, said.description)
+    before = _manifest()
+    after = f"{before.removesuffix(_END)}{resource}{_END}"
+    diff = unified_diff(
+        before.splitlines(), after.splitlines(), f"a/{MANIFEST}", f"b/{MANIFEST}", lineterm=""
+    )
+    last = len(after.splitlines()) - 1
+    first = last - len(resource.strip().splitlines()) + 1
+    return "\n".join(
+        (
+            f"{{HOST:{whose().server.hostname}}} does not have the list yet",
+            *diff,
+            f"Write {MANIFEST}? [y/N] {{ANSWER:y}}",
+            f"wrote {MANIFEST}, lines {first} to {last}",
+            "{VALIDATION:puppet parser validate has nothing to say against it}",
+            "{LINT:puppet-lint has nothing to say about the new lines}",
+            "Next: commit it, and have it reviewed. Once Puppet has run on the list server:",
+            f"  runbook add-list {said.list} --manifest {MANIFEST} --site {site} --fix"
+            f"{shown.host_option()}",
+        )
+    )
+
 
 PROCEDURE = Procedure(
     name="add-list",
     synonyms=("new list", "create a list", "newlist", "set up a list", "request for a list"),
     title="Adding a List",
     when=(
-        "A project asks for a mailing list. The list is declared in"
-        f" ``{MANIFEST}`` of :elsewhere:`openstack-infra/system-config`; Puppet creates it on the"
-        " list server. What Puppet leaves undone is done afterwards: the description, and the bans"
-        " that all other lists have."
+        f"A project asks for a list. It is declared in ``{MANIFEST}`` of {_REPOSITORY} and created"
+        " by Puppet, which sets neither the description nor the bans that all other lists have."
     ),
     steps=steps,
     command=command,
-    where=(
-        "In a clone of :elsewhere:`openstack-infra/system-config` on a machine of your own, with"
-        " ``--host ssh://root@lists.openstack.org`` behind it."
-    ),
+    where=f"In a clone of {_REPOSITORY} on your own machine:",
     then=then,
-    shows=_SHOWS,
+    shows=_shows(),
     troubles=(
         Trouble(
-            "Puppet says ``created`` at every run, and the list is not there",
-            "The host has several sites and Puppet was not told which: ``newlist`` printed"
-            " ``Please set MAILMAN_SITE_DIR``, did nothing and exited with status 0, which is"
-            " all that Puppet looks at. Give it the variable, as above.",
+            "The host has one site",
+            f"Its lists are of Puppet's own type, ``maillist {{ '{whose().examples.list}': … }}``,"
+            f" without"
+            " ``require`` and with ``webserver`` and ``mailserver``, both ``$listdomain``. Puppet"
+            " then writes their mail aliases too. On a host with several sites ``maillist`` makes"
+            " no"
+            " list unless Puppet has ``MAILMAN_SITE_DIR``, and still says ``created``.",
         ),
         Trouble(
-            "Puppet says ``Error``, and ``newlist`` ``returned 1``, under Mailman 2.2",
-            "The list is there all the same, without its mail aliases. Puppet's next run writes"
-            " them.",
+            "There is no Puppet",
+            "``runbook add-list … --direct`` has ``newlist`` create the list, and does the rest.",
         ),
         Trouble(
             "``admin`` or ``password`` was changed in the manifest, and nothing happened",
-            "Puppet creates and removes a ``maillist``, and changes nothing about one that is"
-            " there. Change it on the list's own page, or with ``config_list``.",
+            "Puppet creates and removes lists, and changes none. Change it on the list's own page,"
+            " or"
+            " with ``config_list``.",
         ),
         Trouble(
             "Mail to the list ends up elsewhere",
-            "See that the list has its aliases (``runbook add-list NAME --check``), and that"
-            " :elsewhere:`newaliases` was run where the mail server wants that: Puppet writes"
-            f" ``{ALIASES_FILE}`` and nothing else. On a host with several sites an alias does"
-            " not say which site is meant.",
+            "``runbook add-list NAME --check`` looks for its mail aliases. Run"
+            " :elsewhere:`newaliases`"
+            " if the mail server wants that.",
         ),
         Trouble(
             "The name ends in ``-admin``, ``-owner``, ``-request`` …",
-            "Mailman creates such a list, although mail to it belongs to another one: choose"
-            " another name. ``runbook`` refuses it.",
+            "Mail to such a list goes to another one. ``runbook`` refuses the name.",
         ),
         Trouble(
-            "The list's password must not be known",
-            "Puppet hands it to ``newlist`` as an argument: while that runs, every user of the"
-            " list server can see it.",
-        ),
-        Trouble(
-            "There is no Puppet on the host",
-            "``runbook add-list … --direct`` has ``newlist`` create the list, with the password"
-            " on its standard input, and does the rest.",
+            "The list's password must stay secret",
+            "Every user of the list server can see it while Puppet runs ``newlist``.",
         ),
     ),
     after="ban",
     befalls=befalls,
     meanwhile=merge,
-    example=AddArguments("openstack-foo", "admin@example.com", "Discussion of OpenStack Foo"),
+    example=AddArguments(
+        whose().examples.list,
+        whose().examples.administrator,
+        whose().examples.description,
+        site=whose().first.name,
+    ),
     practice=Practice(
         AddArguments(
-            "openstack-bar",
-            "admin@example.com",
-            "Discussion of OpenStack Bar",
-            site="openstack",
+            f"{whose().examples.list}-2",
+            whose().examples.administrator,
+            whose().examples.description,
+            site=whose().first.name,
             direct=True,
         ),
         note="There is no Puppet on a practice site: newlist makes the list here.",

@@ -10,6 +10,7 @@ import click
 
 from runbooks.ban import bans as run
 from runbooks.ban.bans import Bans, Found, Inventory, Place
+from runbooks.book.whose import whose
 from runbooks.mailman.work import Answer
 from runbooks.terminal import options
 from runbooks.terminal.console import many
@@ -33,11 +34,11 @@ _ODD = (*_SECTIONS.values(), _SOME)
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples:
   runbook bans
-  runbook bans --site openstack --host ssh://root@lists.example.org
-  runbook bans --list openstack-foo --json
+  runbook bans --site {whose().first.name} --host {whose().server.spec}
+  runbook bans --list {whose().examples.list} --json
 """
 )
 @options.together(options.lists, options.sites, options.host, options.jobs, options.json)

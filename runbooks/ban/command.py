@@ -14,6 +14,7 @@ from runbooks.ban import entries, given, run
 from runbooks.ban.bans_command import bans as bans
 from runbooks.ban.entries import Entry
 from runbooks.ban.run import Plan, Standing
+from runbooks.book.whose import whose
 from runbooks.clear_lock.first import StaleLocks
 from runbooks.errors import BadInputError
 from runbooks.mailman.events import Outcome
@@ -40,11 +41,11 @@ _suffixes = click.option(
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples:
   runbook ban target@example.com
-  runbook ban target@example.com --host ssh://root@lists.example.org --dry-run
-  runbook ban target@example.com --list openstack-foo --list openstack-bar
+  runbook ban target@example.com --host {whose().server.spec} --dry-run
+  runbook ban target@example.com --list {whose().examples.list} --list {whose().first.lists[0]}
   runbook ban --from victims.txt                       one address a line
   runbook ban --suffixes user@example.com              user+anything@example.com as well
   runbook ban '^target(\\+.*)?@example\\.com$'          the same as a pattern
@@ -123,11 +124,11 @@ def ban(
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples:
   runbook unban target@example.com
   runbook unban --from victims.txt
-  runbook unban '^target.*@example.com' --site openstack
+  runbook unban '^target.*@example.com' --site {whose().first.name}
 """
 )
 @given.arguments
@@ -174,10 +175,10 @@ def unban(
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples:
   runbook banned target@example.com
-  runbook banned target@example.com --json --host ssh://root@lists.example.org
+  runbook banned target@example.com --json --host {whose().server.spec}
   runbook banned --from victims.txt
 """
 )

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from runbooks.ban import run
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list
+from runbooks.book.whose import WrittenSite, whose
 from runbooks.mailman.installation import Installation, Site
 from runbooks.mailman.installation import as_mailman as as_mailman
 from runbooks.mailman.target import TIMEOUT
 from runbooks.mailman.target import Target as Target
 from runbooks.onhost import source
+from runbooks.terminal import shown
 
 
 @dataclass(frozen=True)
@@ -110,8 +112,7 @@ class _ByHand:
         return Step(
             "create-ban-py",
             "Create ban.py beside Mailman's programs",
-            f"``withlist`` looks for it there. It needs root: ``{self.installation.bin}`` is not"
-            " Mailman's to write.",
+            "``withlist`` looks for it there. Only root can write there.",
             f"tee {shlex.quote(path)} > /dev/null",
             creates=File(path, source("ban")),
         )
@@ -120,8 +121,8 @@ class _ByHand:
         return Step(
             f"{self.action}-{site.name}",
             f"{self.title} every list of the site {site.name}",
-            "The script locks each list itself: do not use ``withlist -l``. It says what"
-            " became of each list; the exit status says nothing.",
+            "The script locks each list itself: leave out ``-l``. Read what it says of each list;"
+            " the exit status says nothing.",
             self.with_all(site, _FUNCTIONS[self.action], *self.change),
             f"{self.said(every_list(site))}\n{MORE}",
         )
@@ -131,7 +132,7 @@ class _ByHand:
         return Step(
             f"{self.action}-one",
             "The same for a single list",
-            "For a list that was locked the first time, or one that was created since.",
+            "For a list that was locked the first time, or was created since.",
             self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
             self.said(name, run.ACTIONS[self.action].already),
         )
@@ -140,7 +141,7 @@ class _ByHand:
         return Step(
             f"{self.action}-{site.name}-{name}",
             f"{self.title} the list {name} of the site {site.name}",
-            "The script locks the list itself: do not use ``withlist -l``.",
+            "The script locks the list itself: leave out ``-l``.",
             self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
             self.said(name, self.past),
         )
@@ -158,7 +159,7 @@ class _ByHand:
         return Step(
             f"check-{site.name}-{name}",
             f"See that the list {name} of the site {site.name} {self.verb} {self.them}",
-            "It is loaded again and asked, with Mailman's own matching.",
+            "The list is loaded again and asked, with Mailman's own matching.",
             self.with_one(site, "ban.banned", name, *self.addresses),
             self.answered(name),
         )
@@ -210,58 +211,67 @@ def _shows(action: str, *entries: str) -> str:
     past = {"ban": "banned", "unban": "unbanned"}[action]
     to_do, done = f"TO_{action.upper()}", past.upper()
     subject = entries[0] if len(entries) == 1 else f"{len(entries)} addresses"
+    all_lists = whose().number_of_lists
 
     def number(name: str, shown: int, *of: str) -> str:
-        return placeholder(name, *of, shown=str(shown))
+        return placeholder(name, *of, shown=f"{shown:,}")
+
+    def planned(site: WrittenSite) -> str:
+        return f"{number(to_do, len(site.all_lists), *entries, site.name)} to {action}"
 
     return "\n".join(
         (
-            "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists",
-            "  openstack  {LISTS openstack:4} lists"
-            f"  {number(to_do, 4, *entries, 'openstack')} to {action}",
-            "  zuul       {LISTS zuul:3} lists"
-            f"  {number(to_do, 3, *entries, 'zuul')} to {action}",
-            *(_PLANNED[action] if len(entries) > 1 else ()),
-            f"{action.capitalize()} {subject} from {number(to_do, 7, *entries)} lists?"
+            shown.heading(),
+            shown.by_site(planned),
+            *((_planned(action),) if len(entries) > 1 else ()),
+            f"{action.capitalize()} {subject} from {number(to_do, all_lists, *entries)} lists?"
             " [y/N] {ANSWER:y}",
-            "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}",
-            f"{number(done, 7, *entries)} lists {past} and read back",
-            *(_RESULTS[action] if len(entries) > 1 else ()),
-            "recorded as {RUN:20261122-052801-4f9a1c}"
-            " in lists:/srv/mailman/openstack/runbook/journal.jsonl",
-            "to take it back: runbook undo {RUN:20261122-052801-4f9a1c}{HOST_OPTION:}",
+            shown.progress(),
+            f"{number(done, all_lists, *entries)} lists {past} and read back",
+            *((_result(action),) if len(entries) > 1 else ()),
+            shown.recorded(),
+            shown.undo(),
             *(_NEXT[action] if len(entries) > 1 else ()),
         )
     )
 
 
-#: Of several addresses: what is shown before the question, after the change, and at the end.
-_PLANNED = {
-    "ban": (
-        "  ADDRESS             REFUSED BY  SUBSCRIBED TO",
-        f"  {_TARGET}  no list     {placeholder('MEMBERSHIPS', _TARGET, shown='2')} lists",
-        f"  {_OTHER}  no list     no list",
-    ),
-    "unban": (
-        "  ADDRESS             BANNED BY",
-        f"  {_TARGET}  {placeholder('TO_UNBAN', _TARGET, shown='7')} lists",
-        f"  {_OTHER}  {placeholder('TO_UNBAN', _OTHER, shown='7')} lists",
-    ),
-}
-_RESULTS = {
-    "ban": (
-        "  ADDRESS             BANNED FROM",
-        f"  {_TARGET}  {placeholder('BANNED', _TARGET, shown='7')} lists",
-        f"  {_OTHER}  {placeholder('BANNED', _OTHER, shown='7')} lists",
-    ),
-    "unban": (
-        "  ADDRESS             UNBANNED ON",
-        f"  {_TARGET}  {placeholder('UNBANNED', _TARGET, shown='7')} lists",
-        f"  {_OTHER}  {placeholder('UNBANNED', _OTHER, shown='7')} lists",
-    ),
-}
+def _lists(name: str, address: str) -> str:
+    """How many lists, when it is all of them."""
+    return f"{placeholder(name, address, shown=f'{whose().number_of_lists:,}')} lists"
+
+
+def _planned(action: str) -> str:
+    """Of several addresses: what is shown before the question."""
+    if action == "unban":
+        return shown.table(
+            [
+                ("ADDRESS", "BANNED BY"),
+                (_TARGET, _lists("TO_UNBAN", _TARGET)),
+                (_OTHER, _lists("TO_UNBAN", _OTHER)),
+            ]
+        )
+    # As `befalls` has it: a list of each site.
+    number = len(whose().sites)
+    memberships = placeholder("MEMBERSHIPS", _TARGET, shown=f"{number:,}")
+    return shown.table(
+        [
+            ("ADDRESS", "REFUSED BY", "SUBSCRIBED TO"),
+            (_TARGET, "no list", shown.counted(memberships, number, "list")),
+            (_OTHER, "no list", "no list"),
+        ]
+    )
+
+
+def _result(action: str) -> str:
+    """Of several addresses: what is shown after the change."""
+    title, name = {"ban": ("BANNED FROM", "BANNED"), "unban": ("UNBANNED ON", "UNBANNED")}[action]
+    rows = [(address, _lists(name, address)) for address in (_TARGET, _OTHER)]
+    return shown.table([("ADDRESS", title), *rows])
+
+
 _NEXT = {
-    "ban": (f"to unsubscribe: runbook unsubscribe {_TARGET}{{HOST_OPTION:}}",),
+    "ban": (f"to unsubscribe: runbook unsubscribe {_TARGET}{shown.host_option()}",),
     "unban": (),
 }
 
@@ -282,45 +292,36 @@ PROCEDURE = Procedure(
     ),
     title="Banning an Address from All Lists",
     when=(
-        "Somebody abuses the subscription form to have many lists write to an address that"
-        " is not theirs. The ban makes every list refuse that address, on the form and by"
-        " mail. It does not unsubscribe a member, and a list that is created later does not"
-        " have it."
+        "Somebody abuses the subscription form to flood an address with mail from many lists."
+        " The ban makes every list refuse that address, on the form and by mail."
     ),
     steps=steps,
     command=lambda arguments: ("ban", *arguments.addresses),
     shows=_shows("ban", _TARGET, _OTHER),
     troubles=(
         Trouble(
-            "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
-            "The host has several sites and the variable did not reach Mailman: give it on"
-            " sudo's own command line, as above. The exit status is 0 all the same, and"
-            " nobody was banned.",
-        ),
-        Trouble(
-            "A list is ``locked``",
-            "Another process holds it, or one that died while it did. The other lists are"
-            " done. See who it is (``runbook locks``) and repeat the ban for this list.",
-        ),
-        Trouble(
-            "A list is ``corrupt``",
-            "Neither ``config.pck`` nor ``config.pck.last`` loads. The list does not work at"
-            " all until one of them is restored from a backup; the other lists are done.",
-        ),
-        Trouble(
             "The address is still subscribed",
-            "A ban keeps an address out; it does not put it out. :ref:`unsubscribe` does, and so"
-            " does ``runbook ban --unsubscribe``, in the same run.",
+            "A ban removes no member. :ref:`Unsubscribe it <unsubscribe>`, or ban with"
+            " ``--unsubscribe``.",
+        ),
+        Trouble(
+            "There are many addresses",
+            "``runbook ban --from victims.txt`` reads them from a file.",
+        ),
+        Trouble(
+            "New addresses keep coming",
+            "If they differ only in a suffix, :ref:`ban all of them <ban-pattern>`. Otherwise"
+            " :ref:`close the lists <close-lists>` for now, and :ref:`see who else was hit"
+            " <find-victims>`.",
         ),
         Trouble(
             "A list was created after the ban",
-            "It does not have it. Repeat the ban: lists that refuse the address already are"
-            " left alone. Mailman 2.1.21 and later also read ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``:"
-            " what is in it, every list refuses, later ones too.",
+            "Repeat the ban: it leaves alone the lists that have it. In Mailman 2.1.21 and later,"
+            " ``GLOBAL_BAN_LIST`` in ``mm_cfg.py`` covers future lists too.",
         ),
     ),
     befalls=befalls,
-    example=BanArguments((_TARGET, _OTHER), single="openstack-discuss"),
+    example=BanArguments((_TARGET, _OTHER), single=whose().first.lists[:2][-1]),
 )
 
 UNBAN = Procedure(
@@ -343,13 +344,11 @@ UNBAN = Procedure(
     troubles=(
         Trouble(
             "A list still refuses the address",
-            "By another entry of its ban list, which is named: a pattern, most likely. Lift"
-            " that one, as it is spelled there, if it is not needed any more. An entry that no"
-            " list has is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
+            "Another entry matches it, most likely a pattern. Lift the entry that is named, spelled"
+            " as it is there. One that no list has is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
         ),
     ),
     after="ban",
-    follows="reopen-lists",
     takes_back=True,
     example=replace(PROCEDURE.example, action="unban"),
 )
@@ -377,17 +376,16 @@ def pattern_steps(installation: Installation, arguments: PatternArguments) -> tu
         Step(
             "check-matched",
             f"See that it bans {matched}",
-            "A pattern that Mailman cannot compile is skipped without a word, and bans nobody.",
+            "Mailman skips a pattern that it cannot compile, without a word.",
             hand.ask(first, matched),
             f"{every_list(first)}: {_refuses(matched, pattern)}\n{MORE}",
         ),
         Step(
             "check-stranger",
             "See that it bans nobody else",
-            "An entry that starts with :example:`^` is a regular expression, searched without"
-            " regard to case. A dot that is not escaped matches any character, and without the"
-            " :example:`$` the address may go on: :example:`^target.*@example.com` bans strangers"
-            " at :example:`examplexcom` and at :example:`example.com.evil.org`.",
+            "An unescaped dot matches any character, and without :example:`$` the address may go"
+            " on: :example:`^target.*@example.com` also bans strangers at :example:`examplexcom`"
+            " and :example:`example.com.evil.org`.",
             hand.ask(first, arguments.stranger),
             f"{every_list(first)}: {_accepts(arguments.stranger)}\n{MORE}",
         ),
@@ -408,10 +406,9 @@ PATTERN = Procedure(
     ),
     title="Banning an Address with All Its Suffixes",
     when=(
-        "The address comes back as :example:`target+1@example.com`,"
-        " :example:`target+2@example.com`: mail"
-        " to all of them reaches the same person. One pattern bans the address and every"
-        " suffix of it."
+        "The address comes back as :example:`target+1@example.com` and"
+        " :example:`target+2@example.com`, which all reach the same person. One pattern bans the"
+        " address with every suffix."
     ),
     steps=pattern_steps,
     command=lambda arguments: ("ban", arguments.pattern),
@@ -419,15 +416,14 @@ PATTERN = Procedure(
     troubles=(
         Trouble(
             "Nobody is banned",
-            "The entry has no :example:`^` at its start, or a blank before it: then it is compared"
-            " as a whole address, which nobody has. :example:`.*@example.com`,"
-            " :example:`*@example.com` and :example:`@example.com` ban nobody;"
+            "Without :example:`^` as its very first character the entry is a plain address, which"
+            " nobody has. :example:`@example.com` and :example:`*@example.com` ban nobody;"
             " :example:`^.*@example\\.com$` bans the domain.",
         ),
         Trouble(
             "Everybody is banned",
-            ":example:`^` and :example:`^.*` match every address. Lift that entry at once"
-            " (:ref:`unban`), spelled as it is in the ban list.",
+            ":example:`^` and :example:`^.*` match every address. :ref:`Lift <unban>` that entry at"
+            " once, spelled as it is in the ban list.",
         ),
     ),
     example=PatternArguments(
@@ -435,5 +431,5 @@ PATTERN = Procedure(
     ),
 )
 
-#: In the order of the page, but for those that follow one of another folder.
-PROCEDURES = (PROCEDURE, UNBAN, PATTERN)
+#: In the order of the page.
+PROCEDURES = (PROCEDURE, PATTERN, UNBAN)

@@ -59,7 +59,6 @@ class Value:
     """What is typed, where the page has an example."""
 
     kind: str
-    #: "" where nothing stands unless it is typed
     example: str
     #: which of `FORMS` it has there
     form: str = "plain"
@@ -79,8 +78,6 @@ class Place:
     is_word: bool = True
     #: what stands between, where the part is there once for each of several; "" where it is not
     between: str = ""
-    #: what comes before it when it is typed
-    lead: str = ""
 
     @property
     def values(self) -> list[Value]:
@@ -98,7 +95,7 @@ def filled(text: str, places: Sequence[Place], values: Values) -> str:
 def _filled(place: Place, values: Values) -> str:
     """The place, once or for each of several."""
     number = len(values[place.values[0].kind]) if place.between else 1
-    return place.lead + place.between.join(_part(place, values, at) for at in range(number))
+    return place.between.join(_part(place, values, at) for at in range(number))
 
 
 def _part(place: Place, values: Values, at: int) -> str:
@@ -161,15 +158,12 @@ def _content(step: Step) -> str:
 
 
 def _host(command: str) -> list[Place]:
-    """Where ``--host`` goes, behind the arguments of ``runbook``."""
-    if not command.startswith("runbook "):
-        return []
-    words = shlex.split(command)
-    # What follows -- is no option any more.
-    before = shlex.join(words[: words.index("--")] if "--" in words else words)
-    if not command.startswith(before):
-        raise ValueError(f"this is not one command of runbook: {command}")
-    return [Place(len(before), len(before), (Value(HOST, ""),), lead=" --host ")]
+    """Where the host stands in a command of ``runbook``."""
+    return [
+        Place(*match.span(1), (Value(HOST, match[1]),))
+        for match in re.finditer(rf"(?<= --host )({_WORD}|\S+)", command)
+        if command.startswith("runbook ")
+    ]
 
 
 # -- how places are found -----------------------------------------------------------------------

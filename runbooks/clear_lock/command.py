@@ -11,6 +11,7 @@ from contextlib import suppress
 import click
 
 from runbooks.book.procedure import Step
+from runbooks.book.whose import whose
 from runbooks.clear_lock import page, run
 from runbooks.clear_lock.run import Look, Plan, Report
 from runbooks.clear_lock.shown import label_of, show_plan, show_report, what
@@ -40,11 +41,11 @@ INTERVAL = 2.0
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples:
   runbook locks
-  runbook locks --watch --host ssh://root@lists.example.org
-  runbook locks --json --site openstack
+  runbook locks --watch --host {whose().server.spec}
+  runbook locks --json --site {whose().first.name}
 """
 )
 @options.sites
@@ -233,10 +234,10 @@ def _host_name(ctx: click.Context, param: click.Parameter, name: str | None) -> 
 
 @click.command(
     "clear-lock",
-    epilog="""\b
+    epilog=f"""\b
 Examples:
-  runbook clear-lock openstack-foo
-  runbook clear-lock openstack-foo --dry-run --host ssh://root@lists.example.org
+  runbook clear-lock {whose().examples.list}
+  runbook clear-lock {whose().examples.list} --dry-run --host {whose().server.spec}
   runbook clear-lock --stale                 every stale lock, and what dead processes left
   runbook clear-lock --gone oldlists         what a host left that no longer exists
 """,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
 
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, Procedure, Step, Trouble
+from runbooks.book.whose import whose
 from runbooks.mailman.installation import (
     Installation,
     Site,
@@ -14,11 +16,7 @@ from runbooks.mailman.installation import (
     as_mailmans_python,
     python_text,
 )
-from runbooks.mailman.locks import START_MAILMANCTL
-
-#: By how many seconds a process must be younger than a lock not to be its holder, by hand: a
-#: clock that was set since moves the one and not the other.
-_DOUBT = 20
+from runbooks.terminal import shown
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class ClearArguments:
 def befalls(installation: Installation, arguments: ClearArguments) -> Event:
     """A process locks the list, which is made if it is not there, and is killed while it does."""
     site, name = arguments.site_of(installation), shlex.quote(arguments.list)
-    make = ("newlist", "-q", arguments.list, "admin@example.com", "a password")
+    make = ("newlist", "-q", arguments.list, whose().examples.administrator, "a password")
     die = "m.Lock(); import os; os.kill(os.getpid(), 9)"
     return Event(
         f"{as_mailman(installation, site, 'list_lists', '-b')} | grep -qxF -e {name} ||\n"
@@ -54,81 +52,65 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
     name, site = arguments.list, arguments.site_of(installation)
     path = arguments.lock(installation)
     claim = f"{path}.{installation.hostname}.4711.0"
-    # `stat` and `ps` of any Debian; no process id is known when this is printed.
-    read = (
-        f"lock={shlex.quote(path)}\n"
-        'claim=$(cat "$lock") && pid=${claim%.*} && pid=${pid##*.} &&\n'
-    )
+
+    # No process id is known when this is printed.
+    read = f'lock={shlex.quote(path)}\nclaim=$(cat "$lock"); pid=${{claim%.*}}; pid=${{pid##*.}}\n'
 
     def of_lock(what: str, shown: str) -> str:
         return placeholder("LOCK", what, site.name, name, shown=shown)
 
     dead = placeholder("DEAD", site.name, name, shown="4711")
-    listed = f"{site.user} {site.group}"
+    listed, expiry = f"{site.user} {site.group}", _stamp(_EXPIRES)
     return (
         Step(
             "see-lock",
             "See the lock",
-            f"``{name}.lock`` is there: somebody has the list. The other name of the same file"
-            " (the number behind the permissions is 2) is the *claim* of whoever that is. The"
-            " time lies in the future: until then nobody else gets the list. A claim with a 1"
-            " is that of a process that waits, or was killed while it did.",
+            "The lock and the *claim* of the process that has it are two names of one file: hence"
+            " the 2 behind the permissions. The time is when the lock expires. A claim with a 1"
+            " belongs to a process that waits, or that died waiting.",
             f"ls -l --time-style=full-iso {shlex.quote(path)}*",
-            f"-rw-rw-r-- 2 {listed} {of_lock('size', '66')} {of_lock('expiry', _EXPIRY)} {path}\n"
-            f"-rw-rw-r-- {{LINKS:2}} {listed} {{SIZE:66}} {{STAMP:{_EXPIRY}}}"
+            f"-rw-rw-r-- 2 {listed} {of_lock('size', '66')} {of_lock('expiry', expiry)} {path}\n"
+            f"-rw-rw-r-- {{LINKS:2}} {listed} {{SIZE:66}} {{STAMP:{expiry}}}"
             f" {placeholder('CLAIM', site.name, name, shown=claim)}\n"
             f"{MORE}",
         ),
         Step(
             "read-lock",
-            "Read who has it",
-            "The lock's content is the path of the claim. Read its name from the right: a number,"
-            " the process id, the host; host and list may have dots in their names.",
+            "See who has it",
+            "The lock contains the path of the claim. Read its name from the right: a number, the"
+            " process id, the host.",
             f"cat {shlex.quote(path)}; echo",
             of_lock("claim", claim),
         ),
         Step(
             "find-holder",
-            "Find out whether that process runs, and is the one that took the lock",
-            "A process that is shown and started before the lock was taken has it, even if it is"
-            " stopped (``T``): **stop here**. It works, or it hangs; end it if it must go, and"
-            " begin again. A process that started after the lock was taken only has the id of the"
-            " one that died. If the claim names another host than this one, look there: here its"
-            " id means nothing.",
+            "See whether that process runs",
+            "**Stop here** if a process is shown that started before the lock was taken: it has the"
+            " lock, even when it is stopped (``T``). Stop as well if the claim names another host.",
             f"{read}"
-            'LC_ALL=C date -d "@$(stat -c %Z "$lock")" \\\n'
-            '  "+taken on %a %b %e %T %Y, and this is $(uname -n):" &&\n'
-            '{ ps -o stat= -o lstart= -o args= -p "$pid" ||\n'
-            '  echo "no process here has the id $pid"; }',
-            f"taken on {of_lock('taken_on', 'Wed May  1 05:28:14 2024')},"
-            f" and this is {installation.hostname}:\n"
-            f"no process here has the id {dead}",
+            "stat -c 'taken at %.19z' \"$lock\"\n"
+            'ps -o stat= -o lstart= -o args= -p "$pid" || echo "$(uname -n) has no process $pid"',
+            f"taken at {of_lock('taken_at', _at(_TAKEN))}\n"
+            f"{installation.hostname} has no process {dead}",
         ),
         Step(
             "remove-lock",
-            "Remove the lock and its claim",
-            "In the order in which Mailman breaks a lock: its expiry is pushed forward, so that no"
-            " waiting process breaks it in the same moment, then the lock goes, then the claim."
-            " The command looks again first, and leaves alone what a process may still have.",
+            "Remove both names",
+            "Each line is a condition for the next. Anything else is left alone.",
             f"{read}"
-            'if [ "${claim##*/}" != "${lock##*/}.$(uname -n).$pid.${claim##*.}" ] ||\n'
-            '  ! [ "$pid" -gt 0 ] || ! [ "$lock" -ef "${lock%/*}/${claim##*/}" ]; then\n'
-            '  echo "left alone: it is not a lock of this host, $(uname -n)"\n'
-            'elif [ -e "/proc/$pid" ] && ! [ "$(ps -o etimes= -p "$pid")" -lt \\\n'
-            f'  "$(($(date +%s) - $(stat -c %Z "$lock") - {_DOUBT}))" ]; then\n'
-            '  echo "left alone: process $pid may have it"\n'
-            'elif touch -d \'+1 hour\' "$lock" && [ "$(cat "$lock")" = "$claim" ] &&\n'
-            '  rm "$lock" "${lock%/*}/${claim##*/}"; then\n'
-            '  echo "removed"\n'
-            "fi",
+            '[ "${claim##*/}" = "${lock##*/}.$(uname -n).$pid.${claim##*.}" ] &&  # of this host\n'
+            '  [ "$lock" -ef "${lock%/*}/${claim##*/}" ] &&  # both names are one file\n'
+            '  [ "$pid" -gt 0 ] && [ ! -e "/proc/$pid" ] &&  # its process is gone\n'
+            "  touch -d '+1 hour' \"$lock\" &&  # nobody breaks the lock meanwhile\n"
+            '  [ "$(cat "$lock")" = "$claim" ] &&  # it is still the same lock\n'
+            '  rm "$lock" "${lock%/*}/${claim##*/}" && echo removed || echo left alone',
             "removed",
         ),
         Step(
             "lock-again",
             "See that the list goes on",
-            "The list is locked and let go of, with Mailman's own code. Who was waiting comes"
-            " first: the command waits for up to ten seconds. It runs under the Python that"
-            " Mailman's programs name in their first line.",
+            "Mailman's own code locks the list and unlocks it. It waits up to ten seconds for"
+            " processes that were waiting before.",
             _with_the_list(
                 installation,
                 arguments,
@@ -149,30 +131,55 @@ def _with_the_list(installation: Installation, arguments: ClearArguments, then: 
     )
 
 
-_EXPIRY = "2024-05-01 10:28:14.060000000 +0000"
+def _shows() -> str:
+    """What a terminal shows of ``runbook clear-lock`` on the installation of the docs."""
+    host, site, name = whose().server.hostname, whose().first, whose().examples.list
 
-#: What a terminal shows of ``runbook clear-lock`` on the installation of the docs.
-_SHOWS = (
-    "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:8} lists\n"
-    "  openstack-foo (openstack)  locked since {LOCK taken openstack openstack-foo:05:28}"
-    " by process {LOCK pid openstack openstack-foo:4711} on lists, which no longer runs\n"
-    "    openstack-foo.lock and"
-    " {LOCK claim_name openstack openstack-foo:openstack-foo.lock.lists.4711.0}"
-    " in /srv/mailman/openstack/locks\n"
-    "    inode {LOCK inode openstack openstack-foo:131}, link count 2,"
-    " taken {LOCK taken openstack openstack-foo:05:28},"
-    " expires {LOCK expires openstack openstack-foo:10:28}\n"
-    "    no process has the id {DEAD openstack openstack-foo:4711}\n"
-    "    process {WAITER pid openstack openstack-foo:4811} on lists waits since {CLOCK:05:31}\n"
-    "Remove 1 stale lock? [y/N] {ANSWER:y}\n"
-    "1 stale lock removed and read back:\n"
-    "  openstack-foo (openstack)  now locked since {CLOCK:05:40} by process"
-    " {WAITER pid openstack openstack-foo:4811} on lists, which runs"
-    " ({WAITER command openstack openstack-foo:/usr/bin/python2.7 …/qrunner"
-    " --runner=IncomingRunner:0:1 -s})\n"
-    "recorded as {RUN:20240501-120301-4f9a1c}"
-    " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
-)
+    def of(what: str, shown: str, kind: str = "LOCK") -> str:
+        return placeholder(kind, what, site.name, name, shown=shown)
+
+    waiter = of("pid", "4811", "WAITER")
+    return "\n".join(
+        (
+            shown.heading(new=1),
+            f"  {name} ({site.name})  locked since {of('taken', _clock(_TAKEN))}"
+            f" by process {of('pid', '4711')} on {host}, which no longer runs",
+            f"    {name}.lock and {of('claim_name', f'{name}.lock.{host}.4711.0')}"
+            f" in {whose().folder(site)}/locks",
+            f"    inode {of('inode', '131')}, link count 2, taken {of('taken', _clock(_TAKEN))},"
+            f" expires {of('expires', _clock(_EXPIRES))}",
+            f"    no process has the id {placeholder('DEAD', site.name, name, shown='4711')}",
+            f"    process {waiter} on {host} waits since {{CLOCK:{_clock(_WAITS)}}}",
+            "Remove 1 stale lock? [y/N] {ANSWER:y}",
+            "1 stale lock removed and read back:",
+            f"  {name} ({site.name})  now locked since {{CLOCK:{_clock(_CLEARED)}}} by process"
+            f" {waiter} on {host}, which runs ({of('command', _RUNNER, 'WAITER')})",
+            shown.recorded("20240501-120301-4f9a1c"),
+        )
+    )
+
+
+_RUNNER = "/usr/bin/python2.7 …/qrunner --runner=IncomingRunner:0:1 -s"
+
+#: When the lock was taken and would expire, when somebody began to wait for it, and when it went.
+_TAKEN = datetime(2024, 5, 1, 5, 28, 14, tzinfo=timezone.utc)
+_EXPIRES = _TAKEN + timedelta(hours=5)
+_WAITS = _TAKEN + timedelta(minutes=3)
+_CLEARED = _TAKEN + timedelta(minutes=12)
+
+
+def _clock(moment: datetime) -> str:
+    return f"{moment.astimezone(whose().server.zone):%H:%M}"
+
+
+def _at(moment: datetime) -> str:
+    """As ``stat`` shows it, without fractions."""
+    return f"{moment.astimezone(whose().server.zone):%Y-%m-%d %H:%M:%S}"
+
+
+def _stamp(moment: datetime) -> str:
+    """As ``ls --time-style=full-iso`` shows it."""
+    return f"{_at(moment)}.060000000 {moment.astimezone(whose().server.zone):%z}"
 
 
 PROCEDURE = Procedure(
@@ -192,78 +199,49 @@ PROCEDURE = Procedure(
     ),
     title="Lock Files",
     when=(
-        "A list stops handling mail, or a command says that a list is locked. Whoever works on a"
-        " list locks it, for five hours at most. When that process dies, killed or with the"
-        " host, its lock stays, and everybody else waits until it expires. The locks of a site"
-        " are in the folder ``locks`` beside its lists; ``runbook locks`` shows all of them, and"
-        " ends with exit status 1 when one keeps everybody from its list."
+        "A list stops handling mail, or a command says that it is locked. The process that"
+        " :ref:`locked it <locks>` may have died, and everybody else waits, for up to five hours."
     ),
     steps=steps,
     command=lambda arguments: ("clear-lock", arguments.list),
-    shows=_SHOWS,
+    shows=_shows(),
     troubles=(
         Trouble(
-            "The list has no lock, and handles no mail all the same",
-            "Then something else is wrong. ``ps -u list -o pid,args`` shows whether ``mailmanctl``"
-            " and its ``qrunner`` processes run; ``logs/error`` of the site says what failed.",
+            "Which lists are locked?",
+            "``runbook locks`` shows every lock, who has it, and who waits.",
         ),
         Trouble(
-            "The process runs and has the lock",
-            "Then the lock is no mistake. See what it does (``ps``, :elsewhere:`strace -p`). If it"
-            " hangs, end it with ``kill`` and begin again: it lets go of the lock, or leaves a"
-            " stale one.",
+            "The process runs",
+            "The lock is in use. See what the process does (``ps``). If it hangs, end it with"
+            " ``kill`` and begin again.",
         ),
         Trouble(
             "The process is stopped (``T``)",
-            "Somebody typed Ctrl-Z in an interactive ``withlist -l``, and everybody waits for that"
-            " session. ``fg`` in the shell that started it lets it go on; ``runbook locks`` names"
-            " its terminal. Where that shell is gone, ``kill -CONT`` lets it go on, and"
-            " ``kill -KILL`` ends it and leaves a stale lock.",
+            "Somebody typed Ctrl-Z in ``withlist -l``. ``kill -CONT`` lets it go on; ``kill -KILL``"
+            " ends it and leaves a stale lock.",
+        ),
+        Trouble(
+            "A younger process has the id",
+            "The holder died and its id was given away. ``runbook clear-lock`` removes the lock; by"
+            " hand, leave out the line about ``/proc``.",
         ),
         Trouble(
             "The claim names another host",
-            "Several hosts share the folder, or the host was renamed, or was a container that was"
-            " made anew. A process id means something on that host alone: look there, with that"
-            " host's ``runbook locks``. Where no such host exists any more, ``runbook clear-lock"
-            " --gone`` with its name removes what it left, and still leaves alone what a process of"
-            " this host may have. Without that, its lock ends when it expires.",
+            "Run ``runbook locks`` there. If that host no longer exists, ``runbook clear-lock"
+            " --gone`` with its name removes what it left.",
         ),
         Trouble(
-            "The lock and its claim are two files, or there is a lock and no claim",
-            "A folder that was restored from a backup has such locks; Mailman waits behind each."
-            " ``runbook clear-lock`` removes one that names a single process of this host, when"
-            " that process is gone. It shows any other, and leaves it and its claim as they are:"
-            " remove the lock by hand when no process of Mailman's user is left that may have it.",
+            "There is no lock, and no mail either",
+            "``ps -u list -o pid,args`` shows whether ``mailmanctl`` and its ``qrunner`` processes"
+            " run; ``logs/error`` of the site says what failed.",
         ),
         Trouble(
-            "Only the lock was removed, and not its claim",
-            "The list is free. The claim stays in the folder for good and does no harm;"
-            " ``runbook clear-lock --stale`` removes it, those of processes that were killed while"
-            " they waited, and what a process that was killed while it saved a list has left in"
-            " that list's folder (``config.pck.tmp`` with its host and id).",
-        ),
-        Trouble(
-            "No list handles mail, and there is a lock ``master-qrunner``",
-            "That one is of ``mailmanctl``, which has it for as long as it runs. After a crash it"
-            " stays, and ``mailmanctl start`` exits with status 0 and starts nothing. Its queue"
-            " runners may have outlived it: ``pgrep -af bin/qrunner`` shows them. End them first,"
-            f" with ``kill``: ``{START_MAILMANCTL}`` removes the lock and starts, and would start a"
-            " second set beside them, on the same queues. ``runbook clear-lock master-qrunner``"
-            " names those that are left, and removes the lock when none is.",
-        ),
-        Trouble(
-            "The list is locked again a minute later, by a process that is gone as well",
-            "Something dies each time it works on the list. ``logs/error`` of the site names it;"
-            " a message in ``qfiles/shunt`` or ``qfiles/in`` may be what it dies of.",
-        ),
-        Trouble(
-            "Nobody knows whether the process is the holder, since the clock was set",
-            "Times of processes follow the clock, those of files do not. ``runbook clear-lock``"
-            " takes that into account, and refuses when in doubt. The lock ends when it expires.",
+            "There is a lock ``master-qrunner``",
+            "``mailmanctl`` holds it while it runs. After a crash, see :ref:`master-lock`.",
         ),
     ),
     befalls=befalls,
-    example=ClearArguments("openstack-foo", site="openstack"),
+    example=ClearArguments(whose().examples.list, site=whose().first.name),
 )
 
 #: In the order of the page.

@@ -9,6 +9,7 @@ from dataclasses import asdict
 
 import click
 
+from runbooks.book.whose import whose
 from runbooks.errors import BadInputError
 from runbooks.history import restore
 from runbooks.history import run as undoing
@@ -77,10 +78,10 @@ def history(run: str | None, limit: int, host_spec: str, as_json: bool) -> int:
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples:
   runbook undo 20240501-120301-4f9a1c
-  runbook undo 4f9a1c --dry-run --host ssh://root@lists.example.org
+  runbook undo 4f9a1c --dry-run --host {whose().server.spec}
 """
 )
 @click.argument("run")

@@ -13,7 +13,7 @@ from runbooks.errors import BadInputError, HostError
 from runbooks.errors import short as short
 from runbooks.host.host import Host
 from runbooks.onhost import Program
-from runbooks.refusals import END, Rule, first
+from runbooks.refusals import LIST_RULES, first
 
 if TYPE_CHECKING:
     from runbooks.mailman.events import Absent, Described, Event, SiteDescription
@@ -29,15 +29,6 @@ USUAL_DIRS = (
 )
 
 SITES_FILE = "/etc/mailman/sites"
-
-#: What Mailman 2 lets a list name consist of, once it is lower-cased and stripped (recording
-#: `newlist`).
-LIST_RULES = (
-    Rule(
-        rf"^(?![-a-z0-9_+=][-a-z0-9_.+=]{{0,199}}{END})",
-        "{text} cannot be the name of a list: names are letters, digits and - _ . + =",
-    ),
-)
 
 #: Adds the place of the withlist that a login finds on its PATH.
 _LOOK_ON_PATH = r"""

@@ -533,7 +533,7 @@ class Truth:
             "expiry": lock.expiry,
             "expires": locking.shown(lock.expires),
             "taken": locking.shown(lock.taken),
-            "taken_on": f"{at:%a %b} {at.day:2} {at:%H:%M:%S %Y}",
+            "taken_at": f"{at:%Y-%m-%d %H:%M:%S}",
         }[what]
 
 

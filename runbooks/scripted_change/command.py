@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 
 import click
 
+from runbooks.book.whose import whose
 from runbooks.errors import BadInputError
 from runbooks.history import restore as put_back
 from runbooks.mailman import journal
@@ -25,13 +26,13 @@ _NAMED = 5
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples:
   runbook withlist owners.py                          who owns which list
   runbook withlist whereis.py someone@example.com     where an address occurs
   runbook withlist closing.py --function close --dry-run
-  runbook withlist mine.py --list openstack-foo -- -v  ARG after -- may start with -
-  runbook withlist reset_pw.py --lock --list openstack-foo
+  runbook withlist mine.py --list {whose().examples.list} -- -v  ARG after -- may start with -
+  runbook withlist reset_pw.py --lock --list {whose().examples.list}
   runbook withlist --restore 20240501-120301-4f9a1c
 """
 )

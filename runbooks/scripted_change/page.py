@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import File, NoArguments, Procedure, Step, Trouble, every_list
+from runbooks.book.whose import whose
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.scripted_change.run import Script, read
+from runbooks.terminal import shown
 from runbooks.terminal.secret import VARIABLE
 
 
@@ -48,6 +50,13 @@ def by_hand(
             found.append(Step(f"run-{site.name}-{name}", title, "", command))
     return tuple(found)
 
+
+_ADMIN = whose().examples.administrator
+
+_OWNERS = placeholder("OWNERS", shown=_ADMIN)
+
+#: What ``closing.py`` changes.
+_POLICIES = ("subscribe_policy", "subscribe_policy_before_closing")
 
 #: The function that stands in for ``withlist -l``, which under 2.2 leaves the list locked, and
 #: under 2.1, with ``-a``, every list until its end. Both wait for hours behind a stale lock.
@@ -88,8 +97,7 @@ def _create(installation: Installation, script: Script) -> Step:
     return Step(
         f"create-{_module(script)}-py",
         f"Create {name} beside Mailman's programs",
-        f"``withlist`` looks for it there, and not in the current folder. It needs root:"
-        f" ``{installation.bin}`` is not Mailman's to write.",
+        "``withlist`` looks for it there, not in the current folder.",
         f"tee {shlex.quote(path)} > /dev/null",
         creates=File(path, text),
     )
@@ -120,7 +128,12 @@ def _with_one(
 def _known(address: str, *site: str, shown: str) -> str:
     """The lists that know an address, and as what."""
     name = placeholder("LIST_KNOWING", address, *site, shown=shown)
-    return f"{name}: {placeholder('ROLES', address, shown='owner')}\n{MORE}"
+    return f"{name}: {placeholder('ROLES', address, shown='owner')}"
+
+
+def _first() -> str:
+    """What stands for each list of all sites."""
+    return placeholder("LIST", shown=shown.first_list())
 
 
 def _outcome(function: str, printed: str) -> str:
@@ -138,38 +151,14 @@ def owners_steps(installation: Installation, arguments: NoArguments) -> tuple[St
             Step(
                 f"owners-{site.name}",
                 f"Run it on every list of the site {site.name}",
-                "``-a`` means every list, ``-r`` the function to call, and ``-q`` keeps"
-                " ``withlist`` from saying what it does.",
+                "``-a`` means every list, ``-r`` names the function, ``-q`` keeps ``withlist``"
+                " quiet.",
                 _with_all(installation, site, "owners"),
-                f"{every_list(site)}: {{OWNERS:admin@example.com}}\n{MORE}",
+                f"{every_list(site)}: {_OWNERS}\n{MORE}",
             )
             for site in installation.sites
         ),
     )
-
-
-#: What a terminal shows of ``runbook withlist`` on the installation of the docs.
-_SHOWS = """\
-{{HOST:lists}} · Mailman {{MAILMAN:2.1.39}} · 2 sites, {{LISTS:7}} lists
-  openstack  {{LISTS openstack:4}} lists
-  zuul       {{LISTS zuul:3}} lists
-  {called}, which comes along, compiles under Python {{PYTHON:2.7.18}} there
-Run {function} on {{LISTS:7}} lists? [y/N] {{ANSWER:y}}
-{lines}
-{{BAR:━━━━━━━━━━━━━━━━━━━━}} {{LISTS:7}}/{{LISTS:7}} {{ELAPSED:0:00:01}}
-{{LISTS:7}} lists: {{LISTS:7}} {outcome}
-{after}\
-"""
-
-_RECORDED = (
-    "recorded as {RUN:20261122-052801-4f9a1c} in"
-    " lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
-)
-_CHANGED = (
-    "changed attributes: subscribe_policy, subscribe_policy_before_closing\n"
-    + _RECORDED
-    + "to put them back: runbook withlist --restore {RUN:20261122-052801-4f9a1c}{HOST_OPTION:}\n"
-)
 
 
 PROCEDURE = Procedure(
@@ -185,77 +174,46 @@ PROCEDURE = Procedure(
     ),
     title="Scripted Changes to Lists",
     when=(
-        "Something is to be looked up or changed on many lists, and neither the web pages nor a"
-        " procedure here does it. Mailman calls a function of a Python file with one list or"
-        " with every list of a site. A first one that is worth having says who owns which list;"
-        " a function that changes lists has to lock, save and unlock them itself, as"
-        " ``closing.py`` further down does."
+        "Many lists need a change, or an answer, for which there is no procedure here. Mailman"
+        " calls"
+        " a function of a Python file for each list, here one that says who owns it."
     ),
     example=NoArguments(),
     steps=owners_steps,
     command=lambda arguments: ("withlist", "owners.py"),
-    shows=_SHOWS.format(
-        called="owners.owners(m)",
-        function="owners.owners",
-        lines=f"{{LIST:openstack-announce}}: {{OWNERS:admin@example.com}}\n{MORE}",
-        outcome="unchanged",
-        after=_RECORDED,
-    ),
+    shows=shown.script("owners.owners(m)", f"{_first()}: {_OWNERS}"),
     troubles=(
         Trouble(
+            "The function changes lists",
+            "It has to call ``m.Lock(timeout=10)``, then ``m.Save()``, and ``m.Unlock()`` whatever"
+            " happens, as in ``closing.py`` (:ref:`close-lists`). Without a timeout, one stale lock"
+            " holds up all lists for hours.",
+        ),
+        Trouble(
+            "It was written for ``withlist -l``",
+            "It ends with ``NotLockedError`` or a bare ``AssertionError`` without. Use ``runbook"
+            " withlist --lock``: under Mailman 2.2, ``withlist -l`` leaves the list locked.",
+        ),
+        Trouble(
             "``ImportError: No module named owners``",
-            "The file is not beside ``withlist``: the current folder is not looked in.",
+            "The file is not beside ``withlist``.",
         ),
         Trouble(
-            "It ends with ``MMCorruptListDatabaseError``",
-            "``withlist -a`` stops at the first list that does not load, and the lists after it"
-            " in the folder were not visited. ``runbook withlist`` names that list and goes on.",
-        ),
-        Trouble(
-            "It ends with another traceback",
-            "The lists before it were done, and those after it were not: their order is that of"
-            " the folder. Mend the script so that it can be repeated. ``runbook withlist`` names"
-            " each list that failed, does the others, and can put back what was changed.",
-        ),
-        Trouble(
-            "It waits, and nothing happens",
-            "A list is locked (:ref:`clear-lock`), and ``m.Lock()`` without a timeout waits for"
-            " as long as the lock lasts: up to five hours. The lists after it wait as well: one"
-            " stale lock holds up all of them. ``m.Lock(timeout=10)`` gives up.",
-        ),
-        Trouble(
-            "It ends with ``NotLockedError``, or with ``AssertionError`` and no more words",
-            "The function changes a list that nobody has locked: it was written for"
-            " ``withlist -l``, as some that come with Mailman are. ``runbook withlist --lock``"
-            " locks each list before, waits for a lock no longer than it is told to, and unlocks"
-            " it after.",
-        ),
-        Trouble(
-            "A list stays locked after ``withlist -l``",
-            "Under Python 3 (Mailman 2.2) ``withlist -l`` does not unlock it at its end, and leaves"
-            " a stale lock (:ref:`clear-lock`). ``runbook withlist --lock`` unlocks it under both;"
-            " by hand, have the function lock the list, and leave out ``-l``.",
+            "It ends with a traceback",
+            "``withlist -a`` stops at the first list that fails or is corrupt; the lists after it"
+            " were not visited. Mend the script so that it can be repeated. ``runbook withlist``"
+            " goes on, names what failed, and can put back what was changed.",
         ),
         Trouble(
             "The script needs a password",
-            "As an argument every user of the host would see it, and the record of the run would"
-            " keep it. ``runbook withlist --secret-file`` reads it from a file, or from the"
-            " environment variable ``RUNBOOK_SECRET``; the script finds it in a variable of that"
-            " name, and nobody else does. What the script prints has three asterisks in its"
-            " place.",
+            "Every user of the host sees arguments. ``runbook withlist --secret-file`` passes it in"
+            " the environment variable ``RUNBOOK_SECRET``, and keeps it out of the record.",
         ),
         Trouble(
-            "Held messages or requests are gone, and the script did not save the list",
-            "``HandleRequest`` removes a message at once, whether or not ``m.Save()`` follows."
-            " ``runbook withlist --dry-run`` shows it beforehand; ``runbook withlist --restore``"
-            " puts the messages back, with the requests and the settings, on lists that nobody"
-            " changed since. It calls back no mail: a message that was approved is delivered all"
-            " the same, and is then held once more.",
-        ),
-        Trouble(
-            "Nothing was changed",
-            "The function has to call ``m.Lock()`` first, ``m.Save()`` at its end, and"
-            " ``m.Unlock()`` whatever happens. The exit status says nothing.",
+            "Held messages are gone, and the script saved nothing",
+            "``HandleRequest`` acts at once. ``runbook withlist --dry-run`` shows it beforehand;"
+            " ``runbook withlist --restore`` puts the messages back, but calls back no mail that"
+            " was approved.",
         ),
     ),
 )
@@ -279,9 +237,9 @@ def find_steps(installation: Installation, arguments: FindArguments) -> tuple[St
             Step(
                 f"find-{site.name}",
                 f"Ask every list of the site {site.name}",
-                "A list that does not know the address says nothing.",
+                "",
                 _with_all(installation, site, "whereis", arguments.address),
-                _known(arguments.address, site.name, shown=site.first_list),
+                f"{_known(arguments.address, site.name, shown=site.first_list)}\n{MORE}",
             )
             for site in installation.sites
         ),
@@ -300,26 +258,21 @@ FIND = Procedure(
     ),
     title="Finding an Address on Every List",
     when=(
-        "Somebody leaves, or complains: on which lists is the address a member, who runs a list"
-        " with it, and where is it in a filter?"
+        "Somebody complains about mail. Each list says whether the address is a member, an owner or"
+        " a moderator, banned, or in a filter."
     ),
     steps=find_steps,
     command=lambda arguments: ("withlist", "whereis.py", arguments.address),
-    shows=_SHOWS.format(
-        called="whereis.whereis(m, 'admin@example.com')",
-        function="whereis.whereis",
-        lines=_known("admin@example.com", shown="openstack-announce"),
-        outcome="unchanged",
-        after=_RECORDED,
-    ),
+    shows=shown.script(f"whereis.whereis(m, {_ADMIN!r})", _known(_ADMIN, shown=shown.first_list())),
     troubles=(
         Trouble(
-            "The address is found nowhere, and yet it gets mail",
-            "Another address forwards to it. The mail's :mailheader:`List-Id` says which list it"
-            " is, and its :mailheader:`Received` lines to which address it was sent.",
+            "The address is found nowhere, and still gets mail",
+            "Another address forwards to it. In the mail, :mailheader:`List-Id` names the list, and"
+            " :mailheader:`Received` the address.",
         ),
     ),
-    example=FindArguments("admin@example.com"),
+    follows="unsubscribe",
+    example=FindArguments(_ADMIN),
 )
 
 
@@ -347,8 +300,7 @@ def closing_steps(installation: Installation, arguments: ClosingArguments) -> tu
             Step(
                 f"{function}-{site.name}",
                 f"{title} every list of the site {site.name}",
-                "The script locks each list itself: do not use ``withlist -l``. It says what"
-                " became of each list; the exit status says nothing.",
+                "The script locks each list itself: leave out ``-l``.",
                 _with_all(installation, site, f"closing.{function}"),
                 f"{every_list(site)}: {_outcome(function, printed)}\n{MORE}",
             )
@@ -358,7 +310,7 @@ def closing_steps(installation: Installation, arguments: ClosingArguments) -> tu
             Step(
                 f"{function}-check-{site.name}",
                 f"See that every list of the site {site.name} is {printed.split()[0]}",
-                "Each list is loaded again and asked.",
+                "",
                 _with_all(installation, site, "closing.status"),
                 f"{every_list(site)}: {seen}\n{MORE}",
             )
@@ -383,33 +335,22 @@ CLOSE = Procedure(
     ),
     title="Closing Lists to Subscription",
     when=(
-        "The subscription form is abused with so many addresses that bans"
-        " (:ref:`ban`) do not help. While a list is closed its administrator approves each"
-        " subscription, and Mailman writes to nobody to have it confirmed. Members are not"
-        " touched. What each list did before is kept with it: closing it twice does no harm."
+        "The form is abused with so many addresses that bans do not help. While a list is closed,"
+        " its administrator approves each subscription, and Mailman asks nobody to confirm one."
     ),
     steps=closing_steps,
     command=_closing_command,
-    shows=_SHOWS.format(
-        called="closing.close(m)",
-        function="closing.close",
-        lines=f"{{LIST:openstack-announce}}: {_outcome('close', 'closed')}\n{MORE}",
-        outcome="changed",
-        after=_CHANGED,
+    shows=shown.script(
+        "closing.close(m)", f"{_first()}: {_outcome('close', 'closed')}", *_POLICIES
     ),
     troubles=(
         Trouble(
-            "A list is ``locked by another process``",
-            "It was not closed; the others were. See who has the lock (``runbook locks``), and"
-            " repeat it: lists that are closed already are left alone.",
-        ),
-        Trouble(
             "The administrators drown in requests",
-            "They are told of each request when ``admin_immed_notify`` is set. Ban what the"
-            " addresses have in common (:ref:`ban-pattern`).",
+            "A list with ``admin_immed_notify`` tells them of each. Ban what the addresses have in"
+            " common (:ref:`ban-pattern`).",
         ),
     ),
-    follows="unsubscribe",
+    follows="clear-lock",
     example=ClosingArguments("close"),
 )
 
@@ -417,25 +358,20 @@ OPEN = Procedure(
     name="reopen-lists",
     synonyms=("reopen", "all clear", "enable sign-up", "end the lockdown"),
     title="Opening Lists Again",
-    when="The attack is over. Each list gets back the subscription policy that it had.",
+    when="The attack is over. Each list gets back its former subscription policy.",
     steps=closing_steps,
     command=_closing_command,
-    shows=_SHOWS.format(
-        called="closing.reopen(m)",
-        function="closing.reopen",
-        lines=f"{{LIST:openstack-announce}}: {_outcome('reopen', 'open again')}\n{MORE}",
-        outcome="changed",
-        after=_CHANGED,
+    shows=shown.script(
+        "closing.reopen(m)", f"{_first()}: {_outcome('reopen', 'open again')}", *_POLICIES
     ),
     troubles=(
         Trouble(
             "``open, and left as somebody set it since``",
-            "An administrator changed ``subscribe_policy`` while the list was closed, and that"
-            " was left as it is.",
+            "An administrator changed ``subscribe_policy`` meanwhile. That was kept.",
         ),
     ),
     after="close-lists",
-    follows="find-victims",
+    follows="close-lists",
     takes_back=True,
     example=ClosingArguments("reopen"),
 )

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from runbooks.book.whose import whose
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
 
 
-@click.command(epilog="\b\nExample:\n  runbook sites --host ssh://root@lists.example.org")
+@click.command(epilog=f"\b\nExample:\n  runbook sites --host {whose().server.spec}")
 @options.together(options.host, options.json)
 def sites(host_spec: str, as_json: bool) -> int:
     """Show the Mailman 2 on a host, and what is wrong with it.

@@ -1,7 +1,8 @@
 """Sphinx extension: prints procedures on a page, the command's help, and when both were last run.
 
 Directives: ``procedure NAME`` under a heading that is its title; ``procedure-index`` and
-``procedure-commands`` for all of them; ``installation`` for where things are; ``command-help`` for
+``procedure-commands`` for all of them; ``installation`` for where things are;
+``at-a-glance`` for whose page it is; ``command-help`` for
 the command line; ``typed`` for the form in which a reader types once what the commands are about;
 ``verification`` for the table of what was run. No command of a procedure is
 typed in a page. Roles: ``example`` and ``elsewhere`` for a literal that cannot be looked up.
@@ -9,6 +10,7 @@ typed in a page. Roles: ``example`` and ``elsewhere`` for a literal that cannot 
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,14 +19,25 @@ if TYPE_CHECKING:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
+    from runbooks.book.whose import whose
+    from runbooks.errors import BadInputError
+
+    try:
+        whose()
+    except BadInputError as problem:
+        # An error of Sphinx's own would be told with a traceback.
+        print(f"sphinx-build: {problem}", file=sys.stderr)
+        raise SystemExit(problem.exit_status) from None
     from runbooks.sphinxext import (
         age,
         blocks,
         commands,
         described,
         directives,
+        folded,
         found,
         getting,
+        glance,
         roles,
         typed,
         verification,
@@ -35,8 +48,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
     commands.setup(app)
     described.setup(app)
     directives.setup(app)
+    folded.setup(app)
     found.setup(app)
     getting.setup(app)
+    glance.setup(app)
     roles.setup(app)
     typed.setup(app)
     verification.setup(app)

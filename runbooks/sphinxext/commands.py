@@ -31,7 +31,7 @@ class CommandHelp(SphinxDirective):
     """``command-help``: every subcommand of ``runbook``, from click's definitions."""
 
     def run(self) -> list[nodes.Node]:
-        from runbooks.cli import cli
+        from runbooks.cli import cli, epilog
 
         for path in [PACKAGE / "cli.py", *sorted(PACKAGE.glob("*/command.py"))]:
             self.env.note_dependency(str(path))
@@ -41,7 +41,7 @@ class CommandHelp(SphinxDirective):
             self.part("Description", *prose(cli.help or "")),
             self.part("Options", options(context)),
         ]
-        for title, block in verbatim(cli.epilog or ""):
+        for title, block in verbatim(epilog()):
             found.append(self.part(title.rstrip(":"), block))
         return [*found, *self.subcommands(context)]
 

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 #: As much as is usually shown.
 LENGTH = 160
 
+#: Pages that have no text of ours.
+GENERATED = {
+    "genindex": "The index of the procedures, with the words that people look for.",
+    "search": "Search the procedures for the mailing lists.",
+}
+
 
 def shortened(text: str) -> str:
     """As many whole sentences of a text as fit; of a long one as many words."""
@@ -28,8 +34,8 @@ def _describe(
     app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
 ) -> None:
     paragraphs = doctree.findall(nodes.paragraph) if doctree is not None else ()
-    first = next((one.astext() for one in paragraphs), f"{context['title']}, {app.config.project}")
-    context["description"] = shortened(first)
+    first = next((one.astext() for one in paragraphs), GENERATED.get(pagename))
+    context["description"] = shortened(first or app.config.project)
 
 
 def setup(app: Sphinx) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from runbooks.mailman.installation import Installation
 from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext import blocks, found, verification
 from runbooks.sphinxext.documented import INSTALLATION, SERVER
+from runbooks.sphinxext.folded import folding
 from runbooks.sphinxext.printed import anchor, by_command, command_of, steps_of, text_of
 from runbooks.sphinxext.typed import places_of
 
@@ -68,17 +68,11 @@ class _Directive(SphinxDirective):
 
     def by_command(self, procedure: Procedure[Installation, A]) -> nodes.section:
         first, *then = by_command(procedure)
-        where = procedure.where or (
-            f"On the list server, as root; from elsewhere, with ``--host ssh://root@{SERVER}``"
-            " behind it."
-        )
-        name = anchor(procedure, first.name)
-        see = f":ref:`runbook-{procedure.command(procedure.example)[0]}`"
         section = self.section(
             first.title,
-            name,
+            anchor(procedure, first.name),
             procedure,
-            *self.prose(f"{where} All options: {see}."),
+            *self.prose(procedure.where),
             *self.blocks(first),
         )
         for number, step in enumerate(then, 1):
@@ -86,15 +80,12 @@ class _Directive(SphinxDirective):
         return section
 
     def by_hand(self, procedure: Procedure[Installation, A]) -> nodes.section:
-        section = self.section(
-            "By hand",
-            anchor(procedure, "by-hand"),
-            procedure,
-            *self.prose(f"On the list server ({SERVER}), as root."),
-        )
-        for number, step in enumerate(steps_of(procedure), 1):
-            section += self.step(procedure, number, step)
-        return section
+        steps = steps_of(procedure)
+        number = f"{len(steps)} steps" if len(steps) > 1 else "1 step"
+        folded = folding(f"{number} on {SERVER}, as root")
+        for at, step in enumerate(steps, 1):
+            folded += self.step(procedure, at, step)
+        return self.section("By hand", anchor(procedure, "by-hand"), procedure, folded)
 
     def blocks(self, step: Step) -> list[nodes.Node]:
         """The command of a step, and what it prints."""
@@ -155,8 +146,8 @@ class ProcedureDirective(_Directive):
                 text_of(procedure),
             ),
             self.by_command(procedure),
-            self.by_hand(procedure),
             self.troubles(procedure),
+            self.by_hand(procedure),
         ]
         return [part for part in parts if part is not None]
 
@@ -177,16 +168,18 @@ class ProcedureDirective(_Directive):
 
 
 class IndexDirective(_Directive):
-    """Every procedure with a link to it: the first sentence of when to use it, and its title."""
+    """Every procedure: its name, which leads to it, and its command."""
 
     required_arguments = 0
 
     def run(self) -> list[nodes.Node]:
         self.note_sources()
-        text = "\n".join(
-            f":ref:`{p.name}`\n   {first_sentence(p.when)}\n" for p in all_procedures()
-        )
-        return self.prose(text)
+        found = nodes.container(classes=["procedures"])
+        for procedure in all_procedures():
+            found += self.prose(f":ref:`{procedure.name}`")
+            step = by_command(procedure)[0]
+            found += blocks.step_command(step, places_of(procedure)[step.name], self.config)
+        return [found]
 
 
 class CommandsDirective(_Directive):
@@ -220,11 +213,6 @@ class InstallationDirective(_Directive):
                 f"   * lists in ``{site.list_dir}``, locks in ``{site.lock_dir}``",
             ]
         return self.prose("\n".join(fields))
-
-
-def first_sentence(text: str) -> str:
-    """Up to the first full stop that ends a sentence."""
-    return re.split(r"(?<=[.!?])\s", text.strip(), maxsplit=1)[0]
 
 
 def _sources() -> list[Path]:

@@ -1,4 +1,4 @@
-"""The installation that the pages are about.
+"""The installation that the pages are about: the one of `runbooks.book.whose`.
 
 It is what a container with the site layout ``multi`` really has, so that every command on a
 page runs there as it is printed; a test compares the two.
@@ -6,30 +6,31 @@ page runs there as it is printed; a test compares the two.
 
 from __future__ import annotations
 
+from runbooks.book.whose import SITE_LIST, WrittenSite, whose
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, Site
 
 #: Where the readers of the pages log in.
-SERVER = "lists.openstack.org"
+SERVER = whose().server.name
+
+#: How ``runbook`` reaches it from where they are.
+REACHED = whose().server.spec
 
 #: The address and the list that the commands are about until a reader types others.
 TARGET = "target@example.com"
-LISTED = "openstack-foo"
+LISTED = whose().examples.list
 
 #: The lists of each site. The outputs on the pages are those of a server that has them.
-LISTS = {
-    "openstack": ("mailman", "openstack-announce", "openstack-discuss", "openstack-infra"),
-    "zuul": ("mailman", "zuul-announce", "zuul-discuss"),
-}
+LISTS = {site.name: site.all_lists for site in whose().sites}
 
 
-def _site(name: str) -> Site:
-    prefix = f"/srv/mailman/{name}"
+def _site(site: WrittenSite) -> Site:
+    prefix = whose().folder(site)
     return Site(
-        name=name,
+        name=site.name,
         site_dir=prefix,
-        mail_domain="lists.example.org",
-        url_domain="lists.example.org",
+        mail_domain=site.domain,
+        url_domain=site.domain,
         prefix=prefix,
         list_dir=f"{prefix}/lists",
         lock_dir=f"{prefix}/locks",
@@ -38,21 +39,21 @@ def _site(name: str) -> Site:
         user="list",
         group="list",
         uid=38,
-        site_list="mailman",
-        lists=len(LISTS[name]),
-        first_list=next(one for one in LISTS[name] if one != "mailman"),
+        site_list=SITE_LIST,
+        lists=len(site.all_lists),
+        first_list=site.first_list,
     )
 
 
 INSTALLATION = Installation(
     host=Host("local://"),
-    hostname="lists",
+    hostname=whose().server.hostname,
     version="2.1.39",
     note="",
-    bin="/usr/lib/mailman/bin",
+    bin=whose().mailman.programs,
     interpreter="/usr/bin/python2.7",
     python="2.7.18",
     processors=2,
     uid=0,
-    sites=tuple(_site(name) for name in LISTS),
+    sites=tuple(map(_site, whose().sites)),
 )

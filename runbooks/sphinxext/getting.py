@@ -7,7 +7,6 @@ server it is for.
 from __future__ import annotations
 
 import shlex
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 TOOLS = {"pipx": "pipx install", "uv": "uv tool install"}
 
 BRANCH = "main"
+#: of the pages' sources, in the repository
+FOLDER = "doc/source"
 
 #: Sites that the theme knows the links of. Others are taken for a Gitea, as opendev.org is one.
 KNOWN = ("https://github.com/", "https://gitlab.com/", "https://bitbucket.org/")
@@ -33,8 +34,8 @@ def getting(tool: str) -> str:
     return f"{TOOLS[tool]} {source}\nexport RUNBOOK_HOST={shlex.quote(whose().server.spec)}"
 
 
-def theme_options(folder: PurePosixPath) -> dict[str, Any]:
-    """Options of the theme for links from each page to its source, which is in `folder`."""
+def theme_options() -> dict[str, Any]:
+    """Options of the theme, for links from each page to its source."""
     repository = whose().project.repository.rstrip("/")
     options: dict[str, Any] = {
         "footer_icons": [
@@ -42,11 +43,11 @@ def theme_options(folder: PurePosixPath) -> dict[str, Any]:
         ],
         "source_repository": repository,
         "source_branch": BRANCH,
-        "source_directory": f"{folder}/",
+        "source_directory": FOLDER,
         "top_of_page_buttons": ["view", "edit"],
     }
     if not repository.startswith(KNOWN):
-        path = f"{BRANCH}/{folder}/{{filename}}"
+        path = f"{BRANCH}/{FOLDER}/{{filename}}"
         options["source_edit_link"] = f"{repository}/_edit/{path}"
         options["source_view_link"] = f"{repository}/src/branch/{path}"
     return options
@@ -64,3 +65,6 @@ class GettingDirective(SphinxDirective):
 
 def setup(app: Sphinx) -> None:
     app.add_directive("getting", GettingDirective)
+    app.connect(
+        "config-inited", lambda app, config: config.html_theme_options.update(theme_options())
+    )

@@ -5,10 +5,11 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
-from runbooks.book.procedure import A, M, Procedure, Step
+from runbooks.book.procedure import A, M, Procedure, Step, said_once
+from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation
 from runbooks.sphinxext import records
-from runbooks.sphinxext.documented import INSTALLATION
+from runbooks.sphinxext.documented import INSTALLATION, REACHED
 
 #: Beside the steps by hand: the command, and that both ways end in the same state.
 COMMAND = "command"
@@ -28,7 +29,7 @@ def steps_of(
 
     Of another `version` of Mailman they may show something else; no page does.
     """
-    return procedure.steps(replace(INSTALLATION, version=version), procedure.example)
+    return said_once(procedure.steps(replace(INSTALLATION, version=version), procedure.example))
 
 
 def command_of(procedure: Procedure[M, A], arguments: A | None = None) -> str:
@@ -36,15 +37,29 @@ def command_of(procedure: Procedure[M, A], arguments: A | None = None) -> str:
     return shlex.join(["runbook", *procedure.command(arguments or procedure.example)])
 
 
+def from_elsewhere(command: str) -> str:
+    """A command as a reader types it on their own machine: ``runbook`` says on which host."""
+    if not command.startswith("runbook "):
+        return command
+    return Host(REACHED).command(shlex.split(command)[1:])
+
+
 def by_command(
     procedure: Procedure[Installation, A], version: str = INSTALLATION.version
 ) -> tuple[Step, ...]:
     """The way by command as steps: the command, and what follows where more is to be done."""
-    first = Step(COMMAND, "By command", "", command_of(procedure), procedure.shows)
+    command = from_elsewhere(command_of(procedure))
+    first = Step(COMMAND, "By command", "", command, procedure.shows)
     if procedure.then is None:
         return (first,)
     then = procedure.then(replace(INSTALLATION, version=version), procedure.example)
-    return (first, *(replace(step, name=f"{COMMAND}-{step.name}") for step in then))
+    return (
+        first,
+        *(
+            replace(step, name=f"{COMMAND}-{step.name}", command=from_elsewhere(step.command))
+            for step in then
+        ),
+    )
 
 
 def text_of(procedure: Procedure[Installation, A]) -> str:

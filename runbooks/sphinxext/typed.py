@@ -21,8 +21,8 @@ from runbooks.ban.entries import ADDRESS_RULES, ENTRY_RULES
 from runbooks.book.procedure import Procedure, Step
 from runbooks.book.typed import ADDRESS, HOST, LIST, Place, Value, places_of_steps
 from runbooks.host.host import HOST_RULES
-from runbooks.mailman.installation import LIST_RULES, Installation
-from runbooks.refusals import Rule
+from runbooks.mailman.installation import Installation
+from runbooks.refusals import LIST_RULES, Rule
 from runbooks.sphinxext.documented import LISTED, SERVER, TARGET
 from runbooks.sphinxext.printed import by_command, steps_of
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from runbooks.book.procedure import Step, paste
+from runbooks.book.whose import whose
 from runbooks.errors import BadInputError, LostError
 from runbooks.terminal.console import Screen
 
@@ -29,7 +30,7 @@ host = click.option(
     default="local://",
     show_default=True,
     show_envvar=True,
-    help="The list server: ssh://root@lists.example.org, docker://ID, local:// or practice:DIR.",
+    help=f"The list server: {whose().server.spec}, docker://ID, local:// or practice:DIR.",
 )
 json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")

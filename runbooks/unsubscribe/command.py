@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from runbooks.ban import given
+from runbooks.book.whose import whose
 from runbooks.clear_lock.first import StaleLocks
 from runbooks.terminal import options
 from runbooks.terminal.report import carry_out
@@ -15,11 +16,11 @@ from runbooks.unsubscribe.shown import change
 
 
 @click.command(
-    epilog="""\b
+    epilog=f"""\b
 Examples:
   runbook unsubscribe target@example.com
-  runbook unsubscribe --from victims.txt --host ssh://root@lists.example.org --dry-run
-  runbook unsubscribe target@example.com --list openstack-foo --tell
+  runbook unsubscribe --from victims.txt --host {whose().server.spec} --dry-run
+  runbook unsubscribe target@example.com --list {whose().examples.list} --tell
 """
 )
 @given.arguments

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list
+from runbooks.book.whose import WrittenSite, whose
 from runbooks.mailman.installation import Installation, Site, as_mailman, as_mailmans_python
 from runbooks.mailman.truth import discarded
 from runbooks.onhost import source
+from runbooks.terminal import shown
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,9 @@ class _ByHand:
     def remove(self, site: Site) -> Step:
         return Step(
             f"remove-{site.name}",
-            f"Remove it from every list of the site {site.name} of which it is a member",
-            "In any case of letters. Without ``--nouserack`` Mailman says goodbye to the member,"
-            " and without ``--noadminack`` it tells who runs the list, where the list is set so."
-            " A list that does not have the address is not named. It waits for a list that is"
-            " locked for as long as the lock lasts (:ref:`clear-lock`).",
+            f"Remove it from every list of the site {site.name}",
+            "Without ``--nouserack`` and ``--noadminack`` Mailman tells the member and the list's"
+            " owner. It waits for a locked list as long as the lock lasts.",
             as_mailman(
                 *(self.installation, site, "remove_members", "--fromall"),
                 *(*self.untold, *self.addresses),
@@ -93,8 +93,7 @@ class _ByHand:
         return Step(
             "create-waiting-py",
             "Create waiting.py beside Mailman's programs",
-            "Mailman has no program for subscriptions that wait. ``withlist`` looks for it there."
-            f" It needs root: ``{self.installation.bin}`` is not Mailman's to write.",
+            "Mailman has no program for pending subscriptions.",
             f"tee {shlex.quote(path)} > /dev/null",
             creates=File(path, source("waiting")),
         )
@@ -103,7 +102,7 @@ class _ByHand:
         return Step(
             f"discard-{site.name}",
             f"Discard what waits on the site {site.name}",
-            "Whoever confirms a subscription, or approves one, makes it a member again.",
+            "Otherwise a confirmation or an approval makes it a member again.",
             self.with_all(site, "waiting.discard"),
             f"{every_list(site)}: {self.discarded}\n{MORE}",
         )
@@ -112,7 +111,7 @@ class _ByHand:
         return Step(
             f"discard-{site.name}-{name}",
             f"Discard what waits on the list {name} of the site {site.name}",
-            "Whoever confirms a subscription, or approves one, makes it a member again.",
+            "Otherwise a confirmation or an approval makes it a member again.",
             as_mailman(
                 *(self.installation, site, "withlist", "-q", "-r", "waiting.discard"),
                 *(name, *self.addresses),
@@ -124,7 +123,7 @@ class _ByHand:
         return Step(
             f"check-{site.name}",
             f"See that no list of the site {site.name} has it as a member",
-            "It prints nothing then.",
+            "",
             as_mailman(self.installation, site, "find_member", *patterns),
         )
 
@@ -132,7 +131,7 @@ class _ByHand:
         return Step(
             f"check-waiting-{site.name}",
             f"See that nothing waits on the site {site.name}",
-            "The files are read again.",
+            "",
             self.with_all(site, "waiting"),
             f"{every_list(site)}: nothing waits\n{MORE}",
         )
@@ -142,15 +141,14 @@ class _ByHand:
         return Step(
             f"who-{site.name}",
             f"See whose subscriptions wait on the site {site.name}",
-            "It changes nothing, and locks no list.",
+            "",
             as_mailman(self.installation, site, "withlist", *words),
             f"{every_list(site)}: {{WAITING:{_TARGET}}}\n{MORE}",
         )
 
     @property
     def discarded(self) -> str:
-        shown = discarded(1, 1)
-        return placeholder("OUTCOME", "discard", *self.addresses, shown=shown)
+        return placeholder("OUTCOME", "discard", *self.addresses, shown=discarded(1, 1))
 
     def with_all(self, site: Site, function: str) -> str:
         words = ("-q", "-a", "-r", function, *self.addresses)
@@ -162,13 +160,13 @@ class _ByHand:
 #: For Mailman's Python: subscribes an address to every list of a site, as its form would. To the
 #: last one it is about to be.
 _SUBSCRIBE = """\
-from Mailman import MailList, Utils, UserDesc
-names = sorted(Utils.list_names())
+from Mailman import MailList, Utils, UserDesc, mm_cfg
+names = sorted(Utils.list_names(), key=lambda name: (name == mm_cfg.MAILMAN_SITE_LIST, name))
 for number, name in enumerate(names):
     m = MailList.MailList(name)
     if name != names[-1] and not m.isMember(sys.argv[1]):
         m.addNewMember(sys.argv[1], password="secret", digest=number == 2)
-    if number == 1 or name == names[-1]:
+    if number == 0 or name == names[-1]:
         m.pend_new("S", UserDesc.UserDesc(sys.argv[1], "", "secret", 0, "en"))
         notify, m.admin_immed_notify = m.admin_immed_notify, 0
         m.HoldSubscription(sys.argv[1], "", "secret", 0, "en")
@@ -191,8 +189,37 @@ def befalls(installation: Installation, arguments: UnsubscribeArguments) -> Even
 _TARGET = "target@example.com"
 
 
-def _number(name: str, shown: int, *site: str) -> str:
-    return placeholder(name, _TARGET, *site, shown=str(shown))
+def _number(name: str, number: int, *site: str) -> str:
+    return placeholder(name, _TARGET, *site, shown=f"{number:,}")
+
+
+def _shows() -> str:
+    """What a terminal shows of ``runbook unsubscribe``, when `befalls` has come to pass."""
+    all_lists, sites = whose().number_of_lists, whose().sites
+    members, waiting = all_lists - len(sites), 2 * len(sites)
+
+    def planned(site: WrittenSite) -> str:
+        to_do = _number("TO_UNSUBSCRIBE", len(site.all_lists), site.name)
+        return f"{to_do} to unsubscribe from"
+
+    has = (
+        f"member of {shown.counted(_number('MEMBERSHIPS', members), members, 'list')},"
+        f" {_number('CONFIRMATIONS', waiting)} confirmations and"
+        f" {_number('REQUESTS', waiting)} held requests waiting"
+    )
+    return "\n".join(
+        (
+            shown.heading(),
+            shown.by_site(planned),
+            shown.table([(_TARGET, has)]),
+            f"Unsubscribe {_TARGET} from {_number('TO_UNSUBSCRIBE', all_lists)} lists?"
+            " [y/N] {ANSWER:y}",
+            shown.progress(),
+            f"unsubscribed from {_number('UNSUBSCRIBED', all_lists)} lists and read back",
+            shown.recorded(),
+            shown.undo(),
+        )
+    )
 
 
 PROCEDURE = Procedure(
@@ -207,64 +234,32 @@ PROCEDURE = Procedure(
     ),
     title="Unsubscribing an Address from All Lists",
     when=(
-        "Somebody has subscribed an address that is not theirs, or a person leaves altogether."
-        " It is removed from every list of which it is a member, for regular delivery or for"
-        " digests, and its subscriptions that wait for a confirmation or for a moderator are"
-        " discarded. Nobody is told. That does not keep it out: :ref:`ban` does, and comes"
-        " first while an attack goes on."
+        "Somebody subscribed an address that is not theirs, or a person leaves altogether. It is"
+        " removed from every list, its subscriptions that wait for a confirmation or a moderator"
+        " are discarded, and nobody is told."
     ),
     steps=steps,
     command=lambda arguments: ("unsubscribe", *arguments.addresses),
-    shows=(
-        "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists\n"
-        f"  openstack  {{LISTS openstack:4}} lists  {_number('TO_UNSUBSCRIBE', 4, 'openstack')} to"
-        " unsubscribe from\n"
-        f"  zuul       {{LISTS zuul:3}} lists  {_number('TO_UNSUBSCRIBE', 3, 'zuul')} to"
-        " unsubscribe from\n"
-        f"  {_TARGET}  member of {_number('MEMBERSHIPS', 5)} lists,"
-        f" {_number('CONFIRMATIONS', 4)} confirmations and"
-        f" {_number('REQUESTS', 4)} held requests waiting\n"
-        f"Unsubscribe {_TARGET} from {_number('TO_UNSUBSCRIBE', 7)} lists? [y/N] {{ANSWER:y}}\n"
-        "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
-        f"unsubscribed from {_number('UNSUBSCRIBED', 7)} lists and read back\n"
-        "recorded as {RUN:20261122-052801-4f9a1c}"
-        " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
-        "to take it back: runbook undo {RUN:20261122-052801-4f9a1c}{HOST_OPTION:}\n"
-    ),
+    shows=_shows(),
     troubles=(
         Trouble(
-            "It ends with a ``TypeError``",
-            "Under Mailman 2.2 ``remove_members`` takes no file with ``-f``, nor standard input:"
-            " nobody was removed. Give the addresses behind the options, as above."
-            " ``runbook unsubscribe --from`` reads a file.",
-        ),
-        Trouble(
-            "``Please set MAILMAN_SITE_DIR`` is printed, and nothing else",
-            "The host has several sites and the variable did not reach Mailman: give it on"
-            " sudo's own command line, as above. ``--fromall`` means every list of that site.",
-        ),
-        Trouble(
             "The address is a member again",
-            "Whoever subscribed it goes on, or it confirmed a subscription itself. Ban it"
-            " (:ref:`ban`), and repeat this: ``runbook unsubscribe`` does nothing to a list"
-            " that has nothing of it.",
+            "It was subscribed again. :ref:`Ban it <ban>`, and repeat this.",
         ),
         Trouble(
-            "A list is ``locked``",
-            "Another process holds it, or one that died while it did. The other lists are done."
-            " See who it is (``runbook locks``) and repeat it for this list.",
+            "``remove_members`` ends with a ``TypeError``",
+            "Nobody was removed: under Mailman 2.2 it takes addresses from no file (``-f``). Give"
+            " them behind the options.",
         ),
         Trouble(
-            "A list is ``corrupt``, and its ``pending.pck`` or ``request.pck`` is damaged",
-            "What waits there cannot be read, and the list was left as it is. Move the file"
-            " away, with what waited in it, or put one from a backup in its place; then repeat"
-            " it for this list.",
+            "``pending.pck`` or ``request.pck`` is damaged",
+            "The list was left as it is. Move the file away, with what waited in it, or restore it"
+            " from a backup; then repeat this for that list.",
         ),
         Trouble(
             "It was a mistake",
-            "``runbook undo`` subscribes it again with the name, the password, the options and"
-            " the delivery that it had, and what waited waits again. After the steps by hand it"
-            " has to be subscribed anew.",
+            "``runbook undo`` subscribes the address again, with its name, password and options."
+            " After the steps by hand, subscribe it anew.",
         ),
     ),
     befalls=befalls,
@@ -277,8 +272,8 @@ PROCEDURE = Procedure(
 #: For Mailman's Python: the first address waits for a confirmation on every list of a site, the
 #: second for a moderator on the last.
 _WAIT = """\
-from Mailman import MailList, Utils, UserDesc
-names = sorted(Utils.list_names())
+from Mailman import MailList, Utils, UserDesc, mm_cfg
+names = sorted(Utils.list_names(), key=lambda name: (name == mm_cfg.MAILMAN_SITE_LIST, name))
 for name in names:
     m = MailList.MailList(name)
     m.pend_new("S", UserDesc.UserDesc(sys.argv[1], "", "secret", 0, "en"))
@@ -311,34 +306,24 @@ VICTIMS = Procedure(
     synonyms=("victims", "recent subscriptions", "subscribed by the attack", "subscription log"),
     title="Seeing Who Else Was Hit",
     when=(
-        "The addresses that were reported are banned, and the attack may have had others. Each"
-        " list names those whose subscriptions wait for a confirmation or for a moderator: an"
-        " address that waits on many lists did not ask for it."
+        "The reported addresses are banned, and there may be others. An address whose subscriptions"
+        " wait for a confirmation or a moderator on many lists did not ask for them."
     ),
     steps=who_steps,
     command=lambda arguments: ("withlist", "waiting.py", "--function", "who"),
-    shows=(
-        "{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists\n"
-        "  openstack  {LISTS openstack:4} lists\n"
-        "  zuul       {LISTS zuul:3} lists\n"
-        "  waiting.who(m), which comes along, compiles under Python {PYTHON:2.7.18} there\n"
-        "Run waiting.who on {LISTS:7} lists? [y/N] {ANSWER:y}\n"
-        f"{{LIST:openstack-announce}}: {{WAITING:{_TARGET}}}\n{MORE}\n"
-        "{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}\n"
-        "{LISTS:7} lists: {LISTS:7} unchanged\n"
-        "recorded as {RUN:20261122-052801-4f9a1c}"
-        " in lists:/srv/mailman/openstack/runbook/journal.jsonl\n"
+    shows=shown.script(
+        "waiting.who(m)", f"{placeholder('LIST', shown=shown.first_list())}: {{WAITING:{_TARGET}}}"
     ),
     troubles=(
         Trouble(
-            "Members may have been hit as well",
-            "Whoever was subscribed without being asked waits nowhere. :ref:`find-address` names"
-            " the lists of an address; Mailman's log ``subscribe`` says when it came.",
+            "Somebody is a member already",
+            "Then nothing waits. :ref:`find-address` names the lists of an address; the log"
+            " ``subscribe`` of the site says since when.",
         ),
     ),
     befalls=others_befall,
-    follows="close-lists",
     example=UnsubscribeArguments((_TARGET, "victim@example.org")),
 )
 
-PROCEDURES = (PROCEDURE, VICTIMS)
+#: In the order of the page.
+PROCEDURES = (VICTIMS, PROCEDURE)

@@ -258,9 +258,7 @@ def test_a_process_that_has_the_id_by_reuse(box: Box) -> None:
         user="list",
     )
     pid = int(made.stdout)
-    # By hand a clock that was set is taken into account, by being careful: more than twenty
-    # seconds, of two ages that are cut to whole ones.
-    time.sleep(22.5)
+    time.sleep(2.5)
     given = box.sh(
         f"while :; do sleep 600 & [ $! -lt {pid} ] || break; kill $!; wait $! 2>/dev/null; done\n"
         "echo $!"
@@ -272,7 +270,7 @@ def test_a_process_that_has_the_id_by_reuse(box: Box) -> None:
     ).stdout.split("\n")
     assert younger[0] == "sleep 600"
     age_of_lock, age_of_process = map(int, younger[1].split())
-    assert age_of_process + 20 < age_of_lock
+    assert age_of_process < age_of_lock
 
     shown = runbook(box, "locks").stdout
     assert shown.count("stale") == 2
@@ -285,25 +283,14 @@ def test_a_process_that_has_the_id_by_reuse(box: Box) -> None:
     steps = steps_for(box, "beta")
     seen = box.sh(paste(steps["find-holder"])).stdout
     assert seen.splitlines()[1].endswith("sleep 600")
-    assert box.sh(paste(steps["remove-lock"])).stdout == "removed\n"
+    # By hand it is let be, until the reader leaves out the line.
+    remove = paste(steps["remove-lock"])
+    assert box.sh(remove).stdout == "left alone\n"
+    without = "".join(line for line in remove.splitlines(keepends=True) if "/proc" not in line)
+    assert box.sh(without).stdout == "removed\n"
     assert names(box, site) == set()
     # The process that only had the id is none the worse.
     assert box.run(["ps", "-o", "args=", "-p", str(pid)]).stdout == "sleep 600\n"
-
-
-@pytest.mark.layout("single")
-def test_by_hand_a_process_that_is_hardly_younger_is_let_be(box: Box) -> None:
-    site = first_site(box)
-    new_list(box, site, "alpha")
-    box.sh(
-        f"cd {box.prefix(site)}/locks; sleep 600 & pid=$!; sleep 1\n"
-        f"printf %s $PWD/alpha.lock.lists.$pid.0 > alpha.lock.lists.$pid.0\n"
-        "ln alpha.lock.lists.$pid.0 alpha.lock",
-        user="list",
-    )
-    steps = steps_for(box, "alpha")
-    assert "may have it" in box.sh(paste(steps["remove-lock"])).stdout
-    assert len(names(box, site)) == 2
 
 
 @pytest.mark.layout("single")
@@ -368,5 +355,5 @@ def test_by_hand_a_lock_that_is_another_after_the_push_is_let_be(box: Box) -> No
         f"{another}; ln alpha.lock.lists.4711.0 alpha.lock; }}\n"
     )
     step = f"cd {box.prefix(site)}/locks\n{between}{paste(steps['remove-lock'])}"
-    assert box.sh(step).stdout == ""
+    assert box.sh(step).stdout == "left alone\n"
     assert names(box, site) == {"alpha.lock", "alpha.lock.lists.4711.0"}

@@ -14,9 +14,9 @@ import pytest
 
 from tests.faults import world
 from tests.faults.ledger import Ledger
-from tests.faults.spare import Spares
 from tests.faults.world import Name
 from tests.support.box import PROGRAMS, Box
+from tests.support.spare import Spares
 
 #: Where root's login stands: a folder of Mailman's user.
 FOLDER = "/var/lib/mailman/data"

@@ -15,9 +15,9 @@ import pytest
 
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
-from tests.faults.spare import Spares
 from tests.faults.world import Done, Name, Seen
 from tests.support.box import Box
+from tests.support.spare import Spares
 
 MIB = 1 << 20
 LISTS = 30

@@ -16,9 +16,9 @@ import pytest
 
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
-from tests.faults.ssh import SshBoxes
 from tests.faults.world import Name, State
 from tests.support.box import Box
+from tests.support.ssh import SshBoxes
 
 LISTS = 200
 

@@ -16,6 +16,8 @@ import pytest
 from runbooks.sphinxext.verification import VERIFICATION, Record
 from tests.page import recording, walk
 from tests.page.pages import Page
+from tests.support.spare import spares as spares
+from tests.support.ssh import ssh_boxes as ssh_boxes
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "doc" / "source"

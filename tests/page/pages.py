@@ -16,7 +16,7 @@ class Block:
     """A block of text in a fixed-width font."""
 
     page: str
-    #: ``command``, ``output``, or ``other``
+    #: ``command``, ``output``, ``index`` (a command that stands again further down), or ``other``
     kind: str
     #: what the copy button puts on the clipboard, or what stands there
     text: str
@@ -62,9 +62,12 @@ class Page:
         wrapper = pre.find_parent("div", class_=re.compile("^highlight-"))
         classes = {*(pre.get("class") or ()), *((wrapper.get("class") if wrapper else None) or ())}
         kind = next((kind for kind in ("command", "output") if kind in classes), "other")
+        if kind == "command" and pre.find_parent("div", class_="procedures"):
+            kind = "index"
         section = pre.find_parent("section")
         anchor = str(section["id"]) if section else ""
-        text = copied(pre) if kind == "command" else pre.get_text().strip("\n")
+        is_copied = kind in ("command", "index")
+        text = copied(pre) if is_copied else pre.get_text().strip("\n")
         return Block(self.name, kind, text, anchor)
 
     def sections(self) -> list[str]:

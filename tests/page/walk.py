@@ -15,6 +15,7 @@ from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.truth import Subject, Witness
 from runbooks.sphinxext import verification
+from runbooks.sphinxext.documented import REACHED
 from runbooks.sphinxext.printed import COMMAND, STATE, anchor, by_command, steps_of
 from runbooks.sphinxext.verification import FAILED, PASSED, Record
 from tests.page import reader, state, world
@@ -65,7 +66,12 @@ class Walk:
         }
         found: dict[str, Printing] = {}
         last: Block | None = None
+        index = [by_command(procedure)[0].command for procedure in self.procedures]
+        if [block.text for block in self.page.blocks if block.kind == "index"] != index:
+            self.fault(self.page.name, "the index does not have the commands of the procedures")
         for block in self.page.blocks:
+            if block.kind == "index":
+                continue
             owner = owners.get(block.anchor)
             if owner is None or block.kind == "other":
                 self.fault(block.place, f"no test runs the block {_first_line(block.text)}")
@@ -126,11 +132,12 @@ class Walk:
     def go(self, box: Box, image: str, folder: Path, only: Container[str] | None = None) -> None:
         """Every procedure both ways in `box`, each on a server that knows nothing of the others.
 
+        The commands say how they reach it: ``ssh`` on the ``PATH`` has to lead there.
         `folder`: where a command is run that is not run on the list server. `only`: the names of
         those to run, where not all are meant.
         """
         clean = state.keep(box)
-        installation = discover(Host(box.spec))
+        installation = replace(discover(Host(box.spec)), host=Host(REACHED))
         for printing in self.read():
             procedure = printing.procedure
             if only is not None and procedure.name not in only:
@@ -171,7 +178,7 @@ class Walk:
 
         def run(step: Step) -> Printed:
             if step.command.startswith("runbook "):
-                environment = {"HOME": str(folder), "RUNBOOK_HOST": box.spec}
+                environment = {"HOME": str(folder)}
                 return reader.by_command(step.command, step.shows, environment, folder)
             with reader.Shell(box) as shell:
                 return shell.paste(paste(step))

@@ -12,6 +12,7 @@ from runbooks.mailman.installation import Installation
 from runbooks.procedures import find
 from runbooks.sphinxext.documented import INSTALLATION, LISTS
 from runbooks.sphinxext.printed import steps_of
+from tests.support import checkout
 from tests.support.box import PROGRAMS, Box
 
 ADMIN = "admin@example.com"
@@ -41,6 +42,7 @@ SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
 
 def make(box: Box) -> None:
     """The lists of the documented installation, and what is set on some of them."""
+    checkout.install_module(box)
     for site, lists in LISTS.items():
         for name in lists:
             mailman(box, site, ["newlist", "-q", name, ADMIN, "page"])

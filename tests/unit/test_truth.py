@@ -228,7 +228,7 @@ def test_the_process_is_the_one_that_has_the_lock(site: PracticeSite) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "red"),
     [
-        ("stat -c %Z", "stat -c %Y", "find-holder"),
+        ("%.19z", "%.19y", "find-holder"),
         ("pid=${pid##*.}", "pid=1", "find-holder"),
         ("ls -l --time-style", "ls -lu --time-style", "see-lock"),
         (

@@ -138,20 +138,19 @@ def test_the_second_of_several_by_itself_is_left_alone():
     assert fill(make, shown, address=["c@d.org"]) == ("echo a@example.com and b@example.com", False)
 
 
-def test_the_host_goes_behind_the_arguments_of_runbook_alone():
+def test_the_host_is_that_of_runbook_alone():
     def make(text):
         return lambda told: step(text)
 
     host = ["practice:/a b"]
-    assert fill(make("runbook ban 'a b'"), Told(), host=host)[0] == (
+    assert fill(make("runbook ban 'a b' --host ssh://c"), Told(), host=host)[0] == (
         "runbook ban 'a b' --host 'practice:/a b'"
     )
-    assert fill(make("runbook withlist x.py -- -a"), Told(), host=host)[0] == (
+    assert fill(make("runbook withlist x.py --host 'c d' -- -a"), Told(), host=host)[0] == (
         "runbook withlist x.py --host 'practice:/a b' -- -a"
     )
-    assert fill(make("echo runbook ban"), Told(), host=host) == ("echo runbook ban", False)
-    with pytest.raises(ValueError, match="not one command of runbook"):
-        fill(make('runbook ban "a b"'), Told())
+    for text in ("echo --host c", "runbook ban a"):
+        assert fill(make(text), Told(), host=host) == (text, False)
 
 
 def test_each_argument_of_a_procedure_is_typed_or_known_not_to_be():

@@ -113,19 +113,10 @@
     return mark;
   }
 
-  /* As the page has those that are printed: not broken behind the dash. */
-  function option(text) {
-    const found = document.createElement("span");
-    found.className = "na";
-    found.textContent = text;
-    return found;
-  }
-
   /* One place, as nodes. */
   function filled(place, values) {
     const number = place.between ? values[place.pieces.find(piece => piece.kind).kind].length : 1;
     const found = document.createDocumentFragment();
-    if (place.lead) found.append(" ", option(place.lead.trim()), " ");
     for (let at = 0; at < number; at += 1) {
       if (at) found.append(place.between);
       const pieces = place.pieces.map(piece => {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import re
 import shlex
@@ -19,13 +18,13 @@ from hypothesis import strategies as st
 from runbooks.add_list.rules import NOT_AN_OPTION
 from runbooks.ban import entries
 from runbooks.book.procedure import paste
-from runbooks.book.typed import ADDRESS, HOST, LIST, filled, with_values
+from runbooks.book.typed import ADDRESS, HOST, LIST, with_values
 from runbooks.errors import BadInputError, HostError
 from runbooks.host.host import Host
 from runbooks.mailman.installation import list_name
 from runbooks.procedures import all_procedures
+from runbooks.sphinxext.documented import REACHED
 from runbooks.sphinxext.printed import anchor, by_command, steps_of
-from runbooks.sphinxext.typed import places_of
 from tests.page import reader
 from tests.page.pages import Page
 
@@ -108,30 +107,15 @@ def printed(page):
     return {block.anchor: block.text for block in page.blocks if block.kind == "command"}
 
 
-@functools.cache
-def host_places():
-    """Where in each step of each procedure the host goes. To find that takes long."""
-    return {
-        (procedure.name, name): [place for place in places if place.lead]
-        for procedure in all_procedures()
-        for name, places in places_of(procedure).items()
-    }
-
-
 def made_for(values, sections):
     """What the procedures themselves make of such arguments."""
     found = {}
     for procedure in all_procedures():
         told = dataclasses.replace(procedure, example=with_values(procedure.example, values))
         for step in (*by_command(told), *steps_of(told)):
-            host = host_places()[procedure.name, step.name]
-            if host and values.get(HOST):
-                (at,) = host
-                end = len(step.command)
-                place = dataclasses.replace(at, start=end, end=end)
-                text = filled(step.command, [place], {HOST: values[HOST]})
-            else:
-                text = paste(step)
+            text = paste(step)
+            if step.command.startswith("runbook ") and values.get(HOST):
+                text = text.replace(f"--host {REACHED}", f"--host {shlex.quote(values[HOST][0])}")
             if anchor(procedure, step.name) in sections:
                 found.setdefault(anchor(procedure, step.name), text)
     return found

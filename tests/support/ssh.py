@@ -18,8 +18,8 @@ import engine as engines
 import images
 import pytest
 
-from tests.faults.spare import Spares
 from tests.support.box import Box, BoxError
+from tests.support.spare import Spares
 
 DOCKERFILE = """\
 FROM {image}
@@ -30,7 +30,7 @@ RUN apt-get update \\
 """
 
 CONFIG = """\
-Host lists
+Host *
   User root
   ProxyCommand docker exec -i {container} /usr/sbin/sshd -i -o UsePAM=no
   IdentityFile {folder}/key
@@ -49,7 +49,12 @@ class Reached:
     """A box, and the way to it over ssh."""
 
     box: Box
-    spec: str
+    #: for ssh: whatever name it is told, it reaches this box
+    config: Path
+
+    @property
+    def spec(self) -> str:
+        return f"ssh://root@lists?ssh_config={self.config}"
 
 
 class SshBoxes:
@@ -95,7 +100,7 @@ class SshBoxes:
         if done.returncode:
             raise BoxError(f"ssh: {done.stderr.decode('utf-8', 'replace').strip()}")
         reached = self._spares.prepare(container, box)
-        return Reached(reached, f"ssh://root@lists?ssh_config={config}")
+        return Reached(reached, config)
 
     def _image(self, box: Box) -> str:
         image = box.container.image.id
@@ -115,5 +120,5 @@ class SshBoxes:
 
 @pytest.fixture(scope="session")
 def ssh_boxes(spares: Spares) -> Iterator[SshBoxes]:
-    with tempfile.TemporaryDirectory(prefix="faults-ssh-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ssh-boxes-") as folder:
         yield SshBoxes(Path(folder), spares)

@@ -1,0 +1,94 @@
+"""What the pages say of whose they are: *At a Glance*, and the names in sentences.
+
+In any page ``|server|`` is the host that readers log in to, and so on: see `names`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from runbooks.book.whose import path, whose
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+    from sphinx.config import Config
+
+
+def names() -> Mapping[str, str]:
+    """What each name stands for, in reStructuredText."""
+    found = whose()
+    return {
+        "server": found.server.name,
+        "serves": found.server.serves,
+        "host-option": f"``--host {found.server.spec}``",
+        "export-host": f"``export RUNBOOK_HOST={found.server.spec}``",
+        "site": found.first.name,
+        "site-folder": f"``{found.folder(found.first)}``",
+        "journal-folder": f"``{found.folder(found.first)}/runbook``",
+        "listed": f"``{found.examples.list}``",
+        "manifest": f"``{found.manifest.file}``",
+        "repository": f":elsewhere:`{found.manifest.repository}`",
+        "checkout": f"``{found.manifest.checkout}``",
+    }
+
+
+class GlanceDirective(SphinxDirective):
+    """``at-a-glance``: the hosts, the manifest and the links, as a list of fields."""
+
+    def run(self) -> list[nodes.Node]:
+        found = whose()
+        fields = nodes.field_list()
+        for name, entries in (
+            ("Hosts", [nodes.paragraph("", found.server.name)]),
+            ("Puppet", [_manifest(), *_links(found.links.puppet)]),
+            ("Projects", [*_links(found.links.projects)]),
+            ("Bugs", [*_links(found.links.bugs)]),
+            ("Resources", [*_links(found.links.resources)]),
+        ):
+            fields += nodes.field("", nodes.field_name(name, name), _body(entries))
+        return [fields]
+
+
+def _manifest() -> nodes.paragraph:
+    manifest = whose().manifest
+    return nodes.paragraph(
+        "",
+        "",
+        nodes.literal("", manifest.file),
+        nodes.Text(" in "),
+        _link(manifest.repository, manifest.url),
+        nodes.Text(", which declares the lists"),
+    )
+
+
+def _body(entries: Sequence[nodes.paragraph]) -> nodes.field_body:
+    """A list, if there are several."""
+    if len(entries) == 1:
+        return nodes.field_body("", *entries)
+    items = [nodes.list_item("", entry) for entry in entries]
+    return nodes.field_body("", nodes.bullet_list("", *items))
+
+
+def _links(links: Mapping[str, str]) -> Iterator[nodes.paragraph]:
+    for text, url in links.items():
+        yield nodes.paragraph("", "", _link(text, url))
+
+
+def _link(text: str, url: str) -> nodes.reference:
+    return nodes.reference("", text, refuri=url)
+
+
+def _define(app: Sphinx, config: Config) -> None:
+    lines = [f".. |{name}| replace:: {text}" for name, text in names().items()]
+    config.rst_epilog = "\n".join([config.rst_epilog or "", *lines])
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("at-a-glance", GlanceDirective)
+    # All pages are made anew when anything in the file has changed.
+    app.add_config_value("runbook_site", path().read_text(encoding="utf-8"), "env", [str])
+    app.connect("config-inited", _define)
