@@ -15,10 +15,12 @@ import sys
 from collections.abc import Sequence
 
 import click
-from click.exceptions import NoArgsIsHelpError
+from click.exceptions import NoArgsIsHelpError, NoSuchOption
+from click.shell_completion import CompletionItem
 
-from runbooks.errors import RunbookError
+from runbooks.errors import RunbookError, did_you_mean, short
 from runbooks.procedures import FOLDERS
+from runbooks.terminal.commands import Commands, unknown_command
 
 #: Subcommand: its folder, and its help in one line. The folder's command.py has it.
 SUBCOMMANDS = {
@@ -26,6 +28,10 @@ SUBCOMMANDS = {
     for folder in (*FOLDERS, "history", "practice", "sites")
     for name, line in importlib.import_module(f"runbooks.{folder}").SUBCOMMANDS.items()
 }
+
+#: The subcommand that is defined here.
+HELP = "help"
+SUBCOMMANDS[HELP] = ("", "Show the help of a command.")
 
 
 def epilog() -> str:
@@ -52,7 +58,7 @@ Exit status:
 """
 
 
-class Subcommands(click.Group):
+class Subcommands(Commands):
     """A group whose members are imported when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -62,6 +68,8 @@ class Subcommands(click.Group):
         if cmd_name not in SUBCOMMANDS:
             return None
         folder, line = SUBCOMMANDS[cmd_name]
+        if cmd_name == HELP:
+            return show_help
         module = importlib.import_module(f"runbooks.{folder}.command")
         command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
@@ -77,6 +85,17 @@ class Subcommands(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in SUBCOMMANDS.items()])
 
 
+def _command_names(
+    ctx: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The commands that help can be had of, for the completion of a shell."""
+    return [
+        CompletionItem(name, help=line)
+        for name, (_, line) in SUBCOMMANDS.items()
+        if name.startswith(incomplete) and not ctx.params.get("names")
+    ]
+
+
 @click.group(
     cls=Subcommands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
@@ -88,6 +107,30 @@ def cli() -> None:
     Every command asks the host what there is, shows a plan, asks before it changes
     anything, and believes only what it has read back.
     """
+
+
+@click.command(
+    HELP,
+    epilog="""\b
+Examples:
+  runbook help ban
+  runbook help practice new
+""",
+    short_help=SUBCOMMANDS[HELP][1],
+)
+@click.argument("names", metavar="[COMMAND]...", nargs=-1, shell_complete=_command_names)
+@click.pass_context
+def show_help(ctx: click.Context, names: tuple[str, ...]) -> None:
+    """Show the help of COMMAND, as 'runbook COMMAND --help' does; without it, that of runbook."""
+    context = ctx.find_root()
+    for name in names:
+        group = context.command
+        known = group.list_commands(context) if isinstance(group, click.Group) else []
+        command = group.get_command(context, name) if isinstance(group, click.Group) else None
+        if command is None:
+            raise unknown_command(name, known, context)
+        context = click.Context(command, context, info_name=name, **command.context_settings)
+    click.echo(context.get_help())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -112,6 +155,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except NoArgsIsHelpError as e:
         click.echo(e.format_message())
         return 2
+    except NoSuchOption as e:
+        name = e.ctx.command_path if e.ctx else "runbook"
+        known = [o for p in e.ctx.command.get_params(e.ctx) for o in p.opts] if e.ctx else []
+        hint = did_you_mean(e.option_name, [option for option in known if option.startswith("--")])
+        line = f"{name}: there is no option {short(e.option_name)}{hint} (see {name} --help)"
+        return _complain(_one_line(line), 2)
     except click.UsageError as e:
         name = e.ctx.command_path if e.ctx else "runbook"
         return _complain(f"{name}: {_one_line(e.format_message())} (see {name} --help)", 2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterable
 
 
 class RunbookError(Exception):
@@ -41,3 +42,11 @@ def short(text: str, limit: int = 60) -> str:
     if shown == text:
         shown = f"'{text}'"
     return shown if len(shown) <= limit else f"{shown[: limit - 2]}…{shown[0]}"
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """``; did you mean ban?`` where one of the `known` names is near to `name`, or ""."""
+    from difflib import get_close_matches  # needed for this alone
+
+    near = get_close_matches(name, sorted(set(known)), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

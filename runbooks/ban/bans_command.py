@@ -100,7 +100,7 @@ def _section(found: Inventory, entry: Found) -> str:
 def _show(report: Report, found: Inventory, title: str, entries: Sequence[Found]) -> None:
     screen = report.screen
     shown = entries[:SHOWN] if screen.is_terminal else entries
-    rows = [_row(found, entry) for entry in shown]
+    rows = [_row(report, found, entry) for entry in shown]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     screen.say()
     screen.say(f"{title}: {len(entries):,}", style="yellow" if title in _ODD else "bold")
@@ -113,11 +113,14 @@ def _show(report: Report, found: Inventory, title: str, entries: Sequence[Found]
         screen.say(f"  … and {len(entries) - len(shown):,} more: 'runbook bans | less' shows all")
 
 
-def _row(found: Inventory, entry: Found) -> tuple[str, ...]:
+def _row(report: Report, found: Inventory, entry: Found) -> tuple[str, ...]:
     """On how many lists, since when, by which run and whom, and what."""
     adders = found.adders_of(entry)
     first = adders[0][0] if adders else None
-    run = (first.at[:10], first.run.rpartition("-")[2], first.login) if first else ("-", "-", "-")
+    run = ("-", "-", "-")
+    if first:
+        since = report.installation.clock.recorded(first.at)
+        run = (since, first.run.rpartition("-")[2], first.login)
     return (f"{found.number(entry):,} of {len(found.lists):,}", *run, entry.text or "''")
 
 

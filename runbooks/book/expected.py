@@ -25,7 +25,7 @@ _TIME = r"[0-2][0-9]:[0-5][0-9]"
 
 #: What is free, and its form.
 FORMS: Mapping[str, str] = {
-    "CLOCK": rf"(?:{_DATE} )?{_TIME}",
+    "CLOCK": rf"(?:{_DATE} )?{_TIME} (?:UTC|[-+][0-9]{{4}})",
     "STAMP": rf"{_DATE} {_TIME}:[0-6][0-9]\.[0-9]{{9}} [-+][0-9]{{4}}",
     "ELAPSED": r"[0-9]+:[0-5][0-9]:[0-5][0-9]",
     "SECONDS": r"[0-9]+\.[0-9]{2}",

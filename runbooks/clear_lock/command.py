@@ -31,7 +31,7 @@ from runbooks.mailman.locks import (
 )
 from runbooks.mailman.target import invocation
 from runbooks.terminal import options
-from runbooks.terminal.console import Screen, many
+from runbooks.terminal.console import Screen, cut, many
 
 #: Seconds between two looks, with --watch.
 INTERVAL = 2.0
@@ -165,7 +165,7 @@ def _columns(lock: Lock) -> tuple[str, ...]:
     holder = f"process {claim.pid} on {claim.host}" if claim else "?"
     if lock.process and lock.process.command and lock.verdict.value in ("held", "expired"):
         holder += " (stopped)" if lock.stopped else ""
-        holder += f": {_cut(_short_command(lock.process.command), 40)}"
+        holder += f": {cut(_short_command(lock.process.command), 40)}"
     first = lock.waiters[0] if lock.waiters else None
     waiting = ""
     if first:
@@ -185,10 +185,6 @@ def _short_command(command: str) -> str:
     if len(words) > 1 and words[0].rpartition("/")[2].startswith("python"):
         words = [word for word in words[1:] if not word.startswith("-")] or words
     return " ".join([words[0].rpartition("/")[2], *words[1:]])
-
-
-def _cut(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _advice(installation: Installation, seen: Look) -> list[str]:

@@ -169,7 +169,7 @@ _CLEARED = _TAKEN + timedelta(minutes=12)
 
 
 def _clock(moment: datetime) -> str:
-    return f"{moment.astimezone(whose().server.zone):%H:%M}"
+    return f"{moment.astimezone(whose().server.zone):%H:%M %Z}"
 
 
 def _at(moment: datetime) -> str:

@@ -15,12 +15,13 @@ from runbooks.history import restore
 from runbooks.history import run as undoing
 from runbooks.history.run import Plan
 from runbooks.mailman import journal
+from runbooks.mailman.clock import Clock
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.work import Answer, Work
 from runbooks.terminal import options
-from runbooks.terminal.console import Screen, many
+from runbooks.terminal.console import Screen, columns, cut, many
 from runbooks.terminal.report import Report
 
 
@@ -64,12 +65,7 @@ def history(run: str | None, limit: int, host_spec: str, as_json: bool) -> int:
     screen.say(found.title, style="bold")
     if not past.runs:
         screen.say("nothing is recorded yet")
-    screen.table(
-        [
-            (one.id, one.began, f"{one.login} on {one.machine}", _summary(one), one.typed)
-            for one in past.runs
-        ]
-    )
+    _show_runs(screen, past.runs, found.clock)
     if past.number > len(past.runs):
         screen.say(f"  … and {past.number - len(past.runs):,} older: --limit {past.number}")
     for one in past.runs:
@@ -151,7 +147,7 @@ def _show_plan(report: Report, past: Run, plan: Plan) -> None:
         also = [f"{number:,} {what}" for what, number in counts.items() if number]
         return [f"{len(here):,} to take back", *also]
 
-    report.plan(report.by_site(plan.seen, parts), past.outline)
+    report.plan(report.by_site(plan.seen, parts), past.outline(report.installation.clock))
     for what, member in (("out of", "take_out"), ("back into", "put_back")):
         entries = sorted({e for a in plan.to_do for e in getattr(a.said, member)})
         if entries:
@@ -233,6 +229,27 @@ def _show_work(report: Report, plan: Plan, work: Work) -> int:
 # -- history ------------------------------------------------------------------------------
 
 
+def _show_runs(screen: Screen, runs: Sequence[Run], clock: Clock) -> None:
+    """A line for each run; two where a terminal is too narrow for that."""
+    if not runs:
+        return
+    rows = [
+        (one.id, clock.recorded(one.began), _summary(one), f"{one.login} on {one.machine}")
+        for one in runs
+    ]
+    commands = [one.typed for one in runs]
+    width = screen.width
+    in_one = columns([(*row, command) for row, command in zip(rows, commands, strict=True)])
+    if width is None or max(len(line) for (line,) in in_one) <= width:
+        for (line,) in in_one:
+            screen.say(line)
+        return
+    heads = columns([row[:-1] for row in rows])
+    for (head,), row, command in zip(heads, rows, commands, strict=True):
+        screen.say(cut(head, width))
+        screen.say(cut(f"    {row[-1]}: {command}", width))
+
+
 def _summary(run: Run) -> str:
     """``140 banned, 1 locked``, and what became of the run as a whole."""
     counts = sorted(run.counts.items(), key=lambda item: -item[1])
@@ -252,8 +269,8 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
         ("typed", f"runbook {run.typed}"),
         ("by", f"{who} on {run.machine}"),
         ("seen here as", seen),
-        ("began", run.began),
-        ("ended", run.ended or f"never: it is {run.state}"),
+        ("began", found.clock.recorded(run.began)),
+        ("ended", found.clock.recorded(run.ended) if run.ended else f"never: it is {run.state}"),
         ("state", run.state),
         ("sites", ", ".join(run.sites)),
         ("journal", run.path),

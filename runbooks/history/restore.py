@@ -158,7 +158,7 @@ def _show_kept(report: Report, past: Run, plan: Kept) -> None:
         counts = Counter(answer.outcome for answer in answers)
         return [f"{counts[outcome]:,} {what}" for outcome, what in words.items() if counts[outcome]]
 
-    report.plan(report.by_site(plan.seen, parts), past.outline)
+    report.plan(report.by_site(plan.seen, parts), past.outline(report.installation.clock))
     files = [file for answer in plan.to_do for file in answer.said.files]
     if set(files) - {"config.pck"}:
         screen.say(f"  files to put back: {', '.join(counted(files))}")

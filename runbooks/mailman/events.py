@@ -186,6 +186,9 @@ class Described(Event, kind="installation"):
     interpreter: str
     python: str
     hostname: str
+    #: its clock, in seconds since 1970, and how many seconds its local time is ahead of UTC
+    now: float
+    utc_offset: int
     processors: int
     uid: int
     sites: tuple[SiteDescription, ...]

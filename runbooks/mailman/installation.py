@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from runbooks.errors import BadInputError, HostError
+from runbooks.errors import BadInputError, HostError, did_you_mean
 from runbooks.errors import short as short
 from runbooks.host.host import Host
+from runbooks.mailman.clock import Clock
 from runbooks.onhost import Program
 from runbooks.refusals import LIST_RULES, first
 
@@ -148,6 +149,7 @@ class Installation:
     bin: str
     interpreter: str
     python: str
+    clock: Clock
     processors: int
     #: the number of the user who logged in
     uid: int
@@ -186,9 +188,8 @@ class Installation:
                     f"the site {name} on {self.hostname} does not answer: {self.silent[name]}"
                 )
             if name not in known:
-                raise BadInputError(
-                    f"there is no site {name!r} on {self.hostname}; it has: {', '.join(known)}"
-                )
+                hint = did_you_mean(name, known) or f"; it has: {', '.join(known)}"
+                raise BadInputError(f"there is no site {name!r} on {self.hostname}{hint}")
         return tuple(site for site in self.sites if not wanted or site.name in wanted)
 
     def call(
@@ -331,6 +332,7 @@ def _installation(host: Host, event: Described) -> Installation:
         bin=event.bin,
         interpreter=event.interpreter,
         python=event.python,
+        clock=Clock(event.now, event.utc_offset),
         processors=event.processors,
         uid=event.uid,
         sites=sites,
@@ -388,12 +390,9 @@ def list_name(text: str) -> str:
 
 def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
     """The error for a list that no chosen site has, with the name that was perhaps meant."""
-    import difflib
-
     names = sorted(set(known))
-    near = difflib.get_close_matches(name, names, n=1)
-    if near:
-        hint = f"; did you mean {near[0]}?"
+    if near := did_you_mean(name, names):
+        hint = near
     elif len(names) > _NAMED:
         hint = f"; there are {len(names):,}, among them {', '.join(names[:_NAMED])}"
     else:

@@ -19,6 +19,7 @@ from typing import Any
 
 from runbooks.errors import BadInputError, RunbookError
 from runbooks.mailman import events
+from runbooks.mailman.clock import Clock
 from runbooks.mailman.events import Event, KeptOfList, Recorded, RunFound
 from runbooks.mailman.installation import Installation, Site, short
 
@@ -102,10 +103,11 @@ class Run:
         """The command line, for a shell: ``ban target@example.com --yes``."""
         return shlex.join(self.arguments)
 
-    @property
-    def outline(self) -> str:
+    def outline(self, clock: Clock) -> str:
         """When, by whom and what, in a line."""
-        return f"{self.id}, {self.began}, {self.login} on {self.machine}: {self.typed}"
+        return (
+            f"{self.id}, {clock.recorded(self.began)}, {self.login} on {self.machine}: {self.typed}"
+        )
 
 
 @dataclass

@@ -25,12 +25,11 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta, timezone
 
+from runbooks.mailman.clock import Clock
 from runbooks.mailman.fromjson import made
 
 NS = 1_000_000_000
-DAY = 86_400
 
 #: By how much a process must have started after a lock was taken not to be its holder.
 #: Starts are told in hundredths of a second, change times by a clock that ticks a few
@@ -217,11 +216,8 @@ class Observation:
         return started <= self.taken_by_ns(entry) + doubt
 
     def time(self, ns: int) -> str:
-        """A moment as the host's own clock shows it: ``05:28``, with the date unless today."""
-        day, second = divmod(ns // NS + self.utc_offset, DAY)
-        if day == (self.now_ns // NS + self.utc_offset) // DAY:
-            return f"{second // 3600:02}:{second // 60 % 60:02}"
-        return f"{datetime.fromtimestamp(0, timezone.utc) + timedelta(day, second):%Y-%m-%d %H:%M}"
+        """A moment as the host's own clock shows it."""
+        return Clock(self.now_ns // NS, self.utc_offset).time(ns // NS)
 
 
 @dataclass(frozen=True)
@@ -782,7 +778,7 @@ def _go_on(process: Process) -> str:
 
 
 def describe(lock: Lock) -> str:
-    """One line: ``locked since 05:28 by process 83 on lists, which no longer runs``."""
+    """One line: ``locked since 05:28 UTC by process 83 on lists, which no longer runs``."""
     time, who = lock.observation.time, _who(lock.claim)
     since = time(lock.taken_ns)
     match lock.verdict:

@@ -138,7 +138,7 @@ class LockEvidence:
         return lock if is_stale else None
 
     def describe(self, site: str, name: str) -> str:
-        """``locked since 05:28 by process 83 on lists, which no longer runs``"""
+        """``locked since 05:28 UTC by process 83 on lists, which no longer runs``"""
         from runbooks.mailman import locks
 
         lock = self.lock(site, name)

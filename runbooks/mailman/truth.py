@@ -168,7 +168,8 @@ class Locking:
         """A moment as `runbook` shows it."""
         at = self.at(seconds)
         today = at.date() == self.now.date()
-        return f"{at:%H:%M}" if today else f"{at:%Y-%m-%d %H:%M}"
+        zone = f"{at:%z}" if at.utcoffset() else "UTC"
+        return f"{at:%H:%M} {zone}" if today else f"{at:%Y-%m-%d %H:%M} {zone}"
 
     def at(self, seconds: int) -> datetime:
         return datetime.fromtimestamp(seconds, self.now.tzinfo)

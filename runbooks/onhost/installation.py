@@ -23,6 +23,7 @@ import traceback
 
 import mailmansuser
 import opening
+import zone
 from boot import PYTHON2, as_json, become, keep_open, native, retried, write_all
 
 SETTINGS = (
@@ -250,6 +251,8 @@ def run(parameters, emit):
         "interpreter": sys.executable,
         "python": ".".join(str(n) for n in sys.version_info[:3]),
         "hostname": socket.gethostname(),
+        "now": time.time(),
+        "utc_offset": zone.utc_offset(),
         "processors": max(1, os.sysconf("SC_NPROCESSORS_ONLN")),
         "uid": os.geteuid(),
         "sites": sites,

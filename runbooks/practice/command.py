@@ -9,10 +9,12 @@ import click
 
 from runbooks.practice.site import TARGET, create
 from runbooks.practice.walk import walk
+from runbooks.terminal.commands import Commands
 from runbooks.terminal.console import Screen
 
 
 @click.group(
+    cls=Commands,
     invoke_without_command=True,
     epilog="""\b
 Examples:

@@ -56,7 +56,10 @@ Examples:
     help="Lists worked on at a time, each in a process of its own.",
 )
 @click.option(
-    "--dry-run", is_flag=True, help="Run it on copies of the lists, and show what would change."
+    "--dry-run",
+    "-n",
+    is_flag=True,
+    help="Run it on copies of the lists, and show what would change.",
 )
 @options.together(options.yes, options.explain, options.json)
 def withlist(

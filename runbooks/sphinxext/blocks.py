@@ -159,7 +159,7 @@ _BREAKABLE = re.compile(
     r'(?<=class=")[^"]*\bhighlight-sh\b.*?</pre>|<code class="[^"]*\bliteral\b.*?</code>', re.DOTALL
 )
 #: A tag, or where a path may be broken: behind a part of it, and where it begins.
-_JOINT = re.compile(r"(<[^>]*>)|(?<=\w/)(?=\w)|(?<==)(?=/)")
+_JOINT = re.compile(r"(?<=\w/)(?=\w)|(?<==)(?=(?:</span>)?(?:/|\w+://))|(<[^>]*>)")
 
 
 def _break_paths_between_words(

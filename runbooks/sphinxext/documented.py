@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from runbooks.book.whose import SITE_LIST, WrittenSite, whose
 from runbooks.host.host import Host
+from runbooks.mailman.clock import Clock
 from runbooks.mailman.installation import Installation, Site
 
 #: Where the readers of the pages log in.
@@ -53,6 +54,7 @@ INSTALLATION = Installation(
     bin=whose().mailman.programs,
     interpreter="/usr/bin/python2.7",
     python="2.7.18",
+    clock=Clock(0),
     processors=2,
     uid=0,
     sites=tuple(map(_site, whose().sites)),

@@ -7,6 +7,7 @@ takes to run.
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -65,20 +66,19 @@ class Screen:
             stream.write(clean(text) + "\n")
             stream.flush()
 
+    @property
+    def width(self) -> int | None:
+        """How many characters fit in a line; None where nobody watches, and any number do."""
+        return shutil.get_terminal_size().columns if self.is_terminal else None
+
     def table(self, rows: Sequence[tuple[str, ...]], indent: int = 2) -> None:
         """Columns, each as wide as its widest cell; the last may have several lines."""
         if not rows or not self.is_read:
             return
-        rows = [(*(clean(cell).replace("\n", "\\n") for cell in row[:-1]), row[-1]) for row in rows]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
-        left = " " * indent
-        margin = indent + sum(width + 2 for width in widths)
-        for row in rows:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-            first, *more = clean(row[-1]).split("\n")
-            self.say((left + "  ".join([*cells, first])).rstrip())
+        for first, *more in columns(rows, indent):
+            self.say(first)
             for line in more:
-                self.say(" " * margin + line, style="cyan" if line.startswith("→") else "")
+                self.say(line, style="cyan" if line.lstrip().startswith("→") else "")
 
     def object(self, **members: Any) -> None:
         """A JSON object on a line of its own, with --json."""
@@ -159,6 +159,26 @@ def _console(*, stderr: bool) -> Console:
     from rich.console import Console
 
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+
+def columns(rows: Sequence[tuple[str, ...]], indent: int = 2) -> list[list[str]]:
+    """The lines of each row of a table, in columns: see `Screen.table`."""
+    rows = [(*(clean(cell).replace("\n", "\\n") for cell in row[:-1]), row[-1]) for row in rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    left = " " * indent
+    margin = " " * (indent + sum(width + 2 for width in widths))
+    found = []
+    for row in rows:
+        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        first, *more = clean(row[-1]).split("\n")
+        line = (left + "  ".join([*cells, first])).rstrip()
+        found.append([line, *(margin + one for one in more)])
+    return found
+
+
+def cut(text: str, width: int) -> str:
+    """`text`, no longer than `width`."""
+    return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
 def many(number: int, noun: str, plural: str = "") -> str:

@@ -33,7 +33,7 @@ host = click.option(
     help=f"The list server: {whose().server.spec}, docker://ID, local:// or practice:DIR.",
 )
 json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
-dry_run = click.option("--dry-run", is_flag=True, help="Show the plan and change nothing.")
+dry_run = click.option("--dry-run", "-n", is_flag=True, help="Show the plan and change nothing.")
 yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 explain = click.option(
     "--explain", is_flag=True, help="Print the steps by hand, for this host, ready to paste."

@@ -24,7 +24,7 @@ def test_the_page_is_about_such_a_server(box):
     """What the commands are made from is what a server with these sites says of itself."""
     world.make(box)
     found = discover(Host(f"docker://{box.id}"))
-    same = ("host", "version", "note", "python", "interpreter", "processors")
+    same = ("host", "version", "note", "python", "interpreter", "clock", "processors")
     assert dataclasses.replace(found, **{name: getattr(INSTALLATION, name) for name in same}) == (
         INSTALLATION
     )

@@ -62,8 +62,8 @@ OWNED = "{LIST:alpha}: {OWNERS:ann@example.com}\n{MORE}"
         ("{WARNINGS:Warning: …}\nlast", "last"),
         ("{WARNINGS:Warning: …}\nlast", "Warning: old\n   (file: a.yaml)\nlast"),
         ("Go on? [y/N] {ANSWER:y}", "Go on? [y/N] y"),
-        ("at {CLOCK:05:28}", "at 23:59"),
-        ("at {CLOCK:05:28}", "at 2026-11-22 23:59"),
+        ("at {CLOCK:05:28 UTC}", "at 23:59 UTC"),
+        ("at {CLOCK:05:28 UTC}", "at 2026-11-22 23:59 +0530"),
         ("{BAR:━━━} {ELAPSED:0:00:01}", "━━━━━━━ 0:01:12"),
     ],
 )
@@ -92,8 +92,9 @@ def test_matches(expected, printed):
         ("{LINT:nothing to say}\nlast", "nothing to say\nlast", "no line is 'last'"),
         ("{WARNINGS:Warning: …}\nlast", "Error: new\nlast", "no line is 'last'"),
         ("Go on? [y/N] {ANSWER:y}", "Go on? [y/N] n", "no line is"),
-        ("at {CLOCK:05:28}", "at noon", "no line is 'at {CLOCK}'"),
-        ("at {CLOCK:05:28}", "at 5:28", "no line is 'at {CLOCK}'"),
+        ("at {CLOCK:05:28 UTC}", "at 05:28", "no line is 'at {CLOCK}'"),
+        ("at {CLOCK:05:28 UTC}", "at noon", "no line is 'at {CLOCK}'"),
+        ("at {CLOCK:05:28 UTC}", "at 5:28 UTC", "no line is 'at {CLOCK}'"),
         ("{ELAPSED:0:00:01}", "0:00:61", "no line is '{ELAPSED}'"),
         ("{BAR:━━━}", "---", "no line is '{BAR}'"),
     ],
@@ -117,7 +118,7 @@ def test_more_of_nothing_is_refused(text):
         (OWNED, ""),
         (OWNED.replace("ann@", "bob@"), "says 'bob@example.com' where it is 'ann@example.com'"),
         (OWNED.replace("alpha", "gamma"), "'gamma' is not among alpha, beta"),
-        ("recorded as {RUN:x} at {CLOCK:05:28}", ""),
+        ("recorded as {RUN:x} at {CLOCK:05:28 UTC}", ""),
     ],
 )
 def test_what_a_page_shows_is_so_there(text, why):
@@ -143,8 +144,10 @@ def _name(form: str) -> str:
 
 
 def test_as_shown():
-    text = "{LIST openstack:alpha}: {LOCK pid openstack alpha} at {CLOCK:05:28}\n{MORE}\n$ {{RUN}}"
-    assert as_shown(text) == "alpha: lock at 05:28\n…\n$ {run}"
+    text = (
+        "{LIST openstack:alpha}: {LOCK pid openstack alpha} at {CLOCK:05:28 UTC}\n{MORE}\n$ {{RUN}}"
+    )
+    assert as_shown(text) == "alpha: lock at 05:28 UTC\n…\n$ {run}"
 
 
 @pytest.mark.parametrize("address", [r"^a{2}(\+.*)?@example\.com$", "a b:c@example.com", "100%@a"])

@@ -33,7 +33,9 @@ def runbook(*arguments: str, stdin: str = "", **environment: str) -> subprocess.
     )
 
 
-def on_terminal(*arguments: str, answer: str | tuple[str, ...] = "") -> tuple[int, str]:
+def on_terminal(
+    *arguments: str, answer: str | tuple[str, ...] = "", columns: int = 0
+) -> tuple[int, str]:
     """Run the command on a terminal; its exit status and what was shown.
 
     `answer`: to its question, or to each.
@@ -41,6 +43,8 @@ def on_terminal(*arguments: str, answer: str | tuple[str, ...] = "") -> tuple[in
     answers = [answer] if isinstance(answer, str) else list(answer)
     pid, fd = pty.fork()
     if pid == 0:
+        if columns:
+            os.environ["COLUMNS"] = str(columns)
         os.environ["TERM"] = "xterm-256color"
         os.execv(RUNBOOK[0], [*RUNBOOK, *arguments])
     shown, answered = b"", 0
@@ -104,6 +108,81 @@ def test_no_arguments_show_the_help():
     assert done.returncode == 2
     assert "Commands:" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("path", [[], ["ban"], ["practice"], ["practice", "new"], ["help"]])
+def test_help_says_what_the_option_says(path):
+    assert runbook("help", *path).stdout == runbook(*path, "--help").stdout != ""
+
+
+# -- history --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [80, 120, 160])
+def test_the_history_fits_a_terminal(any_sites, columns, monkeypatch):
+    any_sites.unlock()
+    monkeypatch.setenv("RUNBOOK_HOST", any_sites.spec)
+    address = f"{'a' * 60}@example.com"
+    for words in (["ban", address], ["unban", address], ["ban", "evil@example.com"]):
+        assert runbook(*words, "--yes").returncode == 0
+    _, shown = on_terminal("history", columns=columns)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "\n", shown).replace("\r", "\n").splitlines()
+    begin = next(i for i, line in enumerate(plain) if "2 sites" in line)
+    runs = [line for line in plain[begin + 1 :] if line.strip()]
+    assert max(len(line) for line in runs) <= columns
+    # A line for each where there is room for the longest, and two where there is not.
+    assert len(runs) == (3 if columns == 160 else 6)
+    assert "ban evil@example.com --yes" in runs[0 if columns == 160 else 1]
+    assert ("…" in "".join(runs)) == (columns == 80)
+    piped = runbook("history").stdout.splitlines()
+    assert [line.endswith(" --yes") for line in piped] == [False, *[True] * 3]
+
+
+# -- what was perhaps meant -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["bann", "a@b.org"], "runbook: there is no command 'bann'; did you mean ban?"),
+        (["help", "bann"], "runbook: there is no command 'bann'; did you mean ban?"),
+        (["practice", "nwe"], "runbook practice: there is no command 'nwe'; did you mean new?"),
+        (["ban", "--dryrun"], "there is no option '--dryrun'; did you mean --dry-run?"),
+        (["--versoin"], "there is no option '--versoin'; did you mean --version?"),
+        (["frobnicate"], "runbook: there is no command 'frobnicate' (see runbook --help)"),
+        (["ban", "-Z"], "runbook ban: there is no option '-Z' (see runbook ban --help)"),
+        (["help", "ban", "new"], "runbook ban: there is no command 'new' (see runbook ban --help)"),
+    ],
+)
+def test_a_word_that_is_mistyped(words, said):
+    done = runbook(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--list", "zuul-job"], "there is no list 'zuul-job'; did you mean zuul-jobs?"),
+        (["--site", "openstak"], "; did you mean openstack?"),
+        (["--site", "frobnicate"], "; it has: openstack, zuul"),
+    ],
+)
+def test_a_name_that_is_mistyped(any_sites, options, said):
+    done = runbook("ban", "evil@example.com", "--yes", *options, "--host", any_sites.spec)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+
+
+def test_n_is_short_for_dry_run(any_sites):
+    any_sites.unlock()
+    short, long = (
+        runbook("ban", "evil@example.com", option, "--host", any_sites.spec)
+        for option in ("-n", "--dry-run")
+    )
+    assert (short.returncode, short.stdout) == (0, long.stdout)
+    assert short.stdout.endswith("dry run: nothing was changed\n")
+    assert any_sites.bans("zuul", "zuul-jobs") == []
 
 
 def test_the_version_is_told():

@@ -191,7 +191,7 @@ def test_stale_because_there_is_no_such_process() -> None:
     assert found.verdict is Verdict.STALE
     assert found.list == "alpha"
     assert found.files == ("alpha.lock", "alpha.lock.lists.83.0")
-    assert describe(found) == "locked since 05:28 by process 83 on lists, which no longer runs"
+    assert describe(found) == "locked since 05:28 UTC by process 83 on lists, which no longer runs"
     assert refusal(found) is None
     assert found.order() == {
         "lock": "alpha.lock",
@@ -211,7 +211,7 @@ def test_held_by_a_process_that_started_before() -> None:
     assert found.verdict is Verdict.HELD
     assert not removable(found)
     assert refusal(found) == (
-        "process 83 on lists runs and holds it since 05:28"
+        "process 83 on lists runs and holds it since 05:28 UTC"
         " (python2.7 /usr/lib/mailman/bin/withlist -l alpha): wait for it,"
         " or end that process first (sudo kill 83)"
     )
@@ -299,7 +299,9 @@ def test_another_host_to_the_letter(host: str) -> None:
     found = only(seen(lock("alpha.lock", f"alpha.lock.{host}.83.0"), processes={83: GONE}))
     assert found.verdict is Verdict.FOREIGN
     assert f"run this on {host}" in (refusal(found) or "")
-    assert describe(found) == (f"locked since 05:28 by process 83 on {host}, which is another host")
+    assert describe(found) == (
+        f"locked since 05:28 UTC by process 83 on {host}, which is another host"
+    )
 
 
 def test_expired_is_removed_only_when_stale_as_well() -> None:
@@ -464,7 +466,7 @@ def test_a_holder_that_is_stopped_is_said_to_be() -> None:
     found = judge(terminal="pts/3")
     assert found.verdict is Verdict.HELD
     assert describe(found) == (
-        "locked since 05:28 by process 83 on lists, which is stopped (Ctrl-Z)"
+        "locked since 05:28 UTC by process 83 on lists, which is stopped (Ctrl-Z)"
         " (python2.7 /usr/lib/mailman/bin/withlist -l alpha)"
     )
     assert refusal(found) == (
@@ -564,9 +566,13 @@ def test_who_waits_and_what_was_left_behind() -> None:
     debris = found[1]
     assert removable(debris)
     assert debris.order()["files"] == ["alpha.lock.lists.92.0"]
-    assert describe(debris) == "left behind at 05:28 by process 92 on lists, which no longer runs"
+    assert (
+        describe(debris) == "left behind at 05:28 UTC by process 92 on lists, which no longer runs"
+    )
     assert not removable(found[2])
-    assert describe(found[2]).startswith("wanted since 05:28 by process 94 on lists, which runs")
+    assert describe(found[2]).startswith(
+        "wanted since 05:28 UTC by process 94 on lists, which runs"
+    )
 
 
 def test_lists_of_similar_names_have_their_own_waiters() -> None:
@@ -719,9 +725,9 @@ def test_a_lock_of_another_name_is_known_by_its_content() -> None:
 
 def test_times_are_the_hosts() -> None:
     observation = seen(lock("alpha.lock", "alpha.lock.lists.83.0"), utc_offset=-6 * 3600)
-    assert observation.time(NOW) == "23:30"
-    assert observation.time(NOW + 1800 * NS) == "2026-03-04 00:00"
-    assert observation.time(-(10**9) * NS) == "1938-04-24 16:13"
+    assert observation.time(NOW) == "23:30 -0600"
+    assert observation.time(NOW + 1800 * NS) == "2026-03-04 00:00 -0600"
+    assert observation.time(-(10**9) * NS) == "1938-04-24 16:13 -0600"
 
 
 def test_evidence_and_json() -> None:
@@ -734,9 +740,9 @@ def test_evidence_and_json() -> None:
     )
     assert found.evidence == (
         "alpha.lock and alpha.lock.lists.83.0 in /var/lib/mailman/locks",
-        "inode 7, link count 2, taken 05:28, expires 10:28",
+        "inode 7, link count 2, taken 05:28 UTC, expires 10:28 UTC",
         "no process has the id 83",
-        "process 90 on lists waits since 05:28",
+        "process 90 on lists waits since 05:28 UTC",
     )
     told = found.as_json()
     assert (told["lock"], told["list"], told["verdict"]) == ("alpha.lock", "alpha", "stale")

@@ -1,0 +1,27 @@
+"""A group of commands that knows what a mistyped name may mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from runbooks.errors import did_you_mean, short
+
+
+def unknown_command(name: str, known: Iterable[str], ctx: click.Context) -> click.UsageError:
+    """The error for a command that is not there, with the name that was perhaps meant."""
+    return click.UsageError(f"there is no command {short(name)}{did_you_mean(name, known)}", ctx)
+
+
+class Commands(click.Group):
+    """A group of commands."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        known = self.list_commands(ctx)
+        # What begins with a dash is an option, about which click complains.
+        if args[0] not in known and not (args[0].startswith("-") or ctx.resilient_parsing):
+            raise unknown_command(args[0], known, ctx)
+        return super().resolve_command(ctx, args)
