@@ -26,7 +26,7 @@ import engine as engines  # noqa: E402
 import images  # noqa: E402
 
 from tests.support import selection  # noqa: E402
-from tests.support.box import Box, BoxError  # noqa: E402
+from tests.support.box import SITES, Box, BoxError  # noqa: E402
 from tests.support.containers import remove  # noqa: E402
 
 
@@ -357,6 +357,8 @@ def box(request: pytest.FixtureRequest, boxes: Callable[[selection.Slot], Box]) 
     """A container with a Mailman 2 that has no lists, on each Python and each site layout."""
     found = boxes(request.param)
     found.reset()
+    # The tests of the page lay those over it that the page is about.
+    found.sites = dict(SITES[found.layout])
     if (marker := request.node.get_closest_marker("needs")) is not None:
         lacking = [name for name in marker.args if found.sh(f"command -v {name}").rc != 0]
         # Ours have everything: without it they are broken.

@@ -29,6 +29,9 @@ SUBCOMMANDS = {
     for name, line in importlib.import_module(f"runbooks.{folder}").SUBCOMMANDS.items()
 }
 
+#: The variable by which a shell asks for completions.
+COMPLETE = "_RUNBOOK_COMPLETE"
+
 #: The subcommand that is defined here.
 HELP = "help"
 SUBCOMMANDS[HELP] = ("", "Show the help of a command.")
@@ -46,8 +49,12 @@ Examples:
   runbook ban target@example.com --explain            the same by hand, ready to paste
 
 \b
-Completion in bash (or zsh, fish):
-  eval "$(_RUNBOOK_COMPLETE=bash_source runbook)"
+Completion of commands, options, lists, sites, runs and files, in ~/.bashrc or ~/.zshrc:
+  eval "$(_RUNBOOK_COMPLETE=bash_source runbook)"      bash 4.4 or later
+  eval "$(_RUNBOOK_COMPLETE=zsh_source runbook)"       zsh
+in ~/.config/fish/completions/runbook.fish:
+  _RUNBOOK_COMPLETE=fish_source runbook | source       fish
+Lists, sites and runs come from the host that --host or RUNBOOK_HOST names.
 
 \b
 Exit status:
@@ -147,10 +154,16 @@ def run(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             # A terminal or a pipe that cannot show a dot or an arrow is no reason to fail.
             stream.reconfigure(errors="backslashreplace")
+    if COMPLETE in os.environ:
+        from runbooks.terminal import completion
+
+        completion.prepare()
     try:
         # What was typed, for the journal.
         typed = list(sys.argv[1:] if arguments is None else arguments)
-        status = cli(typed, prog_name="runbook", standalone_mode=False, obj=typed)
+        status = cli(
+            typed, prog_name="runbook", complete_var=COMPLETE, standalone_mode=False, obj=typed
+        )
         sys.stdout.flush()
     except NoArgsIsHelpError as e:
         click.echo(e.format_message())

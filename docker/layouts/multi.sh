@@ -1,17 +1,31 @@
-# Lay two sites over an installation of Mailman 2 in Debian's layout, as on lists.openstack.org:
-# /srv/mailman/openstack and /srv/mailman/zuul, chosen by MAILMAN_SITE_DIR.
+# Lay several sites over an installation of Mailman 2 in Debian's layout, chosen by MAILMAN_SITE_DIR.
 # Run as root in a container: docker exec -i CONTAINER sh -s < docker/layouts/multi.sh
+# That makes /srv/mailman/openstack and /srv/mailman/zuul. For other sites add, behind sh -s, for
+# each its folder, the domain that /etc/mailman/sites has, and the domain of its lists.
 set -eu
+
+[ $# -gt 0 ] || set -- \
+    /srv/mailman/openstack lists.openstack.org lists.example.org \
+    /srv/mailman/zuul lists.zuul-ci.org lists.example.org
 
 umask 022
 [ -x /usr/lib/mailman/bin/withlist ] || { echo 'no Mailman in /usr/lib/mailman' >&2; exit 1; }
 [ /usr/lib/mailman/Mailman/mm_cfg.py -ef /etc/mailman/mm_cfg.py ] ||
     { echo '/etc/mailman/mm_cfg.py is not what Mailman reads' >&2; exit 1; }
 
-cat > /etc/mailman/mm_cfg.py <<'EOF'
-# Several sites, one tree each: MAILMAN_SITE_DIR says which.
-from __future__ import print_function
+rm -f /etc/mailman/sites
+sites= domains=
+while [ $# -gt 0 ]; do
+    sites="$sites $1"
+    domains="$domains'$1': '$3', "
+    echo "$2: $1" >> /etc/mailman/sites
+    shift 3
+done
+chmod 644 /etc/mailman/sites
 
+echo "DOMAINS = {$domains}" > /etc/mailman/mm_cfg.py
+cat >> /etc/mailman/mm_cfg.py <<'EOF'
+# Several sites, one tree each: MAILMAN_SITE_DIR says which.
 import os
 import sys
 
@@ -45,8 +59,7 @@ BADQUEUE_DIR = os.path.join(QUEUE_DIR, 'bad')
 RETRYQUEUE_DIR = os.path.join(QUEUE_DIR, 'retry')
 MAILDIR_DIR = os.path.join(QUEUE_DIR, 'maildir')
 
-DEFAULT_EMAIL_HOST = 'lists.example.org'
-DEFAULT_URL_HOST = 'lists.example.org'
+DEFAULT_EMAIL_HOST = DEFAULT_URL_HOST = DOMAINS.get(VAR_PREFIX, 'lists.example.org')
 DEFAULT_URL_PATTERN = 'http://%s/mailman/'
 add_virtualhost(DEFAULT_URL_HOST, DEFAULT_EMAIL_HOST)
 
@@ -55,13 +68,7 @@ MTA = None
 EOF
 chmod 644 /etc/mailman/mm_cfg.py
 
-cat > /etc/mailman/sites <<'EOF'
-lists.openstack.org: /srv/mailman/openstack
-lists.zuul-ci.org: /srv/mailman/zuul
-EOF
-chmod 644 /etc/mailman/sites
-
-for site in /srv/mailman/openstack /srv/mailman/zuul; do
+for site in $sites; do
     for folder in . archives archives/private archives/public data lists locks logs qfiles spam; do
         mkdir -p "$site/$folder"
         chown root:list "$site/$folder"

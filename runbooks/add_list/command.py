@@ -77,12 +77,22 @@ Examples:
       --description {_DESCRIPTION} --direct
 """
 )
-@click.argument("name")
+@click.argument("name", shell_complete=options.completing("lists"))
 @click.option("--admin", metavar="ADDRESS", help="The administrator: one full address.")
 @click.option("--description", metavar="TEXT", help="What the list is for, in one line.")
-@click.option("--manifest", metavar="FILE", help="The Puppet manifest, a file on this machine.")
+@click.option(
+    "--manifest",
+    metavar="FILE",
+    shell_complete=options.completing("files"),
+    help="The Puppet manifest, a file on this machine.",
+)
 @click.option("--class", "class_name", metavar="CLASS", help="Its class, where several have lists.")
-@click.option("--site", metavar="SITE", help="The site, where there are several.")
+@click.option(
+    "--site",
+    metavar="SITE",
+    shell_complete=options.completing("sites"),
+    help="The site, where there are several.",
+)
 @click.option("--check", is_flag=True, help="Look whether the list on the host is as it should be.")
 @click.option(
     "--fix",
@@ -97,6 +107,7 @@ Examples:
 @click.option(
     "--password-file",
     metavar="FILE",
+    shell_complete=options.completing("files"),
     help="Where the list's password is, with --direct; - is standard input."
     "  [otherwise: RUNBOOK_LIST_PASSWORD, or it is asked for]",
 )
@@ -107,6 +118,7 @@ Examples:
 @options.timeout
 @options.dry_run
 @options.yes
+@options.quiet
 @options.explain
 @options.json
 @click.pass_context
@@ -128,6 +140,7 @@ def add_list(
     timeout: float,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     explain: bool,
     as_json: bool,
 ) -> int:
@@ -159,7 +172,7 @@ def add_list(
         explain=explain,
     )
     _check_together(given, check or fix, direct, password_file)
-    screen = Screen(as_json)
+    screen = Screen(as_json, quiet)
     if direct:
         return _direct(screen, given, password_file)
     if check or fix:
@@ -308,7 +321,9 @@ def _check(screen: Screen, given: _Given, fix: bool) -> int:
     if site is None:
         where = ", ".join(one.name for one in sites)
         screen.say(found.title, style="bold")
-        screen.say(f"  missing  list  {given.name} is on none of the sites {where}", style="red")
+        screen.say(
+            f"  missing  list  {given.name} is on none of the sites {where}", "red", always=True
+        )
         screen.object(
             host=found.host.spec,
             site=None,
@@ -438,7 +453,8 @@ def _show_findings(
         text = finding.detail
         if finding.help and with_help:
             text += f"\n→ {_help(found, seen.site, finding.help)}"
-        rows.append((finding.state, finding.what, text))
+        if finding.state != checking.GOOD or not screen.quiet:
+            rows.append((finding.state, finding.what, text))
         screen.object(
             host=found.host.spec,
             site=seen.site.name,
@@ -447,7 +463,7 @@ def _show_findings(
             state=finding.state,
             detail=finding.detail,
         )
-    screen.table(rows)
+    screen.table(rows, always=not seen.is_good)
 
 
 def _help(found: Installation, site: Site, words: tuple[str, ...]) -> str:
@@ -471,13 +487,13 @@ def _show_report(
     name = given.name
     if report.detail:
         help = f" → {_help(found, site, report.help)}" if report.help else ""
-        screen.say(f"{name}: {report.outcome}: {report.detail}{help}", style="yellow")
+        screen.say(f"{name}: {report.outcome}: {report.detail}{help}", "yellow", always=True)
     elif report.outcome not in ("created", "changed", "already"):
-        screen.say(f"{name}: {report.outcome}", style="red")
+        screen.say(f"{name}: {report.outcome}", style="red", always=True)
     if report.description_was:
         screen.say(f"the description was {report.description_was!r}")
     if report.unrecorded:
-        screen.say(report.unrecorded, style="red")
+        screen.say(report.unrecorded, style="red", always=True)
     if report.is_done:
         done = "is created" if report.outcome == "created" else "is as asked"
         screen.say(f"{name} {done}: read back", style="green")
@@ -485,7 +501,7 @@ def _show_report(
         became = {"created": "is created", "changed": "was changed", "already": "stays as it was"}
         if report.outcome in became:
             text = f"{name} {became[report.outcome]}, but not all is as it should be:"
-            screen.say(text, style="yellow")
+            screen.say(text, style="yellow", always=True)
         _show_findings(screen, found, report.seen)
     recorded(screen, found, report.recorded)
     screen.object(

@@ -160,9 +160,9 @@ class _ByHand:
         return Step(
             "resource",
             "Add the list to the manifest",
-            "It goes in front of the last line of the file, which closes the class. Where changes"
-            f" are reviewed, edit a clone of {_REPOSITORY} instead; the list server has it in"
-            f" ``{CHECKOUT}`` once it is merged. Leave ``$listpassword``: a manifest is public.",
+            "It goes in front of the last line, which closes the class. Where changes are reviewed,"
+            f" edit a clone of {_REPOSITORY} instead; once merged, it is in ``{CHECKOUT}``. Leave"
+            " ``$listpassword``: a manifest is public.",
             f"sed -i '{before}e cat' {quoted}" if before else f"cat >> {quoted}",
             creates=File(path, text),
         )
@@ -197,7 +197,7 @@ class _ByHand:
         first = Step(
             "puppet",
             "Have Puppet create the list",
-            "Puppet's next run by itself does the same.",
+            "",
             apply,
             begins + made + ends,
         )
@@ -205,8 +205,8 @@ class _ByHand:
             "puppet-again",
             "Have Puppet run once more",
             "Nothing is left to do. Under Mailman 2.2 the first run says ``Error``, since"
-            " ``newlist``"
-            " asks a question that nobody answers; this one shows that the list is there.",
+            " ``newlist`` asks a question that nobody answers; this one shows that the list is"
+            " there.",
             apply,
             begins + left + ends,
         )
@@ -273,7 +273,7 @@ class _ByHand:
             Step(
                 "options",
                 "Write down the description",
-                "In a file that ``config_list`` reads: a line of Python.",
+                "",
                 f"tee {shlex.quote(options)} > /dev/null",
                 creates=File(options, f"description = {self._literal()}\n"),
             ),
@@ -298,8 +298,7 @@ class _ByHand:
                 "catch-up",
                 "Catch up on the bans of the other lists",
                 "A new list has no bans. What every other list of the site refuses, it should"
-                " refuse"
-                " too.",
+                " refuse too.",
                 as_mailman(
                     self.installation, self.site, "withlist", "-q", "-r", "catch_up", self.name
                 ),
@@ -437,11 +436,8 @@ PROCEDURE = Procedure(
         Trouble(
             "The host has one site",
             f"Its lists are of Puppet's own type, ``maillist {{ '{whose().examples.list}': … }}``,"
-            f" without"
-            " ``require`` and with ``webserver`` and ``mailserver``, both ``$listdomain``. Puppet"
-            " then writes their mail aliases too. On a host with several sites ``maillist`` makes"
-            " no"
-            " list unless Puppet has ``MAILMAN_SITE_DIR``, and still says ``created``.",
+            " without ``require`` and with ``webserver`` and ``mailserver``, both ``$listdomain``."
+            " Puppet then writes their mail aliases too.",
         ),
         Trouble(
             "There is no Puppet",
@@ -450,14 +446,12 @@ PROCEDURE = Procedure(
         Trouble(
             "``admin`` or ``password`` was changed in the manifest, and nothing happened",
             "Puppet creates and removes lists, and changes none. Change it on the list's own page,"
-            " or"
-            " with ``config_list``.",
+            " or with ``config_list``.",
         ),
         Trouble(
             "Mail to the list ends up elsewhere",
             "``runbook add-list NAME --check`` looks for its mail aliases. Run"
-            " :elsewhere:`newaliases`"
-            " if the mail server wants that.",
+            " :elsewhere:`newaliases` if the mail server wants that.",
         ),
         Trouble(
             "The name ends in ``-admin``, ``-owner``, ``-request`` …",

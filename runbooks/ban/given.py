@@ -34,6 +34,7 @@ arguments = options.together(
         "--from",
         "from_file",
         metavar="FILE",
+        shell_complete=options.completing("files"),
         help="Take addresses from FILE as well, one a line; - is standard input."
         " Blank lines and those that start with # are left out.",
     ),

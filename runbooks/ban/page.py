@@ -305,7 +305,7 @@ PROCEDURE = Procedure(
             " ``--unsubscribe``.",
         ),
         Trouble(
-            "There are many addresses",
+            "You have many addresses",
             "``runbook ban --from victims.txt`` reads them from a file.",
         ),
         Trouble(
@@ -316,8 +316,8 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "A list was created after the ban",
-            "Repeat the ban: it leaves alone the lists that have it. In Mailman 2.1.21 and later,"
-            " ``GLOBAL_BAN_LIST`` in ``mm_cfg.py`` covers future lists too.",
+            "Repeat the ban. In Mailman 2.1.21 and later, ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``"
+            " covers future lists too.",
         ),
     ),
     befalls=befalls,
@@ -344,8 +344,8 @@ UNBAN = Procedure(
     troubles=(
         Trouble(
             "A list still refuses the address",
-            "Another entry matches it, most likely a pattern. Lift the entry that is named, spelled"
-            " as it is there. One that no list has is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
+            "Another entry matches it, most likely a pattern: lift the one that is named, spelled"
+            " as shown. If no list has it, it is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
         ),
     ),
     after="ban",

@@ -6,8 +6,8 @@ one set of arguments, and the tests carry it out both ways.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from runbooks.book import expected
@@ -149,16 +149,6 @@ class SiteWithLists(Protocol):
 def every_list(site: SiteWithLists) -> str:
     """What stands for each list of a site, in a line that is printed once for each."""
     return expected.placeholder("LIST", site.name, shown=site.first_list)
-
-
-def said_once(steps: Iterable[Step]) -> tuple[Step, ...]:
-    """The steps, with a reason where it is new: not again at each site."""
-    said: set[str] = set()
-    found = []
-    for step in steps:
-        found.append(replace(step, why="") if step.why in said else step)
-        said.add(step.why)
-    return tuple(found)
 
 
 def paste(step: Step) -> str:

@@ -238,7 +238,7 @@ Examples:
   runbook clear-lock --gone oldlists         what a host left that no longer exists
 """,
 )
-@click.argument("lists", metavar="[LIST]...", nargs=-1)
+@click.argument("lists", metavar="[LIST]...", nargs=-1, shell_complete=options.completing("lists"))
 @click.option(
     "--stale",
     is_flag=True,
@@ -255,6 +255,7 @@ Examples:
     options.host,
     options.dry_run,
     options.yes,
+    options.quiet,
     options.explain,
     options.json,
 )
@@ -266,6 +267,7 @@ def clear_lock(
     host_spec: str,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     explain: bool,
     as_json: bool,
 ) -> int:
@@ -286,7 +288,7 @@ def clear_lock(
     if explain and not lists:
         raise click.UsageError("--explain is for one list: name it")
     names = tuple(dict.fromkeys(list_name(name) for name in lists))
-    screen = Screen(as_json)
+    screen = Screen(as_json, quiet)
     installation = options.installation(host_spec, screen)
     installation.check_user()
     chosen = installation.choose_sites(sites)

@@ -110,7 +110,7 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             "lock-again",
             "See that the list goes on",
             "Mailman's own code locks the list and unlocks it. It waits up to ten seconds for"
-            " processes that were waiting before.",
+            " its turn.",
             _with_the_list(
                 installation,
                 arguments,
@@ -126,8 +126,8 @@ def _with_the_list(installation: Installation, arguments: ClearArguments, then: 
     return as_mailmans_python(
         installation,
         arguments.site_of(installation),
-        "from Mailman.MailList import MailList;"
-        f" m = MailList({python_text(arguments.list)}, lock=0); {then}",
+        f"from Mailman.MailList import MailList; m = MailList({python_text(arguments.list)},"
+        f" lock=0); {then}",
     )
 
 
@@ -199,17 +199,14 @@ PROCEDURE = Procedure(
     ),
     title="Lock Files",
     when=(
-        "A list stops handling mail, or a command says that it is locked. The process that"
-        " :ref:`locked it <locks>` may have died, and everybody else waits, for up to five hours."
+        "A list stops handling mail, or a command says that it is locked (``runbook locks`` shows"
+        " every lock). The process that :ref:`locked it <locks>` may have died; everybody else"
+        " waits, for up to five hours."
     ),
     steps=steps,
     command=lambda arguments: ("clear-lock", arguments.list),
     shows=_shows(),
     troubles=(
-        Trouble(
-            "Which lists are locked?",
-            "``runbook locks`` shows every lock, who has it, and who waits.",
-        ),
         Trouble(
             "The process runs",
             "The lock is in use. See what the process does (``ps``). If it hangs, end it with"

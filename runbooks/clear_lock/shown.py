@@ -64,7 +64,9 @@ def show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
             )
         screen.say(f"{label_of(installation, site, name)} is not locked{note}", style="green")
     if plan.refused:
-        screen.say(f"{many(len(plan.refused), 'lock')} not to be removed:", style="yellow")
+        screen.say(
+            f"{many(len(plan.refused), 'lock')} not to be removed:", style="yellow", always=True
+        )
     screen.table(
         [
             (
@@ -72,10 +74,11 @@ def show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
                 f"{describe(found.lock)}\n{_capital(refusal(found.lock) or '')}",
             )
             for found in plan.refused
-        ]
+        ],
+        always=True,
     )
     for name, why in plan.failed.items():
-        screen.say(f"the locks of {name} cannot be seen: {why}", style="red")
+        screen.say(f"the locks of {name} cannot be seen: {why}", style="red", always=True)
 
 
 def _capital(text: str) -> str:
@@ -94,19 +97,20 @@ def show_report(screen: Screen, installation: Installation, report: Report) -> N
     rows = [
         (label_of(installation, result.found.site, result.found.label), _became(result))
         for result in report.results
-        if result.found.is_lock or not result.outcome.is_done
+        if not result.outcome.is_done or (result.found.is_lock and not screen.quiet)
     ]
     if parts:
         end = ":" if rows else ""
-        screen.say(", ".join(parts) + end, style="yellow" if not_done else "green")
-    screen.table(rows)
+        style = "yellow" if not_done else "green"
+        screen.say(", ".join(parts) + end, style, always=bool(not_done))
+    screen.table(rows, always=bool(not_done))
     if report.ended_early:
         others = "locks not named here were not touched; the same command completes it"
         if report.lost:
             which = (report.recorded.run,) if report.recorded else ()
             history = installation.host.command(("history", *which))
             others = f"'{history}' shows what became of locks not named here"
-        screen.say(f"{report.ended_early}: {others}", style="red")
+        screen.say(f"{report.ended_early}: {others}", style="red", always=True)
     recorded(screen, installation, report.recorded)
 
 

@@ -33,7 +33,7 @@ Examples:
   runbook history 4f9a1c --json
 """
 )
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=options.completing("runs"))
 @click.option(
     "--limit",
     metavar="N",
@@ -80,13 +80,14 @@ Examples:
   runbook undo 4f9a1c --dry-run --host {whose().server.spec}
 """
 )
-@click.argument("run")
+@click.argument("run", shell_complete=options.completing("runs"))
 @options.together(
     options.host,
     options.timeout,
     options.jobs,
     options.dry_run,
     options.yes,
+    options.quiet,
     options.json,
 )
 def undo(
@@ -96,6 +97,7 @@ def undo(
     jobs: int | None,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     as_json: bool,
 ) -> int:
     """Take back RUN, on the lists that it changed.
@@ -106,7 +108,7 @@ def undo(
     What somebody else changed since is left alone, and named. The undo is a run of its own, and
     can be undone.
     """
-    screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs)
+    screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs, quiet=quiet)
     with screen.busy("reading the journal"):
         past = journal.find(target.installation, run)
     if restore.has_states(past):
@@ -194,7 +196,7 @@ def _show_left(report: Report, plan: Plan) -> None:
     for answer in plan.left:
         report.object(answer)
     if plan.left:
-        report.screen.say(f"{len(plan.left):,} not taken back:", style="yellow")
+        report.screen.say(f"{len(plan.left):,} not taken back:", style="yellow", always=True)
         report.left(plan.left)
 
 

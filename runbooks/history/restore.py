@@ -136,7 +136,7 @@ def put_back(screen: Screen, target: Target, past: Run, dry_run: bool, yes: bool
         left = work.left + plan.seen.left
         text = f"{many(work.counts['restored'], 'list')} put back and read back"
         text += f", {len(left):,} not" if left else ""
-        screen.say(text, style="yellow" if left else "green")
+        screen.say(text, style="yellow" if left else "green", always=bool(left))
         report.left(left)
         report.ended(work)
         report.recorded(work.recorded)

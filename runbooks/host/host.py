@@ -24,6 +24,8 @@ from runbooks.refusals import CONTROL, END, Rule, check
 #: Notices within a minute that the other end has gone.
 _SSH_ARGUMENTS = "-o ServerAliveInterval=15 -o ServerAliveCountMax=3"
 
+_SSH_UNATTENDED = " -o BatchMode=yes"
+
 #: What no name of a machine has, and a shell on the way there would make something of.
 _NOT_IN_A_NAME = "\x7f'\"`$;|&<>(){}\\!#*?" + "".join(map(chr, range(0x21)))
 
@@ -93,6 +95,8 @@ class Host:
     spec: str
     #: what was sent there so far
     traffic: Traffic = field(default_factory=Traffic)
+    #: nobody is to be asked for a passphrase or a host key
+    unattended: bool = False
 
     def __post_init__(self) -> None:
         self._session: Session | None = None
@@ -190,7 +194,9 @@ class Host:
             return None
         launch = f"{interpreter} {OPTIONS} -c {shlex.quote(LAUNCHER)} {len(server())}"
         words = [*_WAYS[kind](backend), backend.get_command(launch)]
-        session = Session(self.spec, words, self.traffic, terminal=kind == "ssh")
+        session = Session(
+            self.spec, words, self.traffic, terminal=kind == "ssh" and not self.unattended
+        )
         weakref.finalize(self, session.close)
         return session
 
@@ -201,7 +207,8 @@ class Host:
             if self.practice_dir or self.spec == "local://":
                 return testinfra.get_host("local://").backend
             if self.spec.startswith("ssh://"):
-                return testinfra.get_host(self.spec, ssh_extra_args=_SSH_ARGUMENTS).backend
+                arguments = _SSH_ARGUMENTS + _SSH_UNATTENDED * self.unattended
+                return testinfra.get_host(self.spec, ssh_extra_args=arguments).backend
             backend = testinfra.get_host(self.spec).backend
             if backend.get_connection_type() == "ansible" and not backend.force_ansible:
                 inner = backend.ansible_runner.get_host(

@@ -9,6 +9,7 @@ import click
 
 from runbooks.practice.site import TARGET, create
 from runbooks.practice.walk import walk
+from runbooks.terminal import options
 from runbooks.terminal.commands import Commands
 from runbooks.terminal.console import Screen
 
@@ -38,12 +39,12 @@ def practice(ctx: click.Context) -> int | None:
 
 
 @practice.command(epilog="\b\nExample:\n  runbook practice new ~/practice")
-@click.argument("folder")
+@click.argument("folder", shell_complete=options.completing("folders"))
 def new(folder: str) -> int:
     """Make a practice site in FOLDER, which is created or empty.
 
-    Two sites, a dozen lists with members, an address that a script has subscribed
-    everywhere, and a stale lock. Remove the folder when you are done.
+    The sites of the page, each with some lists and members, an address that a script has
+    subscribed everywhere, and a stale lock. Remove the folder when you are done.
     """
     screen = Screen()
     with screen.busy("making a practice site"):

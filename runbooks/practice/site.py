@@ -1,4 +1,4 @@
-"""Builds a practice site: two sites of the stand-in in a folder, with something wrong on them.
+"""Builds a practice site: sites of the stand-in in a folder, with something wrong on them.
 
 No root, no container. The lists, their members and the stale lock are made by the
 stand-in's own programs, as on a server.
@@ -14,30 +14,33 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from runbooks.book.whose import WrittenSite, whose
 from runbooks.clear_lock import page as clear_lock
 from runbooks.errors import BadInputError, short
 from runbooks.host.host import Host
 from runbooks.mailman.installation import SITES_FILE, discover
 from runbooks.standin.install import install, make_site
 
-SITES = {
-    "openstack": (
-        "openstack-announce",
-        "openstack-discuss",
-        "openstack-foo",
-        "openstack-i18n",
-        "openstack-operators",
-        "openstack-security",
-        "release-team",
-    ),
-    "zuul": ("zuul-announce", "zuul-discuss", "zuul-jobs", "zuul-security"),
-}
+#: Lists that there are only here, so that there is something to choose from.
+_MORE = (("i18n", "operators", "security"), ("jobs", "security"))
+
+
+def _lists(site: WrittenSite) -> tuple[str, ...]:
+    """A few that the page knows, on the first site the one that it adds, and more."""
+    is_first = site is whose().first
+    added = (whose().examples.list,) if is_first else ()
+    more = [f"{site.name}-{word}" for word in _MORE[0 if is_first else 1]]
+    apart = ("release-team",) if is_first else ()
+    return tuple(dict.fromkeys((*site.lists[:2], *added, *more, *apart)))
+
+
+SITES = {site.name: _lists(site) for site in whose().sites}
 
 #: Whom a script has subscribed to every list.
 TARGET = "target@example.com"
 
 #: The list that a process locked and died.
-STALE_LIST = "openstack-foo"
+STALE_LIST = whose().examples.list
 
 _MM_CFG = """\
 # Several sites, one tree each: MAILMAN_SITE_DIR says which.
@@ -60,8 +63,8 @@ PUBLIC_ARCHIVE_FILE_DIR = os.path.join(VAR_PREFIX, 'archives', 'public')
 PRIVATE_ARCHIVE_FILE_DIR = os.path.join(VAR_PREFIX, 'archives', 'private')
 MAILMAN_USER = {user!r}
 MAILMAN_GROUP = {group!r}
-DEFAULT_EMAIL_HOST = 'lists.example.org'
-DEFAULT_URL_HOST = 'lists.example.org'
+DEFAULT_EMAIL_HOST = DEFAULT_URL_HOST = {domains!r}.get(
+    os.path.basename(VAR_PREFIX), 'lists.example.org')
 MTA = None
 """
 
@@ -119,17 +122,22 @@ def create(folder: Path, python: str = sys.executable) -> PracticeSite:
         ) from None
     # Not the link in a virtual environment, whose path may have blanks in it.
     interpreter = os.path.realpath(python)
-    install(str(folder), python=interpreter, mm_cfg=_MM_CFG.format(user=user, group=group))
+    domains = {one.name: one.domain for one in whose().sites}
+    install(
+        str(folder),
+        python=interpreter,
+        mm_cfg=_MM_CFG.format(user=user, group=group, domains=domains),
+    )
     site = PracticeSite(folder)
     sites_file = Path(f"{folder}{SITES_FILE}")
     sites_file.parent.mkdir(parents=True)
     sites_file.write_text(
-        "".join(f"lists.{name}.example: {site.site_dir(name)}\n" for name in SITES)
+        "".join(f"{one.domain}: {site.site_dir(one.name)}\n" for one in whose().sites)
     )
     for name, lists in SITES.items():
         make_site(str(site.site_dir(name)))
         for number, one in enumerate(lists):
-            site.run(name, "newlist", "-q", one, "admin@example.com", "practice")
+            site.run(name, "newlist", "-q", one, whose().examples.administrator, "practice")
             members = [f"member{n}@example.org" for n in range(number * 5, number * 5 + 12)]
             site.run(
                 name,
@@ -137,7 +145,7 @@ def create(folder: Path, python: str = sys.executable) -> PracticeSite:
                 stdin="\n".join([*members, TARGET, ""]),
             )
     host = Host(site.spec)
-    locked = clear_lock.ClearArguments(STALE_LIST, "openstack")
+    locked = clear_lock.ClearArguments(STALE_LIST, whose().first.name)
     site.befall(clear_lock.befalls(discover(host), locked).script)
     host.close()
     return site

@@ -41,8 +41,8 @@ class _Shortened(Screen):
         super().__init__()
         self.folder = str(folder)
 
-    def say(self, text: str = "", style: str = "") -> None:
-        super().say(text.replace(self.folder, "DIR"), style)
+    def say(self, text: str = "", style: str = "", *, always: bool = False) -> None:
+        super().say(text.replace(self.folder, "DIR"), style, always=always)
 
 
 def walk(screen: Screen) -> int:

@@ -36,16 +36,24 @@ Examples:
   runbook withlist --restore 20240501-120301-4f9a1c
 """
 )
-@click.argument("script", metavar="[SCRIPT.py]", required=False)
+@click.argument(
+    "script", metavar="[SCRIPT.py]", required=False, shell_complete=options.completing("files")
+)
 @click.argument("arguments", metavar="[ARG]...", nargs=-1)
 @click.option("--function", metavar="F", help="The function to call.  [default: as SCRIPT]")
 @click.option("--lock", is_flag=True, help="Lock each list first, as withlist -l does.")
 @click.option(
     "--secret-file",
     metavar="FILE",
+    shell_complete=options.completing("files"),
     help="Where a secret for the script is, in one line; - is standard input.",
 )
-@click.option("--restore", metavar="RUN", help="Put back the lists that RUN changed.")
+@click.option(
+    "--restore",
+    metavar="RUN",
+    shell_complete=options.completing("runs"),
+    help="Put back the lists that RUN changed.",
+)
 @options.together(options.lists, options.sites, options.host, options.timeout)
 @click.option(
     "--jobs",
@@ -61,7 +69,7 @@ Examples:
     is_flag=True,
     help="Run it on copies of the lists, and show what would change.",
 )
-@options.together(options.yes, options.explain, options.json)
+@options.together(options.yes, options.quiet, options.explain, options.json)
 def withlist(
     script: str | None,
     arguments: tuple[str, ...],
@@ -76,6 +84,7 @@ def withlist(
     jobs: int,
     dry_run: bool,
     yes: bool,
+    quiet: bool,
     explain: bool,
     as_json: bool,
 ) -> int:
@@ -96,7 +105,7 @@ def withlist(
     and send nothing. It does not hold back a script that opens files by a path of its own,
     connects somewhere, or starts programs.
     """
-    screen = Screen(as_json)
+    screen = Screen(as_json, quiet)
     if restore is not None:
         if script is not None or function is not None or lists or explain or lock or secret_file:
             raise BadInputError(
@@ -234,7 +243,7 @@ def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
         screen.warn(f"{note}: {report.names(having)}")
     report.ended(work, repeatable=False)
     if any(answer.said.hopeless for answer in work.answers):
-        screen.say("no other list was begun: it would fare no better", style="red")
+        screen.say("no other list was begun: it would fare no better", style="red", always=True)
     if rehearsed:
         report.dry_run("it ran on copies of the lists; the lists are as they were")
     report.recorded(work.recorded)

@@ -97,7 +97,7 @@ def _create(installation: Installation, script: Script) -> Step:
     return Step(
         f"create-{_module(script)}-py",
         f"Create {name} beside Mailman's programs",
-        "``withlist`` looks for it there, not in the current folder.",
+        "``withlist`` looks for it there. Only root can write there.",
         f"tee {shlex.quote(path)} > /dev/null",
         creates=File(path, text),
     )
@@ -175,8 +175,7 @@ PROCEDURE = Procedure(
     title="Scripted Changes to Lists",
     when=(
         "Many lists need a change, or an answer, for which there is no procedure here. Mailman"
-        " calls"
-        " a function of a Python file for each list, here one that says who owns it."
+        " calls a function of a Python file for each list, here one that says who owns it."
     ),
     example=NoArguments(),
     steps=owners_steps,
@@ -191,12 +190,13 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "It was written for ``withlist -l``",
-            "It ends with ``NotLockedError`` or a bare ``AssertionError`` without. Use ``runbook"
-            " withlist --lock``: under Mailman 2.2, ``withlist -l`` leaves the list locked.",
+            "Without ``-l`` it ends with ``NotLockedError`` or a bare ``AssertionError``. Use"
+            " ``runbook withlist --lock``: under Mailman 2.2, ``withlist -l`` leaves the list"
+            " locked.",
         ),
         Trouble(
             "``ImportError: No module named owners``",
-            "The file is not beside ``withlist``.",
+            "Put the file beside ``withlist``.",
         ),
         Trouble(
             "It ends with a traceback",
@@ -300,7 +300,8 @@ def closing_steps(installation: Installation, arguments: ClosingArguments) -> tu
             Step(
                 f"{function}-{site.name}",
                 f"{title} every list of the site {site.name}",
-                "The script locks each list itself: leave out ``-l``.",
+                "The script locks each list itself: leave out ``-l``. Read what it says of each"
+                " list; the exit status says nothing.",
                 _with_all(installation, site, f"closing.{function}"),
                 f"{every_list(site)}: {_outcome(function, printed)}\n{MORE}",
             )

@@ -1,11 +1,11 @@
 """Sphinx extension: prints procedures on a page, the command's help, and when both were last run.
 
 Directives: ``procedure NAME`` under a heading that is its title; ``procedure-index`` and
-``procedure-commands`` for all of them; ``installation`` for where things are;
-``at-a-glance`` for whose page it is; ``command-help`` for
-the command line; ``typed`` for the form in which a reader types once what the commands are about;
-``verification`` for the table of what was run. No command of a procedure is
-typed in a page. Roles: ``example`` and ``elsewhere`` for a literal that cannot be looked up.
+``procedure-commands`` for all of them; ``installation`` for where things are; ``at-a-glance`` for
+whose page it is; ``command-help`` for the command line; ``typed`` for the form in which a reader
+types once what the commands are about; ``verification`` for the table of what was run. No command
+of a procedure is typed in a page. Roles: ``example`` and ``elsewhere`` for a literal that cannot be
+looked up, ``ours`` for one with names from ``doc/site.toml`` in it.
 """
 
 from __future__ import annotations

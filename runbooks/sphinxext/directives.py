@@ -100,14 +100,22 @@ class _Directive(SphinxDirective):
         content: list[nodes.Node] = []
         earlier = self.printed_before(step) if step.creates else None
         if earlier is not None:
-            content += self.prose(f"It is there already if you have been through :ref:`{earlier}`.")
+            content += self.prose(f"As :ref:`above <{earlier}>`, unless it is there already.")
         else:
             content += self.prose(step.where)
             content += self.blocks(step)
-            content += self.prose(step.why)
+            content += self.prose(self.new(step.why))
         section = self.section(f"{number}. {step.title}", name, procedure, *content)
         section["pastes"] = paste(step)
         return section
+
+    def new(self, why: str) -> str:
+        """A reason, where this page has not given it yet: not again at each site."""
+        said = self.env.temp_data.setdefault("runbook_said", set())
+        assert said is not None
+        is_new = why not in said
+        said.add(why)
+        return why if is_new else ""
 
     def printed_before(self, step: Step) -> str | None:
         """The anchor of the same step further up. What creates a file is long, and several

@@ -1,39 +1,53 @@
 """What the pages say of whose they are: *At a Glance*, and the names in sentences.
 
-In any page ``|server|`` is the host that readers log in to, and so on: see `names`.
+In any page ``|server|`` is the host that readers log in to, and so on (see `names`); in a literal,
+with the role ``ours``, it is ``{server}``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from docutils import nodes
+from docutils import nodes, utils
 from sphinx.util.docutils import SphinxDirective
 
 from runbooks.book.whose import path, whose
+from runbooks.sphinxext.roles import OURS
 
 if TYPE_CHECKING:
+    from docutils.parsers.rst.states import Inliner
     from sphinx.application import Sphinx
     from sphinx.config import Config
 
 
 def names() -> Mapping[str, str]:
-    """What each name stands for, in reStructuredText."""
+    """What each name stands for."""
     found = whose()
     return {
         "server": found.server.name,
+        "host": found.server.spec,
         "serves": found.server.serves,
-        "host-option": f"``--host {found.server.spec}``",
-        "export-host": f"``export RUNBOOK_HOST={found.server.spec}``",
         "site": found.first.name,
-        "site-folder": f"``{found.folder(found.first)}``",
-        "journal-folder": f"``{found.folder(found.first)}/runbook``",
-        "listed": f"``{found.examples.list}``",
-        "manifest": f"``{found.manifest.file}``",
-        "repository": f":elsewhere:`{found.manifest.repository}`",
-        "checkout": f"``{found.manifest.checkout}``",
+        "folder": found.folder(found.first),
+        "listed": found.examples.list,
     }
+
+
+def ours(
+    name: str,
+    rawtext: str,
+    text: str,
+    lineno: int,
+    inliner: Inliner,
+    options: Mapping[str, Any] | None = None,
+    content: Sequence[str] = (),
+) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    """A literal in which ``{server}`` and so on have their meaning."""
+    literal = utils.unescape(text, restore_backslashes=True)
+    for one, meaning in names().items():
+        literal = literal.replace(f"{{{one}}}", meaning)
+    return [nodes.literal(rawtext, literal)], []
 
 
 class GlanceDirective(SphinxDirective):
@@ -88,6 +102,7 @@ def _define(app: Sphinx, config: Config) -> None:
 
 
 def setup(app: Sphinx) -> None:
+    app.add_role(OURS, ours)
     app.add_directive("at-a-glance", GlanceDirective)
     # All pages are made anew when anything in the file has changed.
     app.add_config_value("runbook_site", path().read_text(encoding="utf-8"), "env", [str])

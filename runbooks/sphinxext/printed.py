@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
-from runbooks.book.procedure import A, M, Procedure, Step, said_once
+from runbooks.book.procedure import A, M, Procedure, Step
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation
 from runbooks.sphinxext import records
@@ -29,7 +29,7 @@ def steps_of(
 
     Of another `version` of Mailman they may show something else; no page does.
     """
-    return said_once(procedure.steps(replace(INSTALLATION, version=version), procedure.example))
+    return procedure.steps(replace(INSTALLATION, version=version), procedure.example)
 
 
 def command_of(procedure: Procedure[M, A], arguments: A | None = None) -> str:

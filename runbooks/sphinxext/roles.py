@@ -23,6 +23,9 @@ ELSEWHERE = "elsewhere"
 
 MARKS = (EXAMPLE, ELSEWHERE)
 
+#: A literal that is looked up, with names from ``doc/site.toml`` in it: see `glance`.
+OURS = "ours"
+
 
 def mark(
     name: str,

@@ -27,10 +27,17 @@ def clean(text: str) -> str:
 
 
 class Screen:
-    """Where a command writes. With `as_json`, standard output is for objects alone."""
+    """Where a command writes. With `as_json`, standard output is for objects alone.
 
-    def __init__(self, as_json: bool = False) -> None:
+    With `quiet`, only what was not done is told, and errors. A question still comes with what was
+    said before it: nobody can answer it otherwise.
+    """
+
+    def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
+        self.quiet = quiet
+        #: what was not told: lines and their styles
+        self._held: list[tuple[str, str]] = []
 
     @property
     def has_terminal(self) -> bool:
@@ -55,8 +62,11 @@ class Screen:
     def console(self) -> Console:
         return self.errors if self.as_json else _console(stderr=False)
 
-    def say(self, text: str = "", style: str = "") -> None:
-        """A line for a person. Never wrapped: it may be copied."""
+    def say(self, text: str = "", style: str = "", *, always: bool = False) -> None:
+        """A line for a person. Never wrapped: it may be copied. `always`: also with `quiet`."""
+        if self.quiet and not always:
+            self._held.append((text, style))
+            return
         stream = sys.stderr if self.as_json else sys.stdout
         if stream.isatty():
             from rich.text import Text
@@ -71,14 +81,17 @@ class Screen:
         """How many characters fit in a line; None where nobody watches, and any number do."""
         return shutil.get_terminal_size().columns if self.is_terminal else None
 
-    def table(self, rows: Sequence[tuple[str, ...]], indent: int = 2) -> None:
+    def table(
+        self, rows: Sequence[tuple[str, ...]], indent: int = 2, *, always: bool = False
+    ) -> None:
         """Columns, each as wide as its widest cell; the last may have several lines."""
         if not rows or not self.is_read:
             return
         for first, *more in columns(rows, indent):
-            self.say(first)
+            self.say(first, always=always)
             for line in more:
-                self.say(line, style="cyan" if line.lstrip().startswith("→") else "")
+                style = "cyan" if line.lstrip().startswith("→") else ""
+                self.say(line, style, always=always)
 
     def object(self, **members: Any) -> None:
         """A JSON object on a line of its own, with --json."""
@@ -98,13 +111,16 @@ class Screen:
 
     def ask(self, question: str) -> bool:
         """Yes or no; no is the default. The end of input is no answer: raises EOFError."""
+        for text, style in self._held:
+            self.say(text, style, always=True)
+        self._held.clear()
         answer = self.errors.input(f"{clean(question)} [y/N] ", markup=False, emoji=False)
         return answer.strip().lower() in ("y", "yes")
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:
         """A spinner while something takes its time."""
-        if self.has_terminal:
+        if self.has_terminal and not self.quiet:
             from rich.text import Text
 
             with self.errors.status(Text(clean(what))):
@@ -115,7 +131,7 @@ class Screen:
     @contextmanager
     def progress(self, total: int) -> Iterator[Bar]:
         """A bar over `total` lists, on a terminal."""
-        if not self.has_terminal:
+        if self.quiet or not self.has_terminal:
             yield Bar()
             return
         from rich.progress import (

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
 from runbooks.book.procedure import Step, paste
 from runbooks.book.whose import whose
@@ -22,6 +23,21 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., object])
 
+
+def completing(what: str) -> Callable[..., list[CompletionItem]]:
+    """What completes an argument: "lists", "sites", "runs", "files" or "folders"."""
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        from runbooks.terminal import completion
+
+        function: Callable[..., list[CompletionItem]] = getattr(completion, what)
+        return function(ctx, param, incomplete)
+
+    return complete
+
+
 host = click.option(
     "--host",
     "host_spec",
@@ -34,15 +50,32 @@ host = click.option(
 )
 json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
 dry_run = click.option("--dry-run", "-n", is_flag=True, help="Show the plan and change nothing.")
+quiet = click.option(
+    "--quiet",
+    "-q",
+    is_flag=True,
+    help="Print only what was not done, warnings and errors; the exit status says the rest."
+    " A question still comes with its plan; add --yes for none. --json prints the same objects.",
+)
 yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 explain = click.option(
     "--explain", is_flag=True, help="Print the steps by hand, for this host, ready to paste."
 )
 sites = click.option(
-    "--site", "sites", metavar="SITE", multiple=True, help="Only this site. May be repeated."
+    "--site",
+    "sites",
+    metavar="SITE",
+    multiple=True,
+    help="Only this site. May be repeated.",
+    shell_complete=completing("sites"),
 )
 lists = click.option(
-    "--list", "lists", metavar="NAME", multiple=True, help="Only this list. May be repeated."
+    "--list",
+    "lists",
+    metavar="NAME",
+    multiple=True,
+    help="Only this list. May be repeated.",
+    shell_complete=completing("lists"),
 )
 
 
@@ -88,7 +121,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 #: Of a command that changes lists.
 change_lists = together(
-    lists, sites, host, timeout, jobs, dry_run, yes, explain, json
+    lists, sites, host, timeout, jobs, dry_run, yes, quiet, explain, json
 )  # fmt: skip
 
 
@@ -142,9 +175,10 @@ def begin(
     lists: tuple[str, ...] = (),
     timeout: float = 0,
     jobs: int | None = None,
+    quiet: bool = False,
 ) -> tuple[Screen, Target]:
     """Where a command writes, and the lists that it is about."""
-    screen = Screen(as_json)
+    screen = Screen(as_json, quiet)
     return screen, target(installation(host_spec, screen), sites, lists, timeout, jobs)
 
 
@@ -155,10 +189,10 @@ def typed() -> tuple[str, ...]:
 
 def show_steps(screen: Screen, installation: Installation, steps: Iterable[Step]) -> int:
     """The steps by hand, ready to paste; the exit status."""
-    screen.say(f"# {installation.title}")
+    screen.say(f"# {installation.title}", always=True)
     for number, step in enumerate(steps, 1):
-        screen.say(f"\n# {number}. {step.title}")
-        screen.say(paste(step))
+        screen.say(f"\n# {number}. {step.title}", always=True)
+        screen.say(paste(step), always=True)
         screen.object(step=step.name, title=step.title, command=paste(step))
     return 0
 
@@ -180,13 +214,17 @@ def permission(screen: Screen, question: str, yes: bool) -> None:
 @contextmanager
 def changing() -> Iterator[None]:
     """Around what changes the host, and the report of it: Ctrl-C is not 'nothing was changed'."""
+    from runbooks.host.host import Host
+    from runbooks.terminal import completion
+
+    host = Host(click.get_current_context().params["host_spec"])
     try:
         yield
     except KeyboardInterrupt:
-        from runbooks.host.host import Host
-
-        history = Host(click.get_current_context().params["host_spec"]).command(("history",))
+        history = host.command(("history",))
         raise LostError(
             f"interrupted; '{history}' shows what was done, and the same command run"
             " again completes it"
         ) from None
+    finally:
+        completion.forget(host)

@@ -72,7 +72,9 @@ class Report:
         """What was done, and how much was not; the rows below say which."""
         parts = [*parts, *([f"{left:,} not done"] if left else [])]
         end = ":" if left else ""
-        self.screen.say(", ".join(parts) + end, style="green" if done else "yellow")
+        self.screen.say(
+            ", ".join(parts) + end, style="green" if done else "yellow", always=left > 0
+        )
 
     def left(self, answers: Sequence[Answer]) -> None:
         """What was not done, why, and the command that helps."""
@@ -87,14 +89,14 @@ class Report:
                 names = [many(len(names), "list")]
             helps = f"\n→ {self.installation.host.command(help)}" if help else ""
             rows += [(name, detail + helps) for name in names]
-        self.screen.table(rows)
+        self.screen.table(rows, always=True)
 
     def ended(self, work: Work, *, repeatable: bool = True) -> None:
         """Why a run ended before its last list. `repeatable`: doing it again does no harm."""
         if work.ended_early:
             again = "; the same command completes it" if repeatable else ""
             text = f"{work.ended_early}: lists not named here were not begun{again}"
-            self.screen.say(text, style="red")
+            self.screen.say(text, style="red", always=True)
 
     def recorded(self, where: Recorded | None) -> None:
         """Where the run is recorded."""

@@ -21,13 +21,20 @@ def counted(shown: str, number: int, noun: str) -> str:
     return f"{shown} {many(number, noun).partition(' ')[2]}"
 
 
+def lists(site: WrittenSite | None = None) -> str:
+    """How many lists a site has, or all sites together."""
+    if site is None:
+        return placeholder("LISTS", shown=f"{whose().number_of_lists:,}")
+    return placeholder("LISTS", site.name, shown=f"{len(site.all_lists):,}")
+
+
 def heading(new: int = 0) -> str:
     """The installation. `new`: lists that have been made since."""
     found = whose()
-    sites, lists = many(len(found.sites), "site"), found.number_of_lists + new
+    sites, number = many(len(found.sites), "site"), found.number_of_lists + new
     return (
         f"{{HOST:{found.server.hostname}}} · Mailman {{MAILMAN:2.1.39}}"
-        f" · {sites}, {{LISTS:{lists:,}}} lists"
+        f" · {sites}, {{LISTS:{number:,}}} lists"
     )
 
 
@@ -50,7 +57,7 @@ def by_site(cell: Callable[[WrittenSite], str] | None = None) -> str:
         [
             (
                 site.name,
-                f"{placeholder('LISTS', site.name, shown=f'{len(site.all_lists):,}')} lists",
+                f"{lists(site)} lists",
                 *((cell(site),) if cell else ()),
             )
             for site in whose().sites
@@ -68,8 +75,7 @@ def first_list() -> str:
 
 def progress() -> str:
     """The bar, when all lists are done."""
-    lists = f"{{LISTS:{whose().number_of_lists:,}}}"
-    return f"{{BAR:━━━━━━━━━━━━━━━━━━━━}} {lists}/{lists} {{ELAPSED:0:00:01}}"
+    return f"{{BAR:━━━━━━━━━━━━━━━━━━━━}} {lists()}/{lists()} {{ELAPSED:0:00:01}}"
 
 
 def recorded(run: str = _RUN) -> str:
@@ -97,17 +103,16 @@ def script(call: str, line: str, *changed: str) -> str:
     `call`: of its function. `line`: what it prints of each list. `changed`: the attributes that it
     changes on all of them.
     """
-    lists = f"{{LISTS:{whose().number_of_lists:,}}}"
     return "\n".join(
         (
             heading(),
             by_site(),
             f"  {call}, which comes along, compiles under Python {{PYTHON:2.7.18}} there",
-            f"Run {call.partition('(')[0]} on {lists} lists? [y/N] {{ANSWER:y}}",
+            f"Run {call.partition('(')[0]} on {lists()} lists? [y/N] {{ANSWER:y}}",
             line,
             expected.MORE,
             progress(),
-            f"{lists} lists: {lists} {'changed' if changed else 'unchanged'}",
+            f"{lists()} lists: {lists()} {'changed' if changed else 'unchanged'}",
             *([f"changed attributes: {', '.join(changed)}"] if changed else ()),
             recorded(),
             *([restore()] if changed else ()),

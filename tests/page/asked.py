@@ -7,10 +7,14 @@ import re
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from runbooks.book.whose import whose
 from tests.support.box import PROGRAMS, Box
 
 #: Where a page may have the reader look for files.
-FOLDERS = ("/etc/mailman", "/opt", "/srv", "/usr/lib/mailman", "/var/lib/mailman")
+FOLDERS = (
+    *("/etc/mailman", "/usr/lib/mailman", "/var/lib/mailman"),
+    *(whose().mailman.sites, whose().manifest.checkout),
+)
 
 #: Programs whose options are not all in the first help that they give.
 HELP = {
@@ -217,6 +221,8 @@ class Server:
 
 def files_of(box: Box) -> set[str]:
     """Every file and folder that a page may speak of, as they are now."""
-    found = box.sh(f"find / -maxdepth 1; find /etc -maxdepth 1; find -H {' '.join(FOLDERS)}")
+    # Not every layout has each of them.
+    folders = f"$(ls -d {' '.join(FOLDERS)} 2> /dev/null)"
+    found = box.sh(f"find / -maxdepth 1; find /etc -maxdepth 1; find -H {folders}")
     assert found.rc == 0, found.stderr
     return set(found.stdout.splitlines())

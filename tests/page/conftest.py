@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 
+from runbooks.book.whose import whose
 from runbooks.sphinxext.verification import VERIFICATION, Record
 from tests.page import recording, walk
 from tests.page.pages import Page
 from tests.support.spare import spares as spares
 from tests.support.ssh import ssh_boxes as ssh_boxes
+
+# Compose gives it to the containers, which are started when all tests are collected.
+os.environ["MAILMAN_HOSTNAME"] = whose().server.hostname
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "doc" / "source"
@@ -98,6 +102,28 @@ def checkout(tmp_path: Path) -> Path:
         )
     shutil.copy(ROOT / "CHANGELOG.md", tmp_path)
     return tmp_path
+
+
+def copy_project(folder: Path) -> None:
+    """All of the project that its tests need, with its links as they are."""
+    for name in ("runbooks", "doc", "benchmarks", "docker", "tests"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
+    for name in ("CHANGELOG.md", "conftest.py", "pyproject.toml", "README.md", "tox.ini"):
+        shutil.copy(ROOT / name, folder)
+
+
+def in_copy(copy: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a module of Python in a copy of the project, and of its own code."""
+    return subprocess.run(
+        [sys.executable, "-B", "-m", *words],
+        cwd=copy,
+        env={**os.environ, "PYTHONPATH": str(copy), **variables},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def build_in(checkout: Path) -> subprocess.CompletedProcess[str]:

@@ -29,7 +29,7 @@ from runbooks.errors import RunbookError
 from runbooks.host.host import Host
 from runbooks.mailman.events import Outcome
 from runbooks.sphinxext.documented import INSTALLATION
-from runbooks.sphinxext.roles import EXAMPLE, MARKS
+from runbooks.sphinxext.roles import EXAMPLE, MARKS, OURS
 from runbooks.sphinxext.verification import VERIFICATION
 from tests.page import recording, toxcalls
 from tests.page.asked import Server
@@ -96,7 +96,7 @@ class Lookup:
         return host_fault(literal.text)
 
     def _role(self, literal: Literal) -> str | None:
-        return None if literal.text.strip(":") in MARKS else "is no role of the extension"
+        return None if literal.text.strip(":") in (*MARKS, OURS) else "is no role of the extension"
 
     def _query(self, literal: Literal) -> str | None:
         key = literal.text[1:].partition("=")[0]

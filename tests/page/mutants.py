@@ -22,6 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BAN, LOCK, PAGE = "runbooks/ban/page.py", "runbooks/clear_lock/page.py", "doc/source/lists.rst"
+BACKGROUND = "doc/source/background.rst"
 UNSUBSCRIBE = "runbooks/unsubscribe/page.py"
 SCRIPTED, HELP = "runbooks/scripted_change/page.py", "runbooks/add_list/command.py"
 
@@ -118,8 +119,8 @@ MUTANTS = (
     Mutant(
         "the claim not removed",
         LOCK,
-        'rm "$lock" "${lock%/*}/${claim##*/}"; then',
-        'rm "$lock"; then',
+        'rm "$lock" "${lock%/*}/${claim##*/}" &&',
+        'rm "$lock" &&',
     ),
     Mutant(
         "a dot unescaped",
@@ -130,8 +131,8 @@ MUTANTS = (
     Mutant(
         "a block that nobody runs",
         PAGE,
-        ".. _sites:\n",
-        ".. code-block:: sh\n   :class: command\n\n   mailmanctl restart\n\n.. _sites:\n",
+        ".. at-a-glance::\n",
+        ".. code-block:: sh\n   :class: command\n\n   mailmanctl restart\n\n.. at-a-glance::\n",
         by_building=True,
     ),
     Mutant(
@@ -142,32 +143,32 @@ MUTANTS = (
         by_building=True,
     ),
     Mutant(
-        "a link broken", PAGE, ".. _sites:\n", "See :ref:`stes`.\n\n.. _sites:\n", by_building=True
+        "a link broken", PAGE, ":ref:`which site <sites>`", ":ref:`which <stes>`", by_building=True
     ),
     Mutant(
         "a link inside broken",
         PAGE,
-        ".. _sites:\n",
-        "`Sites <#stes>`__\n\n.. _sites:\n",
+        ":ref:`which site <sites>`",
+        "`which site <#stes>`__",
         by_building=True,
     ),
     Mutant(
         "a program misspelt",
         UNSUBSCRIBE,
-        "``remove_members`` takes",
-        "``remove_member`` takes",
+        "``remove_members`` ends",
+        "``remove_member`` ends",
         noticed_by=SERVER,
     ),
     Mutant(
         "a subcommand misspelt",
-        PAGE,
+        BACKGROUND,
         "``runbook sites`` also",
         "``runbook site`` also",
         noticed_by=SENTENCES,
     ),
     Mutant(
         "a path misspelt",
-        PAGE,
+        BACKGROUND,
         "``/etc/mailman/sites``",
         "``/etc/mailman/sitez``",
         noticed_by=SERVER,
@@ -175,15 +176,15 @@ MUTANTS = (
     Mutant(
         "an option misspelt",
         PAGE,
-        "``--explain`` prints",
-        "``--explian`` prints",
+        "``--dry-run`` only",
+        "``--dyr-run`` only",
         noticed_by=SENTENCES,
     ),
     Mutant(
         "an option of another command",
-        LOCK,
-        '" ``runbook clear-lock --stale`` removes',
-        '" ``runbook clear-lock --force`` removes',
+        BACKGROUND,
+        "``runbook clear-lock --stale`` removes",
+        "``runbook clear-lock --force`` removes",
         noticed_by=SENTENCES,
     ),
     Mutant(
@@ -203,8 +204,8 @@ MUTANTS = (
     Mutant(
         "a setting of Mailman misspelt",
         BAN,
-        "also read ``GLOBAL_BAN_LIST``",
-        "also read ``GLOBAL_BAN_LISTS``",
+        "later, ``GLOBAL_BAN_LIST``",
+        "later, ``GLOBAL_BAN_LISTS``",
         noticed_by=SERVER,
     ),
     Mutant(
@@ -216,7 +217,7 @@ MUTANTS = (
     ),
     Mutant(
         "a variable of Mailman misspelt",
-        PAGE,
+        BACKGROUND,
         "variable ``MAILMAN_SITE_DIR`` tells",
         "variable ``MAILMAN_SITEDIR`` tells",
         noticed_by=SERVER,
@@ -230,23 +231,23 @@ MUTANTS = (
     ),
     Mutant(
         "an example that is not marked",
-        PAGE,
-        "address :example:`target@example.com`",
-        "address ``target@example.com``",
+        BAN,
+        "back as :example:`target+1@example.com`",
+        "back as ``target+1@example.com``",
         noticed_by=SENTENCES,
     ),
     Mutant(
         "a program marked as an example",
         UNSUBSCRIBE,
-        "``remove_members`` takes",
-        ":example:`remove_members` takes",
+        "``remove_members`` ends",
+        ":example:`remove_members` ends",
         noticed_by=SERVER,
     ),
     Mutant(
         "a link to the file that a step needs left out",
         "runbooks/sphinxext/directives.py",
-        "through :ref:`{earlier}`.",
-        "through it.",
+        "As :ref:`above <{earlier}>`,",
+        "As above,",
         by_building=True,
     ),
     Mutant(
@@ -280,15 +281,15 @@ MUTANTS = (
     Mutant(
         "a lock that expires while it is removed",
         LOCK,
-        "touch -d \\'+1 hour\\'",
-        "touch -d \\'-1 hour\\'",
+        "touch -d '+1 hour'",
+        "touch -d '-1 hour'",
         walks=("clear-lock",),
     ),
     Mutant(
         "the expiry of a lock for the time it was taken",
         LOCK,
-        'LC_ALL=C date -d "@$(stat -c %Z',
-        'LC_ALL=C date -d "@$(stat -c %Y',
+        "taken at %.19z",
+        "taken at %.19y",
         walks=("clear-lock",),
     ),
     Mutant(
@@ -363,9 +364,9 @@ MUTANTS = (
     ),
     Mutant(
         "an example on the page that is not true",
-        BAN,
-        "{LISTS openstack:4} lists",
-        "{LISTS openstack:5} lists",
+        "runbooks/terminal/shown.py",
+        'shown=f"{len(site.all_lists):,}"',
+        'shown=f"{len(site.lists):,}"',
         walks=("ban",),
     ),
 )

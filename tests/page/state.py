@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from runbooks.book.whose import whose
 from tests.support.box import Box
 
 State = dict[str, Any]
@@ -65,7 +66,7 @@ TIMES = ("created_at",)
 #: Times, what is kept from before a change, the record that the way by command leaves, and mail on
 #: its way, as that to the owner of a list that Puppet has made: its name is a time and a hash.
 IGNORED = (
-    r"/srv/mailman/[^/]+/runbook(/.*)?",
+    rf"{re.escape(whose().mailman.sites)}/[^/]+/runbook(/.*)?",
     r".*/logs(/.*)?",
     r".*/qfiles(/.*)?",
     r"/var/(cache|lib|log)/puppet(/.*)?",

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.page.conftest import ROOT, build_in
+from tests.page.conftest import ROOT, build_in, copy_project, in_copy
 from tests.page.pages import Page
 from tests.support.box import Box
 
@@ -24,11 +20,7 @@ WALK = ("tests/page/test_commands.py", "-k", "every_command")
 @pytest.fixture
 def copy(built: Path, tmp_path: Path) -> Path:
     """A copy of the project with the procedure in it, made by doing what the page says."""
-    for name in ("runbooks", "doc", "benchmarks", "docker", "tests"):
-        ignored = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    for name in ("CHANGELOG.md", "conftest.py", "pyproject.toml", "README.md", "tox.ini"):
-        shutil.copy(ROOT / name, tmp_path)
+    copy_project(tmp_path)
     article = Page(built, "contributing").article
     for block in article.select("div.literal-block-wrapper"):
         path = tmp_path / block.select_one(".caption-text").get_text()
@@ -50,18 +42,6 @@ def added(copy: Path) -> list[Path]:
     """The files that the procedure consists of."""
     found = [*(copy / "runbooks" / "moderation").glob("*.py")]
     return [*found, copy / "runbooks" / "onhost" / "moderating.py"]
-
-
-def in_copy(copy: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-B", "-m", *words],
-        cwd=copy,
-        env={**os.environ, "PYTHONPATH": str(copy), **variables},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 def test_it_is_short(copy):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from runbooks.book.procedure import paste
+from runbooks.book.whose import whose
 from runbooks.procedures import all_procedures
 from runbooks.sphinxext.blocks import PACKAGE
 from runbooks.sphinxext.printed import steps_of
@@ -117,10 +118,11 @@ def test_a_literal_names_something_on_the_list_server(box, every_literal, tmp_pa
             for step in steps_of(procedure):
                 shell.paste(paste(step))
         there |= files_of(box)
-    have_an_error_logged(box, "openstack", "openstack-discuss")
-    hold_a_message(box, "openstack", "openstack-discuss")
-    there |= after_a_command(box, "openstack")
-    lookup = Lookup(Server(box, "openstack", "openstack-discuss", there))
+    site = whose().first
+    have_an_error_logged(box, site.name, site.first_list)
+    hold_a_message(box, site.name, site.first_list)
+    there |= after_a_command(box, site.name)
+    lookup = Lookup(Server(box, site.name, site.first_list, there))
     found = faults(lookup, every_literal)
     assert not found, found
     passed = [text for text in FALSE if lookup.fault(literal(text)) is None]

@@ -8,49 +8,75 @@ from pathlib import Path
 from typing import Any
 
 from runbooks.book.procedure import Event, Procedure, paste
+from runbooks.book.whose import whose
 from runbooks.mailman.installation import Installation
 from runbooks.procedures import find
 from runbooks.sphinxext.documented import INSTALLATION, LISTS
 from runbooks.sphinxext.printed import steps_of
 from tests.support import checkout
-from tests.support.box import PROGRAMS, Box
+from tests.support.box import LAYOUTS, PROGRAMS, Box
 
-ADMIN = "admin@example.com"
+ADMIN = whose().examples.administrator
 
-
-#: What is not the same on every list: what a command says of one list is not true of another.
-SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
-    ("openstack", "openstack-discuss"): {
+#: What is not the same on every list: what a command says of one list is not true of another. Of
+#: the first site's lists but its first one, which stands for all.
+SETTINGS: tuple[dict[str, Any], ...] = (
+    {
         "owner": ["second@example.com", ADMIN],
         "moderator": ["watch@example.com"],
         "subscribe_policy": 3,
     },
-    ("openstack", "openstack-infra"): {
+    {
         "owner": ["infra@example.com"],
         "moderator": [ADMIN],
         "subscribe_policy": 2,
         "ban_list": ["other@example.com"],
     },
-    ("zuul", "mailman"): {"owner": ["zuul@example.com"]},
-    ("zuul", "zuul-discuss"): {
-        "owner": ["zuul@example.com"],
+)
+
+#: The same of the last site.
+SETTINGS_OF_LAST: tuple[dict[str, Any], ...] = (
+    {
+        "owner": ["last@example.com"],
         "accept_these_nonmembers": [ADMIN],
         "ban_list": ["^spam.*@example[.]org$"],
     },
-}
+)
 
 
 def make(box: Box) -> None:
-    """The lists of the documented installation, and what is set on some of them."""
+    """The sites and lists of the documented installation, and what is set on some of them."""
+    lay_over(box)
     checkout.install_module(box)
     for site, lists in LISTS.items():
         for name in lists:
             mailman(box, site, ["newlist", "-q", name, ADMIN, "page"])
-    for (site, name), settings in SETTINGS.items():
-        configure(box, site, name, settings)
+    for written, chosen in ((whose().first, SETTINGS), (whose().sites[-1], SETTINGS_OF_LAST)):
+        others = [name for name in written.lists if name != written.first_list]
+        for name, settings in zip(others, chosen, strict=False):
+            configure(box, written.name, name, settings)
     for site, lists in LISTS.items():
         found = mailman(box, site, ["list_lists", "-b"]).split()
         assert sorted(found) == sorted(lists), f"{site} has {found}"
+
+
+def lay_over(box: Box) -> None:
+    """Lay the documented sites over those that the container has, and set its clock's zone."""
+    words = []
+    for site in whose().sites:
+        words += [whose().folder(site), site.domain, site.domain]
+    done = box.run(["sh", "-s", "--", *words], stdin=(LAYOUTS / "multi.sh").read_bytes())
+    assert done.rc == 0, done.stderr
+    sites = {site.name: whose().folder(site) for site in whose().sites}
+    gone = [folder for folder in box.sites.values() if folder and folder not in sites.values()]
+    assert box.run(["rm", "-rf", *gone]).rc == 0
+    box.sites = dict(sites)
+    zone = whose().server.time_zone
+    if zone != "UTC":
+        done = box.sh(
+            f"zone=/usr/share/zoneinfo/{zone}; test -e $zone && ln -sf $zone /etc/localtime"
+        )
+        assert done.rc == 0, f"the image does not know the time zone {zone}"
 
 
 def mailman(box: Box, site: str, argv: list[str], stdin: str | None = None) -> str:

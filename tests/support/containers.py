@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import select
 import socket
 import struct
@@ -21,6 +22,7 @@ SEND_SECONDS = 60
 
 def start(client: DockerClient, image: str, labels: dict[str, str], **options: Any) -> Container:
     """A container like those of docker/compose.yaml, without a network; it does nothing."""
+    hostname = os.environ.get("MAILMAN_HOSTNAME", "lists")
     return client.containers.run(
         image,
         ["infinity"],
@@ -28,8 +30,8 @@ def start(client: DockerClient, image: str, labels: dict[str, str], **options: A
         entrypoint="sleep",
         init=True,
         user="root",
-        hostname="lists",
-        extra_hosts={"lists": "127.0.1.1"},
+        hostname=hostname,
+        extra_hosts={hostname: "127.0.1.1"},
         network_mode="none",
         labels=labels,
         **options,

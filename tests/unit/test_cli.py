@@ -185,6 +185,69 @@ def test_n_is_short_for_dry_run(any_sites):
     assert any_sites.bans("zuul", "zuul-jobs") == []
 
 
+# -- quiet ----------------------------------------------------------------------------------
+
+
+def test_quiet_says_nothing_where_all_is_done(any_sites):
+    any_sites.unlock()
+    for words in (["ban"], ["ban"], ["unban", "--dry-run"], ["unban"], ["unsubscribe"]):
+        done = runbook(*words, "evil@example.com", "-q", "--yes", "--host", any_sites.spec)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    run = runbook("history", "--host", any_sites.spec).stdout.split()
+    runs = [word for word in run if re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{6}", word)]
+    done = runbook("undo", runs[-1], "--quiet", "--yes", "--host", any_sites.spec)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("option", ["--yes", "--dry-run"])
+def test_quiet_names_what_is_not_done_and_what_helps(any_sites, option):
+    words = ["ban", "evil@example.com", "--timeout", "0", "--host", any_sites.spec]
+    shown = runbook(*words, "-q", option)
+    assert (shown.returncode, shown.stderr) == (1 if option == "--yes" else 0, "")
+    if option == "--yes":
+        first, second, third = shown.stdout.splitlines()
+        assert first == "10 lists banned and read back, 1 not done:"
+        assert second.startswith("  openstack-foo (openstack)  locked since ")
+        assert third.lstrip().startswith("→ runbook clear-lock openstack-foo")
+
+
+def test_quiet_clears_a_lock_without_a_word_and_refuses_with_one(any_sites):
+    host = ("--host", any_sites.spec)
+    holder = any_sites.hold("zuul", "zuul-jobs")
+    refused = runbook("clear-lock", "zuul-jobs", "-q", "--yes", *host)
+    assert refused.returncode == 1
+    assert f"process {holder.pid}" in refused.stdout
+    done = runbook("clear-lock", "openstack-foo", "-q", "--yes", *host)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert any_sites.locks("openstack") == []
+
+
+def test_quiet_changes_nothing_for_programs_nor_of_what_is_asked_for(any_sites):
+    any_sites.unlock()
+    host = ("--host", any_sites.spec)
+    quiet, loud = (
+        runbook("ban", "evil@example.com", "--json", "-n", *more, *host) for more in (["-q"], [])
+    )
+    assert (quiet.returncode, quiet.stdout) == (0, loud.stdout)
+    assert quiet.stdout
+    explained = runbook("ban", "evil@example.com", "--explain", "-q", *host)
+    assert explained.stdout == runbook("ban", "evil@example.com", "--explain", *host).stdout != ""
+    script = any_sites.folder / "hello.py"
+    script.write_text("def hello(m):\n    print('hello')\n")
+    ran = runbook("withlist", str(script), "-q", "--yes", "--list", "zuul-jobs", *host)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "zuul-jobs: hello\n", "")
+
+
+def test_a_question_comes_with_its_plan_when_quiet(any_sites):
+    any_sites.unlock()
+    words = ("ban", "evil@example.com", "--host", any_sites.spec, "-q")
+    status, shown = on_terminal(*words, answer="y\n")
+    assert status == 0
+    before, _, after = shown.partition("[y/N]")
+    assert "openstack  7 lists  7 to ban" in before
+    assert re.fullmatch(r" y\s*", re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", after))
+
+
 def test_the_version_is_told():
     assert re.fullmatch(r"runbook, version \d+\.\d+\.\d+\n", runbook("--version").stdout)
 

@@ -68,3 +68,26 @@ def test_numbers_and_nouns():
         "2 lists",
         "1,000 lists",
     ]
+
+
+def test_when_quiet_only_what_was_not_done_is_told(capsys):
+    screen = Screen(quiet=True)
+    screen.say("done")
+    screen.table([("a", "done")])
+    screen.say("1 not done", always=True)
+    screen.table([("b", "not done")], always=True)
+    screen.warn("careful")
+    with screen.busy("working"), screen.progress(3) as bar:
+        bar.advance()
+    out, err = capsys.readouterr()
+    assert out == "1 not done\n  b  not done\n"
+    assert err == "warning: careful\n"
+
+
+def test_a_question_comes_with_what_was_said_before_it(capsys, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    screen = Screen(quiet=True)
+    screen.say("the plan")
+    assert screen.ask("Do it?")
+    screen.say("the result")
+    assert capsys.readouterr().out == "the plan\n"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from runbooks.book.expected import MORE
 from runbooks.book.procedure import File, Procedure, Step, Trouble, every_list
 from runbooks.mailman.installation import Installation, Site, as_mailman
+from runbooks.terminal import shown
 
 SCRIPT = """\
 def moderation(m, emergency):
@@ -65,17 +66,17 @@ PROCEDURE = Procedure(
     when="Somebody floods the lists, and every post has to wait for a moderator.",
     steps=steps,
     command=lambda arguments: ("moderate", arguments.state),
-    shows="""\
-{HOST:lists} · Mailman {MAILMAN:2.1.39} · 2 sites, {LISTS:7} lists
-  openstack  {LISTS openstack:4} lists  {LISTS openstack:4} to turn on
-  zuul       {LISTS zuul:3} lists  {LISTS zuul:3} to turn on
-Hold every post to {LISTS:7} lists? [y/N] {ANSWER:y}
-{BAR:━━━━━━━━━━━━━━━━━━━━} {LISTS:7}/{LISTS:7} {ELAPSED:0:00:01}
-{LISTS:7} lists changed and read back
-recorded as {RUN:20261122-052801-4f9a1c} in \
-{HOST:lists}:/srv/mailman/openstack/runbook/journal.jsonl
-to take it back: runbook undo {RUN:20261122-052801-4f9a1c}{HOST_OPTION:}
-""",
+    shows="\n".join(
+        (
+            shown.heading(),
+            shown.by_site(lambda site: f"{shown.lists(site)} to turn on"),
+            f"Hold every post to {shown.lists()} lists? [y/N] {{ANSWER:y}}",
+            shown.progress(),
+            f"{shown.lists()} lists changed and read back",
+            shown.recorded(),
+            shown.undo(),
+        )
+    ),
     troubles=(
         Trouble("Posts are let through again when the flood is over", "``runbook moderate off``."),
     ),
