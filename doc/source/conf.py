@@ -1,12 +1,13 @@
 """Sphinx settings. Build with: tox -e docs"""
 
 from importlib.metadata import version as _version
+from pathlib import Path
 
 project = "Mailing Lists"
 author = "the infrastructure team"
 release = version = _version("mailman2-runbooks")
 
-extensions = ["runbooks.sphinxext", "sphinx_copybutton"]
+extensions = ["runbooks.sphinxext", "sphinx_copybutton", "myst_parser"]
 templates_path = ["_templates"]
 nitpicky = True
 highlight_language = "text"
@@ -19,10 +20,10 @@ html_theme = "furo"
 html_title = "Mailing Lists"
 html_static_path = ["_static"]
 html_css_files = ["runbook.css", "typed.css"]
+html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 html_copy_source = False
 html_show_sphinx = False
 html_show_copyright = False
-html_theme_options = {"top_of_page_buttons": []}
 pygments_style = "a11y-high-contrast-light"
 pygments_dark_style = "a11y-high-contrast-dark"
 

@@ -279,6 +279,7 @@ _NEXT = {
 PROCEDURE = Procedure(
     name="ban",
     synonyms=(
+        "ban",
         "spam",
         "abuse",
         "attack",

@@ -32,9 +32,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
         age,
         blocks,
         commands,
+        described,
         directives,
         folded,
         found,
+        getting,
         glance,
         roles,
         typed,
@@ -44,9 +46,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
     age.setup(app)
     blocks.setup(app)
     commands.setup(app)
+    described.setup(app)
     directives.setup(app)
     folded.setup(app)
     found.setup(app)
+    getting.setup(app)
     glance.setup(app)
     roles.setup(app)
     typed.setup(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from pygments.lexers import get_lexer_by_name, get_lexer_for_filename
 from pygments.lexers.shell import BashLexer
 from pygments.token import Name, Text, _TokenType
 from pygments.util import ClassNotFound
+from sphinx import addnodes
 from sphinx.directives.code import LiteralIncludeReader
 
 import runbooks
@@ -23,6 +25,7 @@ from runbooks.sphinxext.typed import typed_block
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
 
 PACKAGE = Path(runbooks.__file__).parent
 
@@ -46,6 +49,17 @@ def step_command(step: Step, places: Sequence[Place], config: Any) -> nodes.lite
     if path is not None:
         text = _included(step, path, text, config)
     return command(text, "paste" if step.creates else "sh", places)
+
+
+def download(step: Step, env: BuildEnvironment) -> list[nodes.Node]:
+    """A link to the file of ours that a step has the reader create, if it is one."""
+    path = creates_source(step)
+    if path is None:
+        return []
+    # From the folder of the pages, as Sphinx wants it.
+    target = f"/{os.path.relpath(path, env.srcdir)}"
+    link = addnodes.download_reference("", f"Download {path.name}", reftarget=target)
+    return [nodes.paragraph("", "", link, classes=["download"])]
 
 
 def creates_source(step: Step) -> Path | None:
@@ -74,13 +88,19 @@ def output(text: str) -> nodes.literal_block:
     block = nodes.literal_block(f"output: {text}", "", classes=[OUTPUT])
     lines = text.strip("\n").splitlines()
     for number, line in enumerate(lines):
-        for part in expected.parts(line):
+        parts = list(expected.parts(line))
+        # A narrow screen shows a question whole, with its answer.
+        into: nodes.Element = block
+        if any(part.is_answer for part in parts):
+            into = nodes.inline(classes=["question"])
+            block += into
+        for part in parts:
             if part.is_answer:
-                block += nodes.strong("", part.text, classes=["typed"])
+                into += nodes.strong("", part.text, classes=["typed"])
             elif part.varies:
-                block += nodes.emphasis("", part.text, classes=["varies"])
+                into += nodes.emphasis("", part.text, classes=["varies"])
             else:
-                block += nodes.Text(part.text)
+                into += nodes.Text(part.text)
         if number < len(lines) - 1:
             block += nodes.Text("\n")
     return block
@@ -134,7 +154,26 @@ def _let_the_keyboard_scroll(
         context["body"] = re.sub(r"<pre(?=[ >])", '<pre tabindex="0"', context["body"])
 
 
+#: What a narrow screen breaks between words: commands, and what stands between backquotes.
+_BREAKABLE = re.compile(
+    r'(?<=class=")[^"]*\bhighlight-sh\b.*?</pre>|<code class="[^"]*\bliteral\b.*?</code>', re.DOTALL
+)
+#: A tag, or where a path may be broken: behind a part of it, and where it begins.
+_JOINT = re.compile(r"(?<=\w/)(?=\w)|(?<==)(?=(?:</span>)?(?:/|\w+://))|(<[^>]*>)")
+
+
+def _break_paths_between_words(
+    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
+) -> None:
+    """Say where a path may be broken that is too long for a line."""
+    if "body" in context:
+        context["body"] = _BREAKABLE.sub(
+            lambda found: _JOINT.sub(lambda at: at[1] or "<wbr>", found[0]), context["body"]
+        )
+
+
 def setup(app: Sphinx) -> None:
     app.add_lexer("sh", ShellLexer)
     app.add_lexer("paste", PasteLexer)
     app.connect("html-page-context", _let_the_keyboard_scroll)
+    app.connect("html-page-context", _break_paths_between_words)

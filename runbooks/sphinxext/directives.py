@@ -90,9 +90,10 @@ class _Directive(SphinxDirective):
     def blocks(self, step: Step) -> list[nodes.Node]:
         """The command of a step, and what it prints."""
         command = blocks.step_command(step, self.places[step.name], self.config)
+        shown: nodes.Node = nodes.paragraph("", "It prints nothing.", classes=["silent"])
         if step.shows:
-            return [command, blocks.output(step.shows)]
-        return [command, nodes.paragraph("", "It prints nothing.", classes=["silent"])]
+            shown = blocks.output(step.shows)
+        return [command, shown, *blocks.download(step, self.env)]
 
     def step(self, procedure: Procedure[Installation, A], number: int, step: Step) -> nodes.section:
         name = anchor(procedure, step.name)

@@ -224,7 +224,14 @@ def _shows() -> str:
 
 PROCEDURE = Procedure(
     name="unsubscribe",
-    synonyms=("remove a member", "delete a subscriber", "take off the lists", "opt out", "gdpr"),
+    synonyms=(
+        "unsubscribe",
+        "remove a member",
+        "delete a subscriber",
+        "take off the lists",
+        "opt out",
+        "gdpr",
+    ),
     title="Unsubscribing an Address from All Lists",
     when=(
         "Somebody subscribed an address that is not theirs, or a person leaves altogether. It is"

@@ -100,6 +100,7 @@ def checkout(tmp_path: Path) -> Path:
         shutil.copytree(
             ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__")
         )
+    shutil.copy(ROOT / "CHANGELOG.md", tmp_path)
     return tmp_path
 
 
@@ -108,10 +109,8 @@ def copy_project(folder: Path) -> None:
     for name in ("runbooks", "doc", "benchmarks", "docker", "tests"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
-    for name in ("conftest.py", "pyproject.toml", "README.md", "tox.ini"):
+    for name in ("CHANGELOG.md", "conftest.py", "pyproject.toml", "README.md", "tox.ini"):
         shutil.copy(ROOT / name, folder)
-    if (ROOT / "CHANGELOG.md").exists():
-        shutil.copy(ROOT / "CHANGELOG.md", folder)
 
 
 def in_copy(copy: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:

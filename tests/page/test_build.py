@@ -141,7 +141,12 @@ def test_what_the_reader_creates_is_the_file_itself(lists_page):
                 continue
             created.add(step.creates.path)
             text = source.read_text(encoding="utf-8")
-            assert blocks[anchor(procedure, step.name)].text.count(text) == 1
+            name = anchor(procedure, step.name)
+            assert blocks[name].text.count(text) == 1
+            (link,) = lists_page.article.select(f"#{name} > p.download a[download]")
+            downloaded = lists_page.root / str(link["href"])
+            assert downloaded.name == source.name
+            assert downloaded.read_bytes() == source.read_bytes()
     assert created
 
 

@@ -1,0 +1,70 @@
+"""Where the pages and the command come from: the repository, and how a reader installs from it.
+
+Directive ``getting TOOL``: what installs ``runbook`` with ``pipx`` or ``uv``, and says once which
+server it is for.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+from runbooks.book.whose import whose
+from runbooks.sphinxext import blocks
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+TOOLS = {"pipx": "pipx install", "uv": "uv tool install"}
+
+BRANCH = "main"
+#: of the pages' sources, in the repository
+FOLDER = "doc/source"
+
+#: Sites that the theme knows the links of. Others are taken for a Gitea, as opendev.org is one.
+KNOWN = ("https://github.com/", "https://gitlab.com/", "https://bitbucket.org/")
+
+
+def getting(tool: str) -> str:
+    """What to paste."""
+    source = shlex.quote(f"git+{whose().project.repository}")
+    return f"{TOOLS[tool]} {source}\nexport RUNBOOK_HOST={shlex.quote(whose().server.spec)}"
+
+
+def theme_options() -> dict[str, Any]:
+    """Options of the theme, for links from each page to its source."""
+    repository = whose().project.repository.rstrip("/")
+    options: dict[str, Any] = {
+        "footer_icons": [
+            {"name": "Source code", "url": repository, "html": "Source code", "class": ""}
+        ],
+        "source_repository": repository,
+        "source_branch": BRANCH,
+        "source_directory": FOLDER,
+        "top_of_page_buttons": ["view", "edit"],
+    }
+    if not repository.startswith(KNOWN):
+        path = f"{BRANCH}/{FOLDER}/{{filename}}"
+        options["source_edit_link"] = f"{repository}/_edit/{path}"
+        options["source_view_link"] = f"{repository}/src/branch/{path}"
+    return options
+
+
+class GettingDirective(SphinxDirective):
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        tool = self.arguments[0]
+        if tool not in TOOLS:
+            raise self.error(f"{tool!r} is none of {', '.join(TOOLS)}")
+        return [blocks.command(getting(tool))]
+
+
+def setup(app: Sphinx) -> None:
+    app.add_directive("getting", GettingDirective)
+    app.connect(
+        "config-inited", lambda app, config: config.html_theme_options.update(theme_options())
+    )
