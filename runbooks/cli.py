@@ -49,18 +49,18 @@ Examples:
   runbook ban target@example.com --explain            the same by hand, ready to paste
 
 \b
-Completion of commands, options, lists, sites, runs and files, in ~/.bashrc or ~/.zshrc:
+Completion in the shell; put the line for yours in ~/.bashrc or ~/.zshrc:
   eval "$(_RUNBOOK_COMPLETE=bash_source runbook)"      bash 4.4 or later
   eval "$(_RUNBOOK_COMPLETE=zsh_source runbook)"       zsh
-in ~/.config/fish/completions/runbook.fish:
+or in ~/.config/fish/completions/runbook.fish:
   _RUNBOOK_COMPLETE=fish_source runbook | source       fish
-Lists, sites and runs come from the host that --host or RUNBOOK_HOST names.
+Lists, sites and runs are those of the host that --host or RUNBOOK_HOST names.
 
 \b
 Exit status:
-  0  all done
-  1  something named in the output was not done
-  2  the arguments or the answer; nothing was changed
+  0  everything was done
+  1  something was not done; the output says what
+  2  the arguments are wrong, or the answer was no; nothing was changed
   3  the host could not be reached, or has no Mailman 2
 """
 
@@ -109,10 +109,10 @@ def _command_names(
 )
 @click.version_option(package_name="mailman2-runbooks", prog_name="runbook")
 def cli() -> None:
-    """Procedures for the mailing lists of a Mailman 2 server, as the documentation prints them.
+    """Carry out the procedures of the documentation on a Mailman 2 server.
 
-    Every command asks the host what there is, shows a plan, asks before it changes
-    anything, and believes only what it has read back.
+    Every command asks the host what is there, shows a plan, asks before it changes
+    anything, and reports as done only what it has read back.
     """
 
 
@@ -128,7 +128,7 @@ Examples:
 @click.argument("names", metavar="[COMMAND]...", nargs=-1, shell_complete=_command_names)
 @click.pass_context
 def show_help(ctx: click.Context, names: tuple[str, ...]) -> None:
-    """Show the help of COMMAND, as 'runbook COMMAND --help' does; without it, that of runbook."""
+    """Show the help of COMMAND, or of runbook itself: the same as --help."""
     context = ctx.find_root()
     for name in names:
         group = context.command

@@ -2,5 +2,5 @@
 
 #: The subcommands in command.py, and their help in one line.
 SUBCOMMANDS = {
-    "add-list": "Add a list to a Puppet manifest; see that it came out as asked.",
+    "add-list": "Add a list to a Puppet manifest, and check the result.",
 }

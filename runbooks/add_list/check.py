@@ -118,7 +118,7 @@ class Seen:
         return Finding(
             "owner",
             MISSING,
-            f"it is {shown} and should be {wanted}; Puppet does not change it any more: do so on"
+            f"it is {shown} and should be {wanted}; Puppet no longer changes it: change it on"
             " the list's own page, or with config_list",
         )
 
@@ -140,8 +140,8 @@ class Seen:
         return Finding(
             what,
             MISSING,
-            f"it is {is_now or 'empty'} and should be {wanted}; Puppet does not change it any"
-            " more: do so with config_list and fix_url",
+            f"it is {is_now or 'empty'} and should be {wanted}; Puppet no longer changes"
+            " it: change it with config_list and fix_url",
         )
 
     def _described(self) -> Finding:
@@ -238,7 +238,7 @@ class Seen:
                 "bans", GOOD, f"{self.site.name} has no other list to take bans from{without}"
             )
         if not lacking:
-            text = f"it refuses whomever all {others} other lists refuse{without}"
+            text = f"it refuses everything that all {others} other lists refuse{without}"
             return Finding("bans", GOOD, text)
         shown = ", ".join(lacking[:5]) + (", …" if len(lacking) > 5 else "")
         return Finding(

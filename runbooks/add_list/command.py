@@ -35,8 +35,9 @@ def _refuse_password(ctx: click.Context, param: click.Parameter, value: str | No
     if value is not None:
         raise BadInputError(
             "a password is not taken from the command line, where every user of this machine"
-            " sees it (and the shell keeps it): a manifest has $listpassword, and --direct asks"
-            " for it, or takes --password-file or RUNBOOK_LIST_PASSWORD; that one is known now"
+            " can see it, and the shell keeps it: choose another one; a manifest uses"
+            " $listpassword, and --direct asks for it, or reads --password-file or"
+            " RUNBOOK_LIST_PASSWORD"
         )
 
 
@@ -78,7 +79,7 @@ Examples:
 """
 )
 @click.argument("name", shell_complete=options.completing("lists"))
-@click.option("--admin", metavar="ADDRESS", help="The administrator: one full address.")
+@click.option("--admin", metavar="ADDRESS", help="The administrator's address.")
 @click.option("--description", metavar="TEXT", help="What the list is for, in one line.")
 @click.option(
     "--manifest",
@@ -86,30 +87,37 @@ Examples:
     shell_complete=options.completing("files"),
     help="The Puppet manifest, a file on this machine.",
 )
-@click.option("--class", "class_name", metavar="CLASS", help="Its class, where several have lists.")
+@click.option(
+    "--class",
+    "class_name",
+    metavar="CLASS",
+    help="The class for the list, if several classes have lists.",
+)
 @click.option(
     "--site",
     metavar="SITE",
     shell_complete=options.completing("sites"),
-    help="The site, where there are several.",
+    help="The list's site, if the host has several.",
 )
-@click.option("--check", is_flag=True, help="Look whether the list on the host is as it should be.")
+@click.option("--check", is_flag=True, help="Check that the list on the host is as it should be.")
 @click.option(
     "--fix",
     is_flag=True,
-    help="Look, and set what Puppet does not set: description, and the bans of all other lists.",
+    help="Check, and set what Puppet does not: the description, and what all other lists ban.",
 )
 @click.option(
-    "--direct", is_flag=True, help="Create the list on the host with 'newlist', then look."
+    "--direct", is_flag=True, help="Create the list on the host with 'newlist', then check it."
 )
-@click.option("--mail-host", metavar="HOST", help="Of the list's addresses, with --direct.")
-@click.option("--web-host", metavar="HOST", help="Of the list's pages, with --direct.")
+@click.option(
+    "--mail-host", metavar="HOST", help="The host of the list's addresses, with --direct."
+)
+@click.option("--web-host", metavar="HOST", help="The host of the list's web pages, with --direct.")
 @click.option(
     "--password-file",
     metavar="FILE",
     shell_complete=options.completing("files"),
-    help="Where the list's password is, with --direct; - is standard input."
-    "  [otherwise: RUNBOOK_LIST_PASSWORD, or it is asked for]",
+    help="File with the list's password, with --direct; - is standard input."
+    "  [default: RUNBOOK_LIST_PASSWORD, or a question]",
 )
 @click.option(
     "--password", hidden=True, is_eager=True, expose_value=False, callback=_refuse_password
@@ -144,15 +152,15 @@ def add_list(
     explain: bool,
     as_json: bool,
 ) -> int:
-    """Add the list NAME to a Puppet manifest; see whether it came out as asked.
+    """Add the list NAME to a Puppet manifest, and check the result.
 
-    With --manifest: writes the list into the manifest, a file on this machine, for you to
-    commit and have reviewed. The host is asked whether it has the list already if it is named
-    with --host or RUNBOOK_HOST. The password stays what the manifest has: $listpassword.
+    With --manifest, the list is written into the manifest, a file on this machine, for you to
+    commit and have reviewed. If --host or RUNBOOK_HOST names the host, it is asked first whether
+    it has the list already. The password in the manifest stays $listpassword.
 
-    After Puppet has run: --check looks, --fix also sets what Puppet does not set.
+    After Puppet has run, --check looks at the list, and --fix also sets what Puppet does not set.
 
-    On a host without Puppet: --direct.
+    On a host without Puppet, use --direct.
     """
     source = ctx.get_parameter_source("host_spec")
     given = _Given(
@@ -230,9 +238,7 @@ def _edit(screen: Screen, given: _Given) -> int:
     if given.host_named:
         _ask_host(screen, given)
     else:
-        screen.say(
-            "the list server was not asked whether it has the list: add --host to have it asked"
-        )
+        screen.say("the list server was not asked whether it has the list: add --host to ask it")
     for note in file.manifest.notes:
         screen.warn(f"{file.path}, line {note.line}: {note.text}")
     _show_diff(screen, file.diff(planned.text))
@@ -285,13 +291,13 @@ def _show_diff(screen: Screen, diff: str) -> None:
 
 def _show_judgements(screen: Screen, judged: Judgement, linted: Judgement) -> None:
     if judged.asked:
-        screen.say("puppet parser validate has nothing to say against it")
+        screen.say("puppet parser validate accepts it")
     else:
-        screen.say("puppet is not installed here, so that it did not read the file")
+        screen.say("puppet is not installed here, so it did not read the file")
     for problem in linted.problems:
         screen.warn(f"puppet-lint: {problem}")
     if linted.asked and not linted.problems:
-        screen.say("puppet-lint has nothing to say about the new lines")
+        screen.say("puppet-lint finds nothing wrong with the new lines")
 
 
 def _show_next(screen: Screen, given: _Given, path: str) -> None:
@@ -438,7 +444,7 @@ def _password(screen: Screen, name: str, path: str | None) -> bytes:
         return rules.password(os.environ[variable], variable)
     if not sys.stdin.isatty():
         raise BadInputError(
-            "standard input is no terminal, so nobody can be asked for the list's password: add"
+            "standard input is not a terminal, so nobody can be asked for the list's password: add"
             f" --password-file, or set {rules.PASSWORD_VARIABLE}"
         )
     typed = click.prompt(f"Password of {name}", hide_input=True, confirmation_prompt=True, err=True)
@@ -495,10 +501,10 @@ def _show_report(
     if report.unrecorded:
         screen.say(report.unrecorded, style="red", always=True)
     if report.is_done:
-        done = "is created" if report.outcome == "created" else "is as asked"
-        screen.say(f"{name} {done}: read back", style="green")
+        done = "was created" if report.outcome == "created" else "is as asked"
+        screen.say(f"{name} {done}, as read back", style="green")
     elif report.seen is not None:
-        became = {"created": "is created", "changed": "was changed", "already": "stays as it was"}
+        became = {"created": "was created", "changed": "was changed", "already": "stays as it was"}
         if report.outcome in became:
             text = f"{name} {became[report.outcome]}, but not all is as it should be:"
             screen.say(text, style="yellow", always=True)

@@ -189,8 +189,8 @@ class _ByHand:
         )
         begins = (
             "{WARNINGS:Warning: …}\n"
-            "Notice: Compiled catalog for {HOST:lists} in environment production"
-            " in {SECONDS:0.09} seconds\n"
+            f"Notice: Compiled catalog for {{HOST:{whose().server.hostname}}} in environment"
+            " production in {SECONDS:0.09} seconds\n"
         )
         made, left = self._made_by_site() if self.is_by_site else self._made()
         ends = "Notice: Applied catalog in {SECONDS:1.56} seconds"
@@ -383,7 +383,7 @@ def _fixed() -> str:
                 ]
             ),
             f"Set the description and ban {len(_BANNED)} entries on {name}? [y/N] {{ANSWER:y}}",
-            f"{name} is as asked: read back",
+            f"{name} is as asked, as read back",
             shown.recorded("20240501-120301-4f9a1c"),
         )
     )
@@ -410,8 +410,8 @@ def _shows() -> str:
             *diff,
             f"Write {MANIFEST}? [y/N] {{ANSWER:y}}",
             f"wrote {MANIFEST}, lines {first} to {last}",
-            "{VALIDATION:puppet parser validate has nothing to say against it}",
-            "{LINT:puppet-lint has nothing to say about the new lines}",
+            "{VALIDATION:puppet parser validate accepts it}",
+            "{LINT:puppet-lint finds nothing wrong with the new lines}",
             "Next: commit it, and have it reviewed. Once Puppet has run on the list server:",
             f"  runbook add-list {said.list} --manifest {MANIFEST} --site {site} --fix"
             f"{shown.host_option()}",

@@ -229,7 +229,7 @@ class _Gathering:
         found.spans.append(span)
 
     def _no_text(self, shown: str) -> Found:
-        why = "is no text: Mailman fails on it and accepts no subscription"
+        why = "is not text: Mailman fails on it and accepts no subscription"
         return self.no_text.setdefault(shown, Found(shown, Judgement(Bans.EVERYBODY, why)))
 
     def found(self) -> list[Found]:

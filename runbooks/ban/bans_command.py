@@ -43,15 +43,13 @@ Examples:
 )
 @options.together(options.lists, options.sites, options.host, options.jobs, options.json)
 def bans(**chosen: Any) -> int:
-    """Show every entry of every ban list: on how many lists, since when, by which run.
+    """Show every entry of every ban list: on how many lists, since when, and by which run.
 
-    First those that are odd: entries that ban everybody, or nobody, and those that only some
-    lists have. On a terminal the rest is cut where it is long; 'runbook bans | less' shows all
-    of it.
+    Odd entries come first: those that ban everybody or nobody, and those that only some lists
+    have. On a terminal, a long rest is cut; 'runbook bans | less' shows everything.
 
-    Since when and by which run is taken from the record, and is a dash where the entry was
-    not put there by runbook. Exit status 1 only when a list could not be read; a list that is
-    locked can be.
+    The time and the run come from the record; a dash means that the entry was not added by
+    runbook. The exit status is 1 only if a list could not be read. A locked list can be read.
     """
     screen, target = options.begin(**chosen)
     with screen.busy("reading the ban lists"):

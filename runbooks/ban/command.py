@@ -36,7 +36,7 @@ _MOST_ROWS = 30
 _suffixes = click.option(
     "--suffixes",
     is_flag=True,
-    help="Each ADDRESS with whatever follows a + in it: user+anything@example.com as well.",
+    help="Also cover each ADDRESS with any +suffix, like user+anything@example.com.",
 )
 
 
@@ -57,13 +57,13 @@ Examples:
 @click.option(
     "--force",
     is_flag=True,
-    help="Ban them even where that hits somebody who runs a list, or nobody that is known.",
+    help="Ban even what matches the owner or moderator of a list, or no known address.",
 )
 @options.clear_stale
 @click.option(
     "--unsubscribe",
     is_flag=True,
-    help="Also unsubscribe each address, wherever it is a member or waits (see unsubscribe).",
+    help="Also unsubscribe each address, and discard its pending subscriptions (see unsubscribe).",
 )
 def ban(
     addresses: tuple[str, ...],
@@ -80,9 +80,9 @@ def ban(
 ) -> int:
     """Ban each ADDRESS from every list of every site on the host.
 
-    ADDRESS is an address, or a pattern that starts with ^ (a regular expression, searched
-    without regard to case). A ban refuses new subscriptions; it does not unsubscribe
-    anybody, and lists that are created later do not have it.
+    ADDRESS is an address, or a pattern: a regular expression that starts with ^ and ignores
+    case. A ban refuses new subscriptions. It does not unsubscribe anybody, and lists that are
+    created later do not have it.
     """
 
     def make(text: str) -> Entry:
@@ -101,7 +101,7 @@ def ban(
         for warning in entry.warnings:
             screen.warn(f"{entry.text}: {warning}")
         if entry.probably:
-            screen.warn(f"probably meant: {shlex.quote(entry.probably)}")
+            screen.warn(f"did you mean {shlex.quote(entry.probably)}?")
     with screen.busy("looking at the lists"):
         plan = run.look(
             target,
@@ -146,11 +146,10 @@ def unban(
     clear_stale: bool,
     **chosen: Any,
 ) -> int:
-    """Take each entry ADDRESS out of the ban list of every list that has it.
+    """Remove the entry ADDRESS from every ban list that has it.
 
-    ADDRESS is the entry: an address (compared without regard to case) or a pattern
-    (compared to the letter). A list that still refuses the address, by another entry, is
-    named with that entry.
+    ADDRESS is the entry itself: an address, in any case, or a pattern, to the letter. If a
+    list still refuses the address because of another entry, the list and that entry are named.
     """
 
     def make(text: str) -> Entry:
@@ -187,8 +186,8 @@ Examples:
 def banned(addresses: tuple[str, ...], from_file: str | None, skip_bad: bool, **chosen: Any) -> int:
     """Show which lists refuse each ADDRESS, and by which entry.
 
-    The matching is Mailman's own, on the host. Exit status 1 only when a list could not
-    be asked.
+    Mailman itself does the matching, on the host. The exit status is 1 only if a list could
+    not be asked.
     """
     found = given.chosen(addresses, from_file, skip_bad, _any_entry)
     screen, target = options.begin(**chosen)
@@ -208,15 +207,17 @@ def _would_ban_people(plan: Plan) -> str:
     who = [f"{one} (of {', '.join(sorted(set(of))[:3])})" for one, of in sorted(hit.items())]
     more = f"; so would {many(len(others), 'more entry', 'more entries')}" if others else ""
     return (
-        f"{entry} would ban who runs a list: {'; '.join(who[:3])}{more};"
-        " nothing was changed (--force to ban it all the same)"
+        f"{entry} would ban somebody who runs a list: {'; '.join(who[:3])}{more};"
+        " nothing was changed (--force bans it anyway)"
     )
 
 
 def _any_entry(text: str) -> Entry:
     """What may stand in a ban list already, however wrong it is."""
     if not text.strip() or any(ord(c) < 32 or ord(c) == 127 for c in text):
-        raise BadInputError(f"{short(text)} is no entry of a ban list: try target@example.com")
+        raise BadInputError(
+            f"{short(text)} cannot be an entry of a ban list: try target@example.com"
+        )
     if len(text) > 10_000:
         raise BadInputError(f"{short(text)} is too long for an entry of a ban list")
     return Entry(text)
@@ -356,7 +357,7 @@ def _show_members(screen: Screen, plan: Plan, puts_out: bool) -> None:
     on = many(one.subscribed, "list")
     if not one.entry.is_pattern:
         if not puts_out:
-            screen.say(f"  It is subscribed to {on} and stays so: a ban does not unsubscribe.")
+            screen.say(f"  It stays subscribed to {on}: a ban does not unsubscribe.")
         return
     hit = [look.said.matched[0] for look in plan.looks if look.said.matched]
     matched = sum(number for number, _ in hit)
@@ -387,7 +388,7 @@ def _show_results(report: Report, plan: Plan, work: Work) -> None:
 
 
 _WORDS = {
-    "ban": ("to ban", ("refuses it already", "refuse it already", "refused it already")),
+    "ban": ("to ban", ("already refuses it", "already refuse it", "already refused it")),
     "unban": ("to unban", ("does not have it", "do not have it", "did not have it")),
 }
 

@@ -71,10 +71,10 @@ ADDRESS_RULES = (
     _LIKE_A_PATTERN,
     Rule(
         rf"^[\s\S]{{{LONGEST_ADDRESS + 1}}}",
-        "{text} is no address: it has {length} characters,"
+        "{text} is not an address: it has {length} characters,"
         f" and addresses have at most {LONGEST_ADDRESS}",
     ),
-    Rule(r"^-", "{text} is no address that Mailman accepts: it starts with '-'"),
+    Rule(r"^-", "{text} is not an address that Mailman accepts: it starts with '-'"),
     Rule(f"^(?!{_ADDRESS})", "{text} is not an address: try target@example.com"),
 )
 
@@ -251,12 +251,12 @@ def _pattern(text: str, force: bool) -> Entry:
         ) from None
     if spared is None and not force:
         why = "matches every address"
-        wrong = f"{why}: it would ban everybody (--force to ban it all the same)"
+        wrong = f"{why}: it would ban everybody (--force bans it anyway)"
         raise EntryError(text, wrong, bans="everybody", why=why)
     if sample is None and not force:
         why = "matches no address that could be found"
         meant = _did_you_mean(text)
-        wrong = f"{why}: it would ban nobody{meant} (--force to ban it all the same)"
+        wrong = f"{why}: it would ban nobody{meant} (--force bans it anyway)"
         raise EntryError(text, wrong, bans="nobody", why=why + meant)
     found = []
     if spared is None:

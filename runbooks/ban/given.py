@@ -35,13 +35,13 @@ arguments = options.together(
         "from_file",
         metavar="FILE",
         shell_complete=options.completing("files"),
-        help="Take addresses from FILE as well, one a line; - is standard input."
-        " Blank lines and those that start with # are left out.",
+        help="Also read addresses from FILE, one a line; - is standard input."
+        " Blank lines and lines that start with # are skipped.",
     ),
     click.option(
         "--skip-bad",
         is_flag=True,
-        help="Name what is no address and leave it out; otherwise nothing is done then.",
+        help="Skip what is not an address, with a warning. Otherwise nothing is done.",
     ),
 )
 
@@ -61,8 +61,8 @@ class Chosen(Generic[T]):
         for line in self.bad:
             screen.warn(f"left out: {line}")
         if self.repeated:
-            again = many(self.repeated, "address came again", "addresses came again")
-            screen.say(f"{again}: each counts once")
+            again = many(self.repeated, "repeated address", "repeated addresses")
+            screen.say(f"{again} left out")
 
 
 def naming(from_file: str | None, skip_bad: bool, suffixes: bool = False) -> tuple[str, ...]:
@@ -160,7 +160,9 @@ def _text(from_file: str) -> str:
     except ValueError:  # a NUL in its name
         raise BadInputError(f"{name} cannot be the name of a file") from None
     if len(data) > LARGEST:
-        raise BadInputError(f"{name} is no list of addresses: it has more than {LARGEST:,} bytes")
+        raise BadInputError(
+            f"{name} is not a list of addresses: it has more than {LARGEST:,} bytes"
+        )
     is_utf16 = data[:2] in (b"\xff\xfe", b"\xfe\xff")
     try:
         text = data.decode("utf-16" if is_utf16 else "utf-8-sig")
@@ -170,5 +172,5 @@ def _text(from_file: str) -> str:
             f"{name}, line {line:,}: it is not UTF-8: save the file as text in UTF-8"
         ) from None
     if "\0" in text:
-        raise BadInputError(f"{name} is no text: it has NUL characters; save it in UTF-8")
+        raise BadInputError(f"{name} is not text: it has NUL characters; save it in UTF-8")
     return text

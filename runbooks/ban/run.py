@@ -133,7 +133,7 @@ class Plan(edit.Plan):
             return self._still_refused(answer)
         if said.accepted:
             who = _some(self.entries[number].text for number in _numbers(said.accepted))
-            detail = f"saved, but read again the list still accepts {who}"
+            detail = f"saved, but read back the list still accepts {who}"
             return replace(answer, detail=detail, help=self.hints.repeat(answer))
         if said.left_lock:
             help = invocation("clear-lock", str(answer.list), options=self.hints.only(answer))

@@ -2,6 +2,6 @@
 
 #: The subcommands in command.py, and their help in one line.
 SUBCOMMANDS = {
-    "locks": "Show who has which list locked, and since when.",
+    "locks": "Show which lists are locked, by whom, and since when.",
     "clear-lock": "Remove the lock of a list, if the process that took it is gone.",
 }

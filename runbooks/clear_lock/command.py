@@ -49,22 +49,23 @@ Examples:
 """
 )
 @options.sites
-@click.option("--watch", is_flag=True, help="Look again and again, until Ctrl-C.")
+@click.option("--watch", is_flag=True, help="Keep looking until Ctrl-C.")
 @options.together(options.host, options.json)
 def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) -> int:
-    """Show every lock of every site: who has it, since when, who waits.
+    """Show every lock of every site: who holds it, since when, and who is waiting.
 
     \b
     held       its process runs, or is stopped, and started before the lock was taken
-    stale      its process is gone: runbook clear-lock removes it
-    expired    its process runs, and its time is over: Mailman breaks it
+    stale      its process is gone: runbook clear-lock removes the lock
+    expired    its process runs, but its time is over: Mailman itself breaks the lock
     foreign    its process is on another host
-    malformed  it is not as Mailman makes locks
-    waiting    nobody has it just now, and a process wants it
+    malformed  it is not a lock as Mailman makes them
+    waiting    nobody holds it now, and a process wants it
 
-    What dead processes left of locks that they waited for is counted; it holds nobody up.
-    Exit status 1 when a list is blocked until somebody sees to it (its lock is stale, foreign
-    or malformed, or the process that has it is stopped), or when a folder could not be read.
+    Files that dead processes left while they waited for a lock are only counted: they block
+    nobody. The exit status is 1 if a list is blocked until somebody acts (its lock is stale,
+    foreign or malformed, or the process that holds it is stopped), or if a lock folder could not
+    be read.
     """
     screen = Screen(as_json)
     installation = options.installation(host_spec, screen)
@@ -201,7 +202,7 @@ def _advice(installation: Installation, seen: Look) -> list[str]:
     gone = {found.lock.claim.host for found in seen.of(Verdict.FOREIGN) if found.lock.claim}
     lines = [
         f"{installation.host.command(('clear-lock', '--gone', host, *only))}"
-        f"   where no host {printable(host)} exists any more"
+        f"   if the host {printable(host)} no longer exists"
         for host in sorted(gone)
     ]
     locked = [found for found in left if found.is_lock and removable(found.lock)]
@@ -211,7 +212,7 @@ def _advice(installation: Installation, seen: Look) -> list[str]:
     return [
         *(clear(found.label, found.site) for found in locked),
         *(
-            f"{clear(MASTER, found.site)}   says what comes before mailmanctl is started again"
+            f"{clear(MASTER, found.site)}   shows what to do before mailmanctl is started again"
             for found in left
             if found.lock.name == MASTER and found not in locked
         ),
@@ -242,13 +243,13 @@ Examples:
 @click.option(
     "--stale",
     is_flag=True,
-    help="Every stale lock, and every file that a dead process left behind.",
+    help="Remove every stale lock, and every file that a dead process left behind.",
 )
 @click.option(
     "--gone",
     metavar="HOST",
     callback=_host_name,
-    help="Every lock of HOST, which no longer exists or has another name by now.",
+    help="Remove every lock of HOST, which no longer exists or was renamed.",
 )
 @options.together(
     options.sites,
@@ -273,17 +274,18 @@ def clear_lock(
 ) -> int:
     """Remove the lock of each LIST, if the process that took it is gone.
 
-    Shows what that rests on, asks, removes the lock and its claim, reads back, and shows
-    who has the list next. A lock that a process has is never removed. The lock master-qrunner is
-    that of mailmanctl: it is removed when neither mailmanctl nor any of its runners is left.
+    This shows the evidence, asks, removes the lock and its claim, checks that they are gone, and
+    shows who has the list next. A lock that a process holds is never removed. The lock
+    master-qrunner belongs to mailmanctl: it is removed only when neither mailmanctl nor any of its
+    runners is left.
 
-    A lock of another host names a process that cannot be looked up here. --gone HOST is for you to
-    say that no such host exists any more: it was renamed, or was a container that was made anew.
-    What a process of this host may have is left alone even then.
+    A lock of another host names a process that cannot be looked up here. With --gone HOST, you say
+    that this host no longer exists: it was renamed, or was a container that was made anew. What a
+    process of the present host may hold is left alone even then.
     """
     if bool(lists) + stale + (gone is not None) != 1:
         raise click.UsageError(
-            "name the lists, or say --stale for all that is left behind, or --gone for a host"
+            "name the lists, or use --stale for everything left behind, or --gone for one host"
         )
     if explain and not lists:
         raise click.UsageError("--explain is for one list: name it")
@@ -319,7 +321,7 @@ def clear_lock(
         return 1 if plan.refused or plan.failed else 0
     question = f"Remove {what([*plan.remove, *plan.saves])}?"
     if gone:
-        question = f"Is there no host {gone} any more? {question}"
+        question = f"Is the host {gone} really gone? {question}"
     options.permission(screen, question, yes)
     with options.changing():
         with screen.busy("removing, and seeing who is next"):

@@ -59,7 +59,7 @@ def show_plan(screen: Screen, installation: Installation, plan: Plan) -> None:
         note = ""
         if left:
             note = (
-                f"; dead processes left {many(left, 'file')} of its lock, which hold nobody up"
+                f"; dead processes left {many(left, 'file')} of its lock, which block nobody"
                 f" (runbook clear-lock --stale{installation.host.option})"
             )
         screen.say(f"{label_of(installation, site, name)} is not locked{note}", style="green")
@@ -122,8 +122,8 @@ def _became(result: Result) -> str:
         now = f"now {describe(result.next)}"
     elif result.waiting:
         still = "1 process still waits" if result.waiting == 1 else f"{result.waiting:,} still wait"
-        now = f"nobody has it now, though {still} for it"
+        now = f"nobody holds it now, but {still} for it"
     else:
         before = bool(result.found.lock.waiters)
-        now = f"nobody has it now, and nobody waits for it{' any more' if before else ''}"
+        now = f"nobody holds it now, and nobody waits for it{' any more' if before else ''}"
     return "; ".join(part for part in (result.detail, now) if part)

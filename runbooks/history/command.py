@@ -37,10 +37,10 @@ Examples:
 @click.option(
     "--limit",
     metavar="N",
-    type=click.IntRange(1),
+    type=options.Number(1),
     default=20,
     show_default=True,
-    help="How many runs to show.",
+    help="Number of runs to show.",
 )
 @options.together(options.host, options.json)
 def history(run: str | None, limit: int, host_spec: str, as_json: bool) -> int:
@@ -100,13 +100,13 @@ def undo(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Take back RUN, on the lists that it changed.
+    """Take back what RUN changed.
 
-    RUN is the id of a run (see 'runbook history'), its beginning, or its last part: one of ban,
-    unban, unsubscribe, withlist, undo, or 'add-list --fix'. What a run removed is put back as it
-    was. A list that is as it was before RUN already is left alone, so undoing twice is harmless.
-    What somebody else changed since is left alone, and named. The undo is a run of its own, and
-    can be undone.
+    RUN is the id of a run (see 'runbook history'), its beginning, or its last part. A run of ban,
+    unban, unsubscribe, withlist, undo or 'add-list --fix' can be taken back. What it removed is
+    put back as it was. A list that is already as it was before RUN is left alone, so undoing twice
+    does no harm. What somebody has changed since is left alone, and named. An undo is itself a
+    run, and can be undone.
     """
     screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs, quiet=quiet)
     with screen.busy("reading the journal"):
@@ -142,7 +142,7 @@ def _show_plan(report: Report, past: Run, plan: Plan) -> None:
         here = [a for a in answers if (a.site, a.list) in to_do]
         well = [a for a in answers if a.outcome in plan.seen.done]
         counts = {
-            "as before already": sum((a.site, a.list) not in to_do for a in well),
+            "already as before": sum((a.site, a.list) not in to_do for a in well),
             "cannot be read": len(answers) - len(well),
             "locked now": sum(a.said.has_lock for a in here),
         }
@@ -216,7 +216,7 @@ def _show_work(report: Report, plan: Plan, work: Work) -> int:
     number, already = counts["undone"], counts["already"] + counts["gone"]
     parts = [f"taken back on {number:,} list{'' if number == 1 else 's'} and read back"]
     if already:
-        parts.append(f"{already:,} were as before already")
+        parts.append(f"{already:,} were already as before")
     report.headline(parts, len(left), done=not left)
     report.left(left)
     _show_left(report, plan)

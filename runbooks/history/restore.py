@@ -55,7 +55,7 @@ def kept(target: Target, run: Run) -> Kept:
     """
     if not has_states(run):
         raise BadInputError(
-            f"run {run.id} is no run of withlist: 'runbook undo {run.id}' takes back"
+            f"run {run.id} is not a run of withlist: 'runbook undo {run.id}' takes back"
             " what can be taken back"
         )
     if run.state == "running":
@@ -73,9 +73,7 @@ def kept(target: Target, run: Run) -> Kept:
     seen = over_lists(target, "restoring", parameters, done, on_event=hear)
     not_kept = [one for one in run.lists if "files" in one.more and "state" not in one.more]
     if not (seen.answers or sites_gone or seen.sites_failed or not_kept):
-        raise BadInputError(
-            f"run {run.id} changed no list, or nothing is kept of it any more in {path}"
-        )
+        raise BadInputError(f"run {run.id} changed no list, or what it kept is no longer in {path}")
     return Kept(target, seen, path, sites_gone, not_kept)
 
 
@@ -150,7 +148,7 @@ def _show_kept(report: Report, past: Run, plan: Kept) -> None:
     screen = report.screen
     words = {
         Outcome.PLANNED: "to put back",
-        Outcome.ALREADY: "as before already",
+        Outcome.ALREADY: "already as before",
         Outcome.CHANGED_SINCE: "changed since",
     }
 
@@ -173,7 +171,7 @@ def _show_kept(report: Report, past: Run, plan: Kept) -> None:
         what = ", ".join(one.more["files"])
         screen.warn(f"{one.list} ({one.site}): nothing is kept of it; the run changed {what}")
     for site_name in plan.sites_gone:
-        screen.warn(f"the host has no site {site_name} any more; its lists stay in {plan.path}")
+        screen.warn(f"the host no longer has the site {site_name}; its lists stay in {plan.path}")
 
 
 def counted(files: Sequence[str]) -> list[str]:

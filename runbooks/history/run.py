@@ -52,7 +52,7 @@ class Plan:
         """What is not taken back: what cannot be read, what somebody changed since, what the run
         may not have changed."""
         gone = [
-            Answer(site, None, Outcome.GONE, "the host has no such site any more")
+            Answer(site, None, Outcome.GONE, "the host no longer has this site")
             for site in self.sites_gone
         ]
         since = [
@@ -141,8 +141,8 @@ def _of_no_use(run: Run, installation: Installation) -> str:
             elif run.command == "undo":
                 helps = f"complete it first: runbook undo {run.undoes}{host}"
             return (
-                f"it was killed with {one.list} in hand, and what it did there is not on record;"
-                f" {helps}"
+                f"it was killed while it worked on {one.list}, and what it did there is not on"
+                f" record; {helps}"
             )
     return ""
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from runbooks.book.whose import whose
 from runbooks.errors import BadInputError, HostError, short
 from runbooks.host.session import Heard, Json, Listener, Session, Traffic
 from runbooks.onhost import LAUNCHER, LAUNCHER_WITHOUT_INPUT, OPTIONS, Program, server
@@ -50,7 +51,7 @@ _BEFORE_THE_NAME = rf"^(?!practice:){_SCHEME}://(?:[^/?#]*(?:@|%40))?"
 #: then starts with ``-`` would be an option of ssh or docker.
 HOST_RULES = (
     # urlsplit() would leave some of them out without a word.
-    Rule(f"^{END}|{CONTROL}", "the host {text} is not a name: try ssh://root@lists.example.org"),
+    Rule(f"^{END}|{CONTROL}", "the host {text} is not a name: try " + whose().server.spec),
     Rule(
         rf"^(?!practice:)(?:[A-Za-z0-9_][-.A-Za-z0-9_]*@)?[A-Za-z0-9][-.A-Za-z0-9]*{END}",
         "the host {text} does not say how to reach it: try ssh://{given}, docker://ID, local://"
@@ -67,7 +68,7 @@ HOST_RULES = (
     Rule(
         rf"^(?!practice:){_SCHEME}://[^/?#]*(?:{_or_encoded(_NOT_IN_A_NAME)}"
         r"|[^\x00-\x7f]|%[89A-Fa-f][0-9A-Fa-f])",
-        "the host {text} has a character in it that no name has",
+        "the host {text} has a character that no name has",
     ),
     Rule(
         rf"{_BEFORE_THE_NAME}(?<!local://)(?:[/?#]|{END})|^(?!practice:)(?!{_SCHEME}://)",
@@ -116,7 +117,7 @@ class Host:
     def _use_practice_site(self, folder: str) -> None:
         if not os.path.isfile(os.path.join(folder, "bin", "withlist")):
             raise HostError(
-                f"{short(folder)} is no practice site; to make one:"
+                f"{short(folder)} is not a practice site; to make one:"
                 f" runbook practice new {shlex.quote(folder)}"
             )
         self.practice_dir = folder
@@ -229,7 +230,9 @@ class Host:
         """Where there is no standard input: the program is an argument, and cannot be stopped."""
         argument = program.argument()
         if len(argument) > _LONGEST_ARGUMENT:
-            raise HostError(f"{self.spec}: too much to say for this kind of connection; use ssh://")
+            raise HostError(
+                f"{self.spec}: too much to send over this kind of connection; use ssh://"
+            )
         launcher = shlex.quote(LAUNCHER_WITHOUT_INPUT)
         command = f"{interpreter} {OPTIONS} -c {launcher} {argument}"
         self.traffic.commands += 1

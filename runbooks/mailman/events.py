@@ -132,7 +132,7 @@ def decode(json: Mapping[str, object], host: str) -> Event:
         return made(Event.kinds[name], json)
     except MisfitError as e:
         raise StrangeEventError(
-            f"{host}: the program on the host said what is not understood:"
+            f"{host}: the program on the host sent what runbook does not understand:"
             f" the event {short(name)} {e}"
         ) from None
 

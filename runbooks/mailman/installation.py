@@ -299,7 +299,7 @@ def _absence(event: Absent, dirs: tuple[str, ...]) -> str:
             return f"{event.detail}/withlist cannot be read: log in as root"
         case "loose_interpreter":
             return (
-                f"Mailman's programs name an interpreter that others than root can change:"
+                f"Mailman's programs name an interpreter that users other than root can change:"
                 f" {event.detail}: log in as Mailman's user, who runs it anyway"
             )
         case "no_interpreter":
@@ -396,7 +396,7 @@ def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
     elif len(names) > _NAMED:
         hint = f"; there are {len(names):,}, among them {', '.join(names[:_NAMED])}"
     else:
-        hint = f"; there are: {', '.join(names)}" if names else ", nor any other"
+        hint = f"; there are: {', '.join(names)}" if names else "; there is none at all"
     return BadInputError(f"there is no list {name!r}{hint}")
 
 

@@ -217,7 +217,7 @@ def heard(event: Event) -> Recorded | None:
 def stopped_why(event: Event) -> str | None:
     """Why a run stopped that could not go on recording, when `event` says so."""
     if isinstance(event, events.Unrecorded) and event.begun:
-        return f"the journal could not be written any more ({event.why})"
+        return f"the journal could no longer be written ({event.why})"
     return None
 
 
@@ -303,8 +303,8 @@ def unreadable_why(event: Event) -> str | None:
         case events.Unreadable():
             return f"{event.path} cannot be read: {event.why}"
         case events.Damaged(lines=number):
-            lines = "1 line is" if number == 1 else f"{number:,} lines are"
-            return f"{event.path}: {lines} no record (torn when a run was killed) and ignored"
+            lines = "1 line is not a record" if number == 1 else f"{number:,} lines are not records"
+            return f"{event.path}: {lines} (torn when a run was killed) and ignored"
     return None
 
 

@@ -484,7 +484,9 @@ class _Examination:
         if trouble:
             return malformed(trouble)
         if claim is None:
-            return malformed(f"its content is no claim of it: {printable(entry.content or '')!r}")
+            return malformed(
+                f"its content is not a claim of it: {printable(entry.content or '')!r}"
+            )
         partner = self.entries.get(claim.name)
         if partner is None or partner.file != entry.file:
             missing = "is not there" if partner is None else "is another file"
@@ -607,7 +609,7 @@ class _Examination:
             return (
                 f"it is not a file but a {entry.type}"
                 if entry.type != "unknown"
-                else (f"it cannot be looked at: {entry.trouble}")
+                else (f"it cannot be examined: {entry.trouble}")
             )
         if entry.content is None:
             return f"it cannot be read: {entry.trouble}"
@@ -727,8 +729,8 @@ def refusal(lock: Lock) -> str | None:
                 then = "its lifetime is over, so Mailman's next claimant breaks it by itself"
             else:
                 then = (
-                    f"run this on {host}, where its process can be looked for; where no {host}"
-                    f" exists any more, clear-lock --gone {shlex.quote(host)} removes it"
+                    f"run this on {host}, where its process can be looked up; if {host} no longer"
+                    f" exists, clear-lock --gone {shlex.quote(host)} removes it"
                 )
             return f"it belongs to {host}, and this is {printable(seen.host)}: {then}"
         case Verdict.WAITING:
@@ -805,7 +807,7 @@ def describe(lock: Lock) -> str:
         case Verdict.WAITING:
             return f"wanted since {since} by {who}, which runs{_command(lock.process)}"
         case Verdict.MALFORMED:
-            dead = f"; {who}, whom it names, no longer runs" if lock.orphaned else ""
+            dead = f"; {who}, which it names, no longer runs" if lock.orphaned else ""
             return f"not a lock as Mailman makes them: {lock.reason}{dead}"
 
 

@@ -143,7 +143,7 @@ class LockEvidence:
 
         lock = self.lock(site, name)
         if lock is None:
-            return "locked by another process, which has let go of it by now"
+            return "locked by another process, which has released it since"
         return locks.describe(lock)
 
     def help(

@@ -374,8 +374,8 @@ class Truth:
             case "VALIDATION", ():
                 # Of the machine that the command is typed on.
                 if shutil.which("puppet"):
-                    return "puppet parser validate has nothing to say against it"
-                return "puppet is not installed here, so that it did not read the file"
+                    return "puppet parser validate accepts it"
+                return "puppet is not installed here, so it did not read the file"
             case "RUN", ():
                 new = [run for run in self.after.runs if run not in self.before.runs]
                 if len(new) != 1:

@@ -193,7 +193,7 @@ def _see_history(work: Work, target: Target) -> str:
     if work.recorded is None:
         return ""
     command = target.installation.host.command(("history", work.recorded.run))
-    return f" ('{command}' shows what became of the lists in hand)"
+    return f" ('{command}' shows what became of the lists that it was working on)"
 
 
 def _explained(answer: Answer, evidence: LockEvidence, hints: Hints) -> Answer:

@@ -102,8 +102,8 @@ class BanLists(object):
         state, note = mailmanlist.read_state(os.path.join(self.site["list_dir"], name))
         had = state.get("ban_list", [])
         if not isinstance(had, (list, tuple)):
-            raise mailmanlist.NotText("its ban list is no list: Mailman fails on it and accepts no"
-                                      " subscription")
+            raise mailmanlist.NotText("its ban list is not a list: Mailman fails on it and"
+                                      " accepts no subscription")
         if not self.told:
             lists.tell(self.of_the_site())
         self.told += 1

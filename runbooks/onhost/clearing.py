@@ -60,7 +60,7 @@ def saves(site, host):
                             "size": status.st_size,
                             "ctime_ns": locks.nanoseconds(status, "ctime")})
             except OSError as e:
-                # It is no folder, or it or the save has just gone.
+                # It is not a folder, or it or the save has just gone.
                 if e.errno not in (errno.ENOTDIR, errno.ENOENT):
                     error = "%s: %s" % (e.filename, os.strerror(e.errno))
         busy = working(site, set(one["pid"] for one in found)) if found else ()
@@ -74,10 +74,10 @@ def remove_save(site, order):
     folder = os.path.join(locks.as_bytes(site["list_dir"]), locks.as_bytes(order["list"]))
     name = locks.as_bytes(order["name"])
     if "/" in order["list"]:
-        return "refused", "%s is no list" % order["list"]
+        return "refused", "%s is not a list" % order["list"]
     try:
         if name not in [one for one, _ in locks.unfinished(folder, order["host"])]:
-            return "gone", "it is not there any more"
+            return "gone", "it is no longer there"
         path = os.path.join(folder, name)
         status = os.lstat(path)
         now = (status.st_ino, status.st_dev, locks.nanoseconds(status, "ctime"))

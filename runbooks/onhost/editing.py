@@ -48,7 +48,7 @@ class Editor(object):
         m = self.lists.read_back(name)
         answer = {"outcome": "changed", "detail": "", "kept": {"set": kept}}
         if not self.is_done(m):
-            answer.update(outcome="error", detail="saved, but read again it is not as was asked")
+            answer.update(outcome="error", detail="saved, but read back it is not as asked")
         mailmanlist.forget(m)
         return answer
 

@@ -196,7 +196,7 @@ def troubles(answer):
         found.append(answer["trouble"])
     for name in ("LIST_DATA_DIR", "LOCK_DIR"):
         if not os.path.isdir(answer[name]):
-            found.append("%s is no folder" % answer[name])
+            found.append("%s is not a folder" % answer[name])
     user, group = answer["MAILMAN_USER"], answer["MAILMAN_GROUP"]
     try:
         uid = pwd.getpwnam(user).pw_uid

@@ -241,7 +241,7 @@ def private_folder(path):
             raise
     found = os.lstat(path)
     if not stat.S_ISDIR(found.st_mode):
-        raise JournalError("%s is no folder" % path)
+        raise JournalError("%s is not a folder" % path)
     if found.st_uid != os.geteuid():
         raise JournalError("%s belongs to %s and not to %s" % (
             path, user_name(found.st_uid), user_name(os.geteuid())))
@@ -391,7 +391,7 @@ def read(folder):
         raise
     with os.fdopen(fd, "rb") as f:
         if not stat.S_ISREG(os.fstat(f.fileno()).st_mode):
-            raise JournalError("%s is no file" % path)
+            raise JournalError("%s is not a file" % path)
         data = f.read()
     runs, order, damaged = {}, [], 0
     # After the last line feed there may be a line that is being written, or was cut short.

@@ -509,9 +509,9 @@ class Removal(object):
         told = self.told
         for name in told["files"]:
             if name != told["lock"] and not name.startswith(told["lock"] + "."):
-                raise Stop("refused", "%s is no file of %s" % (name, told["lock"]))
+                raise Stop("refused", "%s is not a file of %s" % (name, told["lock"]))
             if not told["lock"] or "/" in name or "\0" in name:
-                raise Stop("refused", "%s is no name of a lock" % name)
+                raise Stop("refused", "%s is not the name of a lock" % name)
         if not told["files"] or not told["processes"]:
             raise Stop("refused", "no evidence was given")
         here, gone = socket.gethostname(), told["gone"]
@@ -540,9 +540,9 @@ class Removal(object):
                 self.fd = os.open(path, os.O_RDONLY | flags)
         except OSError as e:
             if e.errno == errno.ENOENT:
-                raise Stop("gone", "%s is not there any more" % self.told["files"][0])
+                raise Stop("gone", "%s is no longer there" % self.told["files"][0])
             if e.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-                raise Stop("changed", "%s is no file any more" % self.told["files"][0])
+                raise Stop("changed", "%s is no longer a file" % self.told["files"][0])
             raise Stop("failed", "%s: %s" % (self.told["files"][0], os.strerror(e.errno)))
 
     def guard(self):
@@ -556,7 +556,8 @@ class Removal(object):
                     raise Stop("failed", "it cannot be kept from another clear-lock: %s"
                                % os.strerror(e.errno))
             if time.time() > deadline:
-                raise Stop("refused", "another clear-lock has it in hand, %d seconds long" % GUARD)
+                raise Stop("refused", "another clear-lock has been at work on it for %d seconds"
+                           % GUARD)
             pause(0.05)
 
     def same(self, found):
@@ -570,7 +571,7 @@ class Removal(object):
                 raise Stop("changed", "%s is another file now" % name)
         except OSError as e:
             if e.errno == errno.ENOENT:
-                raise Stop("gone", "%s is not there any more" % name)
+                raise Stop("gone", "%s is no longer there" % name)
             raise Stop("failed", "%s: %s" % (name, os.strerror(e.errno)))
 
     def look_again(self):

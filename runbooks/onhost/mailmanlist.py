@@ -101,7 +101,7 @@ def read_state(folder):
             continue
         return state, note_on(name, problems)
     if all(problem == "missing" for _, problem in problems):
-        raise Gone("there is no such list any more")
+        raise Gone("the list no longer exists")
     raise Corrupt("its state does not load: "
                   + ", ".join("%s is %s" % pair for pair in problems[:2]))
 
@@ -197,7 +197,7 @@ class Lists(object):
         try:
             m.Lock(timeout=float(wait or BRIEFLY))
         except self.errors.MMUnknownListError:
-            raise Gone("there is no such list any more")
+            raise Gone("the list no longer exists")
         except (self.timed_out, EnvironmentError):
             raise
         except Exception as e:  # a damaged or an old state can raise anything
@@ -304,7 +304,7 @@ def check_text(entries):
     """Raise NotText if an entry of a ban list is no text."""
     for entry in entries:
         if not is_text(entry):
-            raise NotText("its ban list has an entry that is no text, %r: Mailman fails on it and"
+            raise NotText("its ban list has an entry that is not text, %r: Mailman fails on it and"
                           " accepts no subscription" % (entry,))
 
 

@@ -66,10 +66,10 @@ def doubt(user, group, asked_as, bin_dir):
         may = (entry.pw_gid in groups if groups else
                entry.pw_uid in owners if owners else not anybody)
         if not may:
-            return ("it says that Mailman's user is %s, to whom its programs do not belong, and"
-                    " others than root may have written that: log in as Mailman's user" % user)
+            return ("it says that Mailman's user is %s, who does not own its programs, and"
+                    " users other than root may have written that: log in as Mailman's user" % user)
     if gid != entry.pw_gid and user not in members and gid not in groups:
-        return "it says that Mailman's group is %s, of which %s is no member" % (group, user)
+        return "it says that Mailman's group is %s, and %s is not a member of it" % (group, user)
     return None
 
 

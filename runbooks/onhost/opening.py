@@ -50,7 +50,7 @@ def refuse_odd(path):
 def plain(path, found, limit):
     if stat.S_ISLNK(found.st_mode):
         raise EnvironmentError(
-            errno.ELOOP, "it is a link, which others than root can change", path)
+            errno.ELOOP, "it is a link, which users other than root can change", path)
     if not stat.S_ISREG(found.st_mode):
         raise EnvironmentError(errno.EINVAL, "it is no plain file", path)
     if found.st_size > limit:

@@ -37,11 +37,11 @@ class Restoring(object):
         saved = saving.Saved(self.root, self.site["name"], name)
         before, now, after = saved.before(), self.files.digests(name), saved.after()
         if before is None:
-            return self.left("error", "nothing of it is kept there any more", saved)
+            return self.left("error", "nothing of it is kept there now", saved)
         if not os.path.isdir(os.path.join(self.site["list_dir"], name)):
-            return self.left("error", "there is no such list any more", saved)
+            return self.left("error", "the list no longer exists", saved)
         if after["left"] is None and now != before:
-            return self.left("changed since", "the run was killed while it had this list in hand,"
+            return self.left("changed since", "the run was killed while it worked on this list,"
                              " and it is not known who changed it", saved)
         touched = saved.touched()
         to_do = [file for file in touched if now.get(file) != before.get(file)]

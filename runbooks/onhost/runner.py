@@ -299,7 +299,7 @@ class Runner(object):
         except self.lock_file.TimeOutError:
             return {"trouble": "locked", "detail": ""}
         except self.errors.MMUnknownListError:
-            return {"trouble": "gone", "detail": "there is no such list any more"}
+            return {"trouble": "gone", "detail": "the list no longer exists"}
         except self.errors.MMCorruptListDatabaseError as e:
             return {"trouble": "corrupt", "detail": self.why_corrupt(name, e)}
         self.watch.refresh(name)

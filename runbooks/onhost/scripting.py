@@ -45,7 +45,7 @@ ENDING = 2
 COPIES = "runbook-rehearsal-"
 # What may help after an exception, by how the script uses locks.
 HINTS = {
-    "never locks": "nobody locked the list: --lock is probably meant, as withlist -l has it",
+    "never locks": "nobody locked the list: --lock locks it first, as withlist -l does",
     "locks by itself": "the script locks the list itself: leave out --lock"}
 
 

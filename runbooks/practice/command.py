@@ -28,9 +28,9 @@ Examples:
 def practice(ctx: click.Context) -> int | None:
     """Practise on a site of your own: no root, no container.
 
-    Without a subcommand: makes a site in a temporary folder, walks through the procedures
+    Without a subcommand, this makes a site in a temporary folder, walks through the procedures
     on it, by hand and by command, shows what changed, and removes it. Its Mailman is the
-    stand-in, a small re-implementation; it is not GNU Mailman.
+    stand-in, a small re-implementation, and not GNU Mailman.
     """
     if ctx.invoked_subcommand is not None:
         return None
@@ -41,9 +41,9 @@ def practice(ctx: click.Context) -> int | None:
 @practice.command(epilog="\b\nExample:\n  runbook practice new ~/practice")
 @click.argument("folder", shell_complete=options.completing("folders"))
 def new(folder: str) -> int:
-    """Make a practice site in FOLDER, which is created or empty.
+    """Make a practice site in FOLDER, which must be new or empty.
 
-    The sites of the page, each with some lists and members, an address that a script has
+    It has the sites of the page, each with some lists and members, an address that a script has
     subscribed everywhere, and a stale lock. Remove the folder when you are done.
     """
     screen = Screen()
@@ -53,5 +53,5 @@ def new(folder: str) -> int:
     screen.say(f"A practice site is in {site.folder}. Try:")
     screen.say(f"  runbook sites --host {spec}", style="cyan")
     screen.say(f"  runbook ban {TARGET} --host {spec}", style="cyan")
-    screen.say(f"or once for all: export RUNBOOK_HOST={spec}")
+    screen.say(f"or once for all commands: export RUNBOOK_HOST={spec}")
     return 0

@@ -106,7 +106,7 @@ def create(folder: Path, python: str = sys.executable) -> PracticeSite:
     folder = folder.absolute()
     if not str(folder).isprintable() or "#" in str(folder):
         # Neither can be written into the file of the sites.
-        raise BadInputError(f"{short(str(folder))} has a character in it that will not do")
+        raise BadInputError(f"{short(str(folder))} has a character that cannot be used")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):

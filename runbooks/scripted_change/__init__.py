@@ -2,5 +2,5 @@
 
 #: The subcommands in command.py, and their help in one line.
 SUBCOMMANDS = {
-    "withlist": "Run a script of yours on every list.",
+    "withlist": "Run a script of your own on every list.",
 }

@@ -40,13 +40,15 @@ Examples:
     "script", metavar="[SCRIPT.py]", required=False, shell_complete=options.completing("files")
 )
 @click.argument("arguments", metavar="[ARG]...", nargs=-1)
-@click.option("--function", metavar="F", help="The function to call.  [default: as SCRIPT]")
+@click.option(
+    "--function", metavar="F", help="The function to call.  [default: the name of SCRIPT]"
+)
 @click.option("--lock", is_flag=True, help="Lock each list first, as withlist -l does.")
 @click.option(
     "--secret-file",
     metavar="FILE",
     shell_complete=options.completing("files"),
-    help="Where a secret for the script is, in one line; - is standard input.",
+    help="File with a secret for the script, in one line; - is standard input.",
 )
 @click.option(
     "--restore",
@@ -58,10 +60,10 @@ Examples:
 @click.option(
     "--jobs",
     metavar="N",
-    type=click.IntRange(1, 64),
+    type=options.Number(1, 64),
     default=1,
     show_default=True,
-    help="Lists worked on at a time, each in a process of its own.",
+    help="Lists to work on at a time, each in its own process.",
 )
 @click.option(
     "--dry-run",
@@ -90,20 +92,19 @@ def withlist(
 ) -> int:
     """Call a function of SCRIPT.py on every list, as Mailman's 'withlist -r' does.
 
-    The function gets the list, unlocked, and the ARGs. It locks, saves and unlocks the list
-    itself. An exception does not keep it from the other lists; a list that it leaves locked
-    is unlocked. --lock is for scripts that were written for withlist -l and do not lock the list:
-    each is locked before the function is called, and unlocked afterwards. What is not saved is
-    lost, as there.
+    The function is called with the list, unlocked, and the ARGs. It has to lock, save and unlock
+    the list itself. If it fails on one list, the others are still done, and a list that it leaves
+    locked is unlocked. Scripts for withlist -l do not lock the list: with --lock, each list is
+    locked before the call and unlocked afterwards. As with withlist, what is not saved is lost.
 
-    ARGs are kept in the journal: give no password there. The line in --secret-file, or in the
-    variable RUNBOOK_SECRET here, is in the variable RUNBOOK_SECRET of the script's process. It is
-    in no record and no list of processes, and what the script prints has *** in its place.
+    ARGs are kept in the journal, so put no password there. Give a secret in --secret-file, or in
+    the variable RUNBOOK_SECRET; the script finds it in its own variable RUNBOOK_SECRET. It is in
+    no record and no list of processes, and what the script prints has *** in its place.
 
-    The state of each list that it changes is kept on the host, with requests and held messages,
-    and --restore puts it back. --dry-run works on copies: Mailman's own functions then change
-    and send nothing. It does not hold back a script that opens files by a path of its own,
-    connects somewhere, or starts programs.
+    The state of each list that the script changes is kept on the host, with requests and held
+    messages, and --restore puts it back. --dry-run works on copies of the lists, and Mailman's own
+    functions then change and send nothing. It does not stop a script from opening files by a path
+    of its own, connecting somewhere, or starting programs.
     """
     screen = Screen(as_json, quiet)
     if restore is not None:
@@ -145,7 +146,7 @@ def withlist(
                 arguments=options.typed(),
                 on_output=_printer(screen, host_spec, plan, bar),
                 on_stopping=lambda seconds: screen.warn(
-                    f"stopping: the script has {seconds:g} s for the list in hand"
+                    f"stopping: the script has {seconds:g} s to finish this list"
                     " (Ctrl-C again: do not wait for it)"
                 ),
                 watch=bar,
@@ -176,7 +177,7 @@ def _show_plan(report: Report, plan: Plan, source: str) -> None:
         note = f", {locked:,} of them locked now" if locked else ""
         rows.append((site, many(len(answers), "list") + note))
     report.plan(rows)
-    where = "which comes along" if script.is_own else f"of {script.filename}"
+    where = "which comes with runbook" if script.is_own else f"of {script.filename}"
     screen.say(f"  {script}, {where}, compiles under Python {plan.python} there")
     if script.lock:
         screen.say("  each list is locked before it is called")

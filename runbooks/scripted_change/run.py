@@ -79,7 +79,11 @@ def read(
     try:
         text = source(path.stem).encode() if own else _content(path)
     except OSError as e:
-        hint = f" (those that come along: {', '.join(OWN_SCRIPTS)})" if not path.exists() else ""
+        hint = (
+            f" (those that come with runbook: {', '.join(OWN_SCRIPTS)})"
+            if not path.exists()
+            else ""
+        )
         raise BadInputError(f"{short(filename)} cannot be read: {e.strerror}{hint}") from None
     if not text.strip():
         raise BadInputError(f"{short(filename)} is empty")
@@ -94,11 +98,11 @@ def _content(path: Path) -> bytes:
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size > LARGEST:
             raise BadInputError(
-                f"{short(str(path))} has more than {LARGEST:,} bytes: that is no script"
+                f"{short(str(path))} has more than {LARGEST:,} bytes: it is not a script"
             )
         text = file.read(LARGEST + 1)
     if len(text) > LARGEST:
-        raise BadInputError(f"{short(str(path))} does not end: that is no script")
+        raise BadInputError(f"{short(str(path))} does not end: it is not a script")
     return text
 
 

@@ -14,8 +14,8 @@ from runbooks.terminal.console import Screen, many
 def sites(host_spec: str, as_json: bool) -> int:
     """Show the Mailman 2 on a host, and what is wrong with it.
 
-    Everything is asked of the installation itself: version, Python, user, sites, folders.
-    Exit status 1 when something is wrong with it.
+    Everything comes from the installation itself: version, Python, user, sites, folders.
+    The exit status is 1 if something is wrong with it.
     """
     screen = Screen(as_json)
     found = options.installation(host_spec, screen)

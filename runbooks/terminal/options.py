@@ -48,18 +48,22 @@ host = click.option(
     show_envvar=True,
     help=f"The list server: {whose().server.spec}, docker://ID, local:// or practice:DIR.",
 )
-json = click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+json = click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs."
+)
 dry_run = click.option("--dry-run", "-n", is_flag=True, help="Show the plan and change nothing.")
 quiet = click.option(
     "--quiet",
     "-q",
     is_flag=True,
-    help="Print only what was not done, warnings and errors; the exit status says the rest."
-    " A question still comes with its plan; add --yes for none. --json prints the same objects.",
+    help="Print only what was not done, warnings and errors. The exit status says the rest."
+    " A question is still asked, with its plan; --json still prints every object.",
 )
-yes = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
 explain = click.option(
-    "--explain", is_flag=True, help="Print the steps by hand, for this host, ready to paste."
+    "--explain",
+    is_flag=True,
+    help="Print the steps by hand instead, for this host, ready to paste.",
 )
 sites = click.option(
     "--site",
@@ -79,6 +83,18 @@ lists = click.option(
 )
 
 
+class Seconds(click.FloatRange):
+    """A number of seconds, as messages call it."""
+
+    name = "number of seconds"
+
+
+class Number(click.IntRange):
+    """A whole number, as messages call it."""
+
+    name = "number"
+
+
 def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
     if math.isnan(value):  # which is in every range, as it is neither below nor above
         raise click.BadParameter("nan is not a number of seconds.")
@@ -88,23 +104,23 @@ def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
 timeout = click.option(
     "--timeout",
     metavar="SECONDS",
-    type=click.FloatRange(0, 3600),
+    type=Seconds(0, 3600),
     callback=_number,
     default=10.0,
     show_default=True,
-    help="How long to wait for lists that are locked, all together.",
+    help="How long to wait for locked lists, in total.",
 )
 jobs = click.option(
     "--jobs",
     metavar="N",
-    type=click.IntRange(1, 64),
-    help="Lists worked on at a time.  [default: twice the host's processors, at most 4]",
+    type=Number(1, 64),
+    help="Lists to work on at a time.  [default: twice the host's processors, at most 4]",
 )
 
 clear_stale = click.option(
     "--clear-stale",
     is_flag=True,
-    help="First remove the locks of these lists whose processes are gone (see clear-lock).",
+    help="First remove stale locks of these lists (see clear-lock).",
 )
 
 
@@ -202,7 +218,7 @@ def permission(screen: Screen, question: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise BadInputError("standard input is no terminal, so nobody can be asked: add --yes")
+        raise BadInputError("standard input is not a terminal, so nobody can be asked: add --yes")
     try:
         confirmed = screen.ask(question)
     except EOFError:

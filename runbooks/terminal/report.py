@@ -95,7 +95,7 @@ class Report:
         """Why a run ended before its last list. `repeatable`: doing it again does no harm."""
         if work.ended_early:
             again = "; the same command completes it" if repeatable else ""
-            text = f"{work.ended_early}: lists not named here were not begun{again}"
+            text = f"{work.ended_early}: lists not named here were not started{again}"
             self.screen.say(text, style="red", always=True)
 
     def recorded(self, where: Recorded | None) -> None:

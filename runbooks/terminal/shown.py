@@ -107,7 +107,7 @@ def script(call: str, line: str, *changed: str) -> str:
         (
             heading(),
             by_site(),
-            f"  {call}, which comes along, compiles under Python {{PYTHON:2.7.18}} there",
+            f"  {call}, which comes with runbook, compiles under Python {{PYTHON:2.7.18}} there",
             f"Run {call.partition('(')[0]} on {lists()} lists? [y/N] {{ANSWER:y}}",
             line,
             expected.MORE,

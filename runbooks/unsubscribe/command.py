@@ -29,7 +29,7 @@ Examples:
 @click.option(
     "--tell",
     is_flag=True,
-    help="Say goodbye to the member, and tell who runs the list, as far as the list does so.",
+    help="Send the member a goodbye, and tell the owners, if the list is set to do so.",
 )
 def unsubscribe(
     addresses: tuple[str, ...],
@@ -44,10 +44,9 @@ def unsubscribe(
 ) -> int:
     """Unsubscribe each ADDRESS from every list of every site on the host.
 
-    In any case of letters, from regular delivery and from digests. Its subscriptions that wait
-    for a confirmation or for a moderator are discarded, on every list. Nobody is told. 'runbook
-    undo' puts all of it back, with the settings that it had. To keep an address out, ban it
-    ('runbook ban').
+    Case does not matter, and digests are included. Subscriptions of the address that wait for a
+    confirmation or for a moderator are discarded. Nobody is told. 'runbook undo' puts everything
+    back, with the member's settings. To keep an address out, ban it with 'runbook ban'.
     """
     found = given.chosen(addresses, from_file, skip_bad, run.address)
     screen, target = options.begin(**chosen)

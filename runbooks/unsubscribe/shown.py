@@ -18,7 +18,7 @@ def change(plan: Plan) -> Change:
         question=f"Unsubscribe {_named(plan.addresses)} from",
         to_do="to unsubscribe from",
         past=Outcome.UNSUBSCRIBED,
-        done=(f"has nothing of {it}", f"have nothing of {it}", f"had nothing of {it}"),
+        done=(f"does not have {it}", f"do not have {it}", f"did not have {it}"),
         result="unsubscribed from {}",
     )
     return Change(plan, words, details=lambda report: _show_presence(report, plan))

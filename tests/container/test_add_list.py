@@ -302,7 +302,7 @@ def test_direct_where_the_alias_step_fails(box: Box) -> None:
     assert (
         "alpha: error: newlist made the list and ended with status 1: RuntimeError" in done.stdout
     )
-    assert "is created" not in done.stdout
+    assert "was created" not in done.stdout
     postfix(box, "true")
     assert direct(box, "beta").rc == 0
 
@@ -519,8 +519,8 @@ def test_puppets_own_word_on_the_file(box: Box, tmp_path: Path) -> None:
     )
     done = runbook(*arguments, "--description", "It's $5", env=env)
     assert (done.rc, done.stderr) == (0, ""), done
-    assert "puppet parser validate has nothing to say against it" in done.stdout
-    assert "puppet-lint has nothing to say about the new lines" in done.stdout
+    assert "puppet parser validate accepts it" in done.stdout
+    assert "puppet-lint finds nothing wrong with the new lines" in done.stdout
 
     bad = checkout.manifest().replace("class openstack", "$x = = 1\nclass openstack")
     path.write_text(bad)

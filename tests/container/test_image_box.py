@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 import time
 from pathlib import Path
@@ -65,6 +66,22 @@ def test_a_command_that_takes_too_long_is_ended_with_all_it_started(box: Box) ->
     assert done.rc == 128 + 9
     assert done.stdout == "before\n"
     assert box.run(["pgrep", "-x", "sleep", "-a"]).stdout.count("4567") == 0
+
+
+def test_a_command_that_was_interrupted_does_not_answer_the_next_one(box: Box) -> None:
+    """As when a test takes longer than it may."""
+
+    def interrupt(number: int, frame: object) -> None:
+        raise InterruptedError
+
+    usual = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        threading.Timer(1, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        with pytest.raises(InterruptedError):
+            box.run(["sh", "-c", "sleep 3; echo late"])
+    finally:
+        signal.signal(signal.SIGUSR1, usual)
+    assert box.run(["echo", "in time"]).stdout == "in time\n"
 
 
 def test_a_background_process_does_not_hold_the_command_up(box: Box) -> None:

@@ -127,7 +127,7 @@ def test_a_script_for_withlist_l(box: Box, tmp_path: Path) -> None:
     result = withlist(box, path, *chosen)
     assert result.rc == 1
     assert "AssertionError (resets.py, line 4)" in result.stdout
-    assert "--lock is probably meant, as withlist -l has it" in result.stdout
+    assert "--lock locks it first, as withlist -l does" in result.stdout
     assert state(box, site, "alpha") == before
     result = withlist(box, path, *chosen, "--lock")
     assert result.rc == 0, result.stdout + result.stderr

@@ -36,5 +36,5 @@ def test_it_shows_what_is_wrong(box: Box) -> None:
     box.sh(f"mv {box.prefix(site)}/lists {box.prefix(site)}/moved")
     done = runbook(box, "sites")
     assert done.rc == 1
-    assert f"wrong: {box.prefix(site)}/lists is no folder" in done.stdout
+    assert f"wrong: {box.prefix(site)}/lists is not a folder" in done.stdout
     assert "/locks cannot be written by Mailman's user list" in done.stdout

@@ -109,7 +109,7 @@ def test_nothing_is_left_of_it_and_undo_brings_all_of_it_back(
 
     again = runbook(box, "unsubscribe", SPELLED, "--yes")
     assert again.rc == 0
-    assert f"{4 * sites} lists had nothing of it" in again.stdout
+    assert f"{4 * sites} lists did not have it" in again.stdout
     assert "recorded" not in again.stdout
 
     run = run_id(done)

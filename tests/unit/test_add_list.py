@@ -372,7 +372,7 @@ def test_puppet_lint_is_heard_about_the_new_lines(
     tool(manifest.parent, monkeypatch, "puppet-lint", script)
     assert cli.run([*arguments(manifest), "--yes"]) == 0
     shown = capsys.readouterr()
-    assert "puppet parser validate has nothing to say" in shown.out
+    assert "puppet parser validate accepts it" in shown.out
     assert "puppet-lint: line 20: warning: first" in shown.err
     assert "puppet-lint: line 27: error: last" in shown.err
     assert "old" not in shown.err
@@ -451,7 +451,7 @@ def test_a_list_that_was_created_and_lacks_something(
     assert cli.run([*given, "--site", "zuul", "--yes", "--host", practice.spec]) == 1
     aliases.unlink()
     shown = capsys.readouterr().out
-    assert "lacking is created, but not all is as it should be:\n" in shown
+    assert "lacking was created, but not all is as it should be:\n" in shown
     assert "none of this one: add them as they are there for another list, and run" in shown
 
 

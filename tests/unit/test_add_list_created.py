@@ -65,12 +65,12 @@ def history(sites: Any) -> str:
 
 
 def test_a_newlist_that_fails_after_it_made_the_list_is_told(newlist: Any) -> None:
-    """It said: is created: read back, exit 0."""
+    """It said: was created, as read back, exit 0."""
     sites = newlist('real "$@"; echo "RuntimeError: command failed: postalias" >&2; exit 1')
     status, said = add(sites)
     assert status == 1
     assert "new: error: newlist made the list and ended with status 1: RuntimeError" in said
-    assert "is created" not in said
+    assert "was created" not in said
 
 
 def test_of_several_at_once_one_makes_the_list(newlist: Any) -> None:

@@ -56,7 +56,7 @@ def until(is_so: Any) -> None:
 
 def test_once_ends_what_was_begun_and_tells_it(slow: Any) -> None:
     status, said = interrupted(slow, 1)
-    assert "new is created: read back" in said
+    assert "new was created, as read back" in said
     assert "recorded as" in said
     assert status == 0
     assert slow.list_folder(SITE, "new").is_dir()

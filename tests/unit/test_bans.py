@@ -270,7 +270,7 @@ def test_a_ban_list_that_is_no_list_is_a_list_that_cannot_be_read(any_sites):
     have(any_sites, {("zuul", "zuul-jobs"): None})
     done = runbook(any_sites, "bans", status=1)
     assert "1 could not be read:" in done.stdout
-    assert "its ban list is no list" in done.stdout
+    assert "its ban list is not a list" in done.stdout
 
 
 def test_entries_of_global_ban_list_are_named_as_such(sites):
@@ -327,7 +327,7 @@ def test_a_damaged_journal_is_told_and_the_rest_of_it_read(any_sites):
     with open(sites.prefix("openstack") / "runbook" / "journal.jsonl", "a") as journal:
         journal.write("nonsense\n")
     done = runbook(sites, "bans")
-    assert "1 line is no record" in done.stderr
+    assert "1 line is not a record" in done.stderr
     assert run[-6:] in done.stdout
 
 

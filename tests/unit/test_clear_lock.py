@@ -349,7 +349,7 @@ def test_the_question_names_the_host(practice: Practice) -> None:
     os.close(theirs)
     os.close(ours)
     assert child.returncode == 2
-    assert "Is there no host web any more? Remove 1 lock of web?" in asked
+    assert "Is the host web really gone? Remove 1 lock of web?" in asked
     assert "openstack-i18n.lock" in practice.names()
 
 

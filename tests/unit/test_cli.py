@@ -151,6 +151,8 @@ def test_the_history_fits_a_terminal(any_sites, columns, monkeypatch):
         (["--versoin"], "there is no option '--versoin'; did you mean --version?"),
         (["frobnicate"], "runbook: there is no command 'frobnicate' (see runbook --help)"),
         (["ban", "-Z"], "runbook ban: there is no option '-Z' (see runbook ban --help)"),
+        (["ban", "--timeout", "soon"], "'soon' is not a valid number of seconds."),
+        (["ban", "--jobs", "many"], "'many' is not a valid number."),
         (["help", "ban", "new"], "runbook ban: there is no command 'new' (see runbook ban --help)"),
     ],
 )
@@ -559,8 +561,8 @@ def test_a_ban_can_unsubscribe_in_the_same_run(any_sites):
     assert f"unsubscribed from {members} list" in plain
     assert "to unsubscribe" not in plain.split("[y/N]")[1]
     after = runbook(*words, "--unsubscribe", "--yes")
-    assert "11 lists refused them already" in after.stdout
-    assert "11 lists had nothing of them" in after.stdout
+    assert "11 lists already refused them" in after.stdout
+    assert "11 lists did not have them" in after.stdout
     # Each of the two has a record, and what takes it back.
     runs = re.findall(r"to take it back: runbook undo (\S+)", plain)
     for run in reversed(runs):

@@ -156,7 +156,7 @@ def test_an_event_has_its_types() -> None:
 def test_what_does_not_fit_is_said_in_one_line(json: dict[str, object], what: str) -> None:
     with pytest.raises(LostError, match=what) as e:
         decode(json, "ssh://lists")
-    assert str(e.value).startswith("ssh://lists: the program on the host said what is not")
+    assert str(e.value).startswith("ssh://lists: the program on the host sent what")
     assert "\n" not in str(e.value)
 
 

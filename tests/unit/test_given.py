@@ -68,8 +68,8 @@ def test_a_pattern_among_them_is_compared_to_the_letter(read):
         (b"", "there is no address: victims.txt has none"),
         (b"# nobody\n\n", "there is no address: victims.txt has none"),
         (b"a@x.org\nb\xe9@x.org\n", "victims.txt, line 2: it is not UTF-8"),
-        ("a@x.org\nb@x.org\n".encode("utf-16-le"), "victims.txt is no text: it has NUL"),
-        (b"a" * (given.LARGEST + 1), "victims.txt is no list of addresses: it has more than"),
+        ("a@x.org\nb@x.org\n".encode("utf-16-le"), "victims.txt is not text: it has NUL"),
+        (b"a" * (given.LARGEST + 1), "victims.txt is not a list of addresses: it has more than"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_its_number(read, data, said):

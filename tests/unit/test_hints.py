@@ -231,7 +231,7 @@ def test_a_pattern_that_is_suggested_is_quoted_for_a_shell(twins):
     assert meant, done.stderr
     assert run(f"runbook ban {meant[1]} --dry-run --host {twins.spec}").returncode == 0
     done = runbook(twins, "ban", "^o'brien.*@example.com", "--dry-run")
-    meant = re.search(r"probably meant: (.*)", done.stderr)
+    meant = re.search(r"did you mean (.*)\?", done.stderr)
     assert run(f"runbook ban {meant[1]} --dry-run --host {twins.spec}").stderr == ""
     # None is better than one that matches nobody.
     done = runbook(twins, "ban", "a$(id)@example.com")

@@ -47,7 +47,7 @@ def test_what_cannot_be_recorded_is_not_done() -> None:
     begun = replace(event, begun=True)
     assert heard(begun) is None
     assert stopped_why(begun) == (
-        "the journal could not be written any more (/x: No space left on device)"
+        "the journal could no longer be written (/x: No space left on device)"
     )
 
 

@@ -322,7 +322,7 @@ def test_expired_is_removed_only_when_stale_as_well() -> None:
     [
         ([entry("alpha.lock", 1, 1, None, type="symlink")], "not a file but a symlink"),
         ([entry("alpha.lock", 1, 2, None, type="dir")], "not a file but a dir"),
-        ([entry("alpha.lock", 1, 1, "")], "its content is no claim of it: ''"),
+        ([entry("alpha.lock", 1, 1, "")], "its content is not a claim of it: ''"),
         ([entry("alpha.lock", 1, 1, None, trouble="9999 bytes")], "cannot be read: 9999 bytes"),
         ([entry("alpha.lock", 1, 1, "alpha.lock")], "no claim of it"),
         ([entry("alpha.lock", 1, 1, "beta.lock.lists.83.0")], "no claim of it"),
@@ -373,7 +373,7 @@ def test_a_lock_that_still_says_whose_it_is_goes_with_that_process() -> None:
     assert found.order()["processes"] == [[83, None]]
     assert describe(found) == (
         "not a lock as Mailman makes them: its claim alpha.lock.lists.83.0 is not there;"
-        " process 83 on lists, whom it names, no longer runs"
+        " process 83 on lists, which it names, no longer runs"
     )
     kept = only(seen(files, processes={83: running()}))
     assert not removable(kept)

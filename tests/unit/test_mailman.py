@@ -85,7 +85,7 @@ def test_a_site_whose_folder_is_missing_is_a_problem_and_not_a_failure(any_sites
         file.write("gone.example: /srv/mailman/gone\n")
     found = any_sites.installation()
     gone = next(site for site in found.sites if site.name == "gone")
-    assert any("is no folder" in problem for problem in gone.problems)
+    assert any("is not a folder" in problem for problem in gone.problems)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_root_runs_no_interpreter_that_others_can_change(any_sites, named, spoil
             os.chown(named / "theirs", 1, 0)
             (named / "python").unlink()
             (named / "python").symlink_to("theirs/python")
-    with pytest.raises(HostError, match="an interpreter that others than root can change"):
+    with pytest.raises(HostError, match="an interpreter that users other than root can change"):
         any_sites.installation()
 
 
@@ -294,7 +294,7 @@ def test_a_name_near_to_an_unknown_one_is_offered():
     many = [f"zuul-{number}" for number in range(9)]
     some = "zuul-0, zuul-1, zuul-2, zuul-3, zuul-4"
     assert f"there are 9, among them {some}" in str(unknown_list("y", many + many))
-    assert str(unknown_list("y", [])) == "there is no list 'y', nor any other"
+    assert str(unknown_list("y", [])) == "there is no list 'y'; there is none at all"
 
 
 # -- by hand --------------------------------------------------------------------------------

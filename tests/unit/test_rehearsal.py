@@ -71,7 +71,7 @@ def test_copies_that_every_process_was_killed_over_go_with_the_next_run(
     other = rehearse(sites, tmp_path, "0")
     other.communicate(timeout=60)
     assert other.returncode == 0
-    # That of a run that goes on stays, and so does what is no folder.
+    # That of a run that goes on stays, and so does what is not a folder.
     assert copies(tmp_path) == {own, "runbook-rehearsal-link"}
     assert sites.list_folder("zuul", "zuul-jobs").is_dir()
     living.kill()

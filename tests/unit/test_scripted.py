@@ -46,7 +46,10 @@ def test_what_is_no_script_is_said_in_one_line(
         (named, "'close-it' cannot be the name of a function; name it with --function"),
         (large, "has more than 1,000,000 bytes"),
         (tmp_path, "Is a directory"),
-        (tmp_path / "absent.py", "No such file or directory (those that come along: closing.py"),
+        (
+            tmp_path / "absent.py",
+            "No such file or directory (those that come with runbook: closing.py",
+        ),
     ):
         with pytest.raises(BadInputError) as raised:
             read(str(path))

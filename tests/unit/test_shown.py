@@ -29,20 +29,20 @@ mx-7 · Mailman 2.1.39 · 3 sites, 11 lists
 Unsubscribe target@example.com from 11 lists? [y/N] y
 ━━━━━━━━━━━━━━━━━━━━ 11/11 0:00:01
 unsubscribed from 11 lists and read back
-recorded as 20261122-052801-4f9a1c in mx-7:/srv/acme-lists/gamma-rays/runbook/journal.jsonl
+recorded as 20261122-052801-4f9a1c in mx-7:/srv/mailman/gamma-rays/runbook/journal.jsonl
 to take it back: runbook undo 20261122-052801-4f9a1c --host ssh://root@lists.acme.example
 
 mx-7 · Mailman 2.1.39 · 3 sites, 11 lists
   gamma-rays  5 lists
   be          2 lists
   acme        4 lists
-  waiting.who(m), which comes along, compiles under Python 2.7.18 there
+  waiting.who(m), which comes with runbook, compiles under Python 2.7.18 there
 Run waiting.who on 11 lists? [y/N] y
 all (gamma-rays): target@example.com
 …
 ━━━━━━━━━━━━━━━━━━━━ 11/11 0:00:01
 11 lists: 11 unchanged
-recorded as 20261122-052801-4f9a1c in mx-7:/srv/acme-lists/gamma-rays/runbook/journal.jsonl
+recorded as 20261122-052801-4f9a1c in mx-7:/srv/mailman/gamma-rays/runbook/journal.jsonl
 """
 
 

@@ -164,12 +164,12 @@ def test_a_run_that_was_killed_is_not_guessed_at(practice: Any) -> None:
     killed(practice, run_id(undone))
     refused = runbook(practice, "undo", run_id(undone), "--yes")
     assert refused.returncode == 2
-    assert f"killed with {NEW} in hand" in refused.stderr
+    assert f"killed while it worked on {NEW}" in refused.stderr
     assert f"runbook undo {run} --host {practice.spec}" in refused.stderr
     killed(practice, run)
     refused = runbook(practice, "undo", run, "--yes")
     assert refused.returncode == 2
-    assert f"killed with {NEW} in hand" in refused.stderr
+    assert f"killed while it worked on {NEW}" in refused.stderr
     assert f"runbook add-list {NEW} --check" in refused.stderr
 
 
@@ -189,7 +189,7 @@ def test_lines_that_are_no_record_are_counted(practice: Any) -> None:
     shown = runbook(practice, "history")
     assert shown.returncode == 0
     assert run in shown.stdout
-    assert "journal.jsonl: 1 line is no record (torn when a run was killed)" in shown.stderr
+    assert "journal.jsonl: 1 line is not a record (torn when a run was killed)" in shown.stderr
     with journal(practice).open("a") as file:
         file.write("x\n")
-    assert "journal.jsonl: 2 lines are no record" in runbook(practice, "history").stderr
+    assert "journal.jsonl: 2 lines are not records" in runbook(practice, "history").stderr

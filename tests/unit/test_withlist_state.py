@@ -320,7 +320,7 @@ def test_a_list_that_does_not_load_is_named_with_the_reason(sites: Any) -> None:
 # -- locks ----------------------------------------------------------------------------------
 
 SAVES = 'def saves(m):\n    m.info = "changed"\n    m.Save()\n'
-MEANT = "nobody locked the list: --lock is probably meant, as withlist -l has it"
+MEANT = "nobody locked the list: --lock locks it first, as withlist -l does"
 
 
 def test_a_script_that_was_written_for_withlist_l(ready: Any, tmp_path: Path) -> None:

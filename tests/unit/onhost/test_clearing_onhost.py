@@ -63,7 +63,7 @@ def test_what_was_cut_short_and_what_is_at_work(
     [order] = found
     assert clearing.remove_save(site, order) == ("removed", None)
     assert (left.exists(), being_made.exists()) == (False, True)
-    assert clearing.remove_save(site, order) == ("gone", "it is not there any more")
+    assert clearing.remove_save(site, order) == ("gone", "it is no longer there")
     assert clearing.saves(site, "elsewhere") == ([], None)
 
 

@@ -67,7 +67,7 @@ def test_root_goes_by_a_link_that_only_root_can_have_made(python: str, place: Pa
     (place / "theirs/link").symlink_to(place / "secret")
     (place / "on").symlink_to("theirs/link")
     (place / "through").symlink_to("theirs")
-    wrong = "wrong: it is a link, which others than root can change"
+    wrong = "wrong: it is a link, which users other than root can change"
     assert read(python, place / "own") == "secret"
     assert read(python, place / "theirs/link") == wrong
     assert read(python, place / "on") == wrong
@@ -124,8 +124,13 @@ def test_root_asks_as_nobody_where_that_group_has_no_such_user(
             "daemon",
             "Mailman's user is games, to whom its programs do not belong",
         ),
-        ("daemon", "shadow", "daemon", "Mailman's group is shadow, of which daemon is no member"),
-        ("daemon", "root", "daemon", "Mailman's group is root, of which daemon is no member"),
+        (
+            "daemon",
+            "shadow",
+            "daemon",
+            "Mailman's group is shadow, and daemon is not a member of it",
+        ),
+        ("daemon", "root", "daemon", "Mailman's group is root, and daemon is not a member of it"),
         ("nosuch", "daemon", "daemon", "user nosuch or group daemon does not exist here"),
         ("daemon", "nosuch", "daemon", "user daemon or group nosuch does not exist here"),
     ],
