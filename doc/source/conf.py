@@ -19,6 +19,8 @@ today = " "
 html_theme = "furo"
 html_title = "Mailing Lists"
 html_static_path = ["_static"]
+# Without one, a browser asks for another that is not there.
+html_favicon = "_static/icon.svg"
 html_css_files = ["runbook.css", "typed.css"]
 html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 html_copy_source = False

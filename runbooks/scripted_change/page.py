@@ -200,9 +200,9 @@ PROCEDURE = Procedure(
         ),
         Trouble(
             "It ends with a traceback",
-            "``withlist -a`` stops at the first list that fails or is corrupt; the lists after it"
-            " were not visited. Mend the script so that it can be repeated. ``runbook withlist``"
-            " goes on, names what failed, and can put back what was changed.",
+            "``withlist -a`` stops at the first list that fails or is corrupt. Mend the script so"
+            " that it can be repeated. ``runbook withlist`` goes on, names what failed, and can put"
+            " back what was changed.",
         ),
         Trouble(
             "The script needs a password",
