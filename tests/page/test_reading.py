@@ -18,9 +18,7 @@ MOST_WORDS = 1900
 def paragraphs(page: Page) -> list[str]:
     """What a reader of the page reads, besides headings, blocks and when a procedure was run."""
     article = BeautifulSoup(str(page.article), "html.parser")
-    for tag in article.select(
-        "pre, form, a.headerlink, p.verification, p.silent, p.download"
-    ):
+    for tag in article.select("pre, form, a.headerlink, p.verification, p.silent, p.download"):
         tag.decompose()
     return [
         " ".join(tag.get_text(" ").split())
