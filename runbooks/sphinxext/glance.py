@@ -27,10 +27,14 @@ def names() -> Mapping[str, str]:
     return {
         "server": found.server.name,
         "host": found.server.spec,
+        "hostname": found.server.hostname,
         "serves": found.server.serves,
         "site": found.first.name,
         "folder": found.folder(found.first),
+        "number": f"{len(found.first.all_lists):,}",
+        "first": found.first.first_list,
         "listed": found.examples.list,
+        "admin": found.examples.administrator,
     }
 
 
@@ -44,7 +48,7 @@ def ours(
     content: Sequence[str] = (),
 ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
     """A literal in which ``{server}`` and so on have their meaning."""
-    literal = utils.unescape(text, restore_backslashes=True)
+    literal = utils.unescape(text, restore_backslashes=True).replace("\\`", "`")
     for one, meaning in names().items():
         literal = literal.replace(f"{{{one}}}", meaning)
     return [nodes.literal(rawtext, literal)], []

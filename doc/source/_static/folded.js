@@ -18,7 +18,7 @@
     const found = target();
     const closed = all.filter(one => !one.open && one.contains(found));
     for (const one of closed) one.open = true;
-    if (closed.length) found.scrollIntoView();
+    if (closed.length) found.scrollIntoView({ behavior: "instant" });
   }
 
   for (const one of all) one.open = false;

@@ -228,7 +228,8 @@
   }
 
   function goTo(anchor) {
-    document.getElementById(decoded(anchor))?.scrollIntoView();
+    /* At once: a smooth way there ends early when the page changes meanwhile. */
+    document.getElementById(decoded(anchor))?.scrollIntoView({ behavior: "instant" });
   }
 
   /* From a link, or from the address that was edited. */
