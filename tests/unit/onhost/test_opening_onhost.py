@@ -117,12 +117,12 @@ def test_root_asks_as_nobody_where_that_group_has_no_such_user(
         ("daemon", "daemon", "daemon", None),
         ("daemon", "daemon", "nobody", None),
         ("root", "root", "daemon", "it says that Mailman's user is root"),
-        ("games", "games", "daemon", "Mailman's user is games, to whom its programs do not belong"),
+        ("games", "games", "daemon", "Mailman's user is games, who does not own its programs"),
         (
             "games",
             "daemon",
             "daemon",
-            "Mailman's user is games, to whom its programs do not belong",
+            "Mailman's user is games, who does not own its programs",
         ),
         (
             "daemon",
