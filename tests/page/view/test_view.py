@@ -12,6 +12,7 @@ from tests.page.conftest import BUILD, SOURCE
 from tests.page.pages import Page
 
 NAMES = sorted(source.stem for source in SOURCE.glob("*.rst"))
+GENERATED = ("genindex", "search")
 WIDTHS = (360, 1440)
 SCHEMES = ("light", "dark")
 
@@ -40,7 +41,9 @@ STILL = """() => new Promise(done => {
 })"""
 
 
-@pytest.fixture(params=[f"{name}-{w}-{s}" for name in NAMES for w in WIDTHS for s in SCHEMES])
+@pytest.fixture(
+    params=[f"{name}-{w}-{s}" for name in (*NAMES, *GENERATED) for w in WIDTHS for s in SCHEMES]
+)
 def seen(request, open_page):
     """A page at one width, in one colour scheme; a screenshot of it is kept."""
     name, width, scheme = request.param.rsplit("-", 2)
