@@ -62,6 +62,7 @@ def test_no_name_of_the_first_site_is_left_in_the_help(copy: Path):
         assert not LINE_WITH_ONE.findall(done.stdout), command
 
 
+@pytest.mark.timeout(900)
 def test_one_can_practise_on_its_sites(copy: Path):
     done = in_copy(copy, "runbooks", "practice")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
