@@ -192,7 +192,7 @@ def test_a_hostile_address_is_one_argument_or_refused(open_page, published, widt
             assert page.locator("#typed-address").get_attribute("aria-invalid") == "true"
             assert page.locator("mark.typed").count() == 1, hostile  # the one that explains it
         else:
-            assert arguments_of(command) == ["ban", hostile]
+            assert arguments_of(command) == ["ban", hostile, "--host", REACHED]
             assert hostile in shlex.split(blocks_at(page)["ban-openstack"])
     assert {"$(id)@x.org", "a;b@x.org", "`id`@x.org"} <= refused
     assert "o'brien@x.org" not in refused
