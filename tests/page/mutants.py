@@ -211,8 +211,8 @@ MUTANTS = (
     Mutant(
         "a variable misspelt in a help text",
         HELP,
-        "with --host or RUNBOOK_HOST. The",
-        "with --host or RUNBOOK_HOTS. The",
+        "If --host or RUNBOOK_HOST names",
+        "If --host or RUNBOOK_HOTS names",
         noticed_by=SENTENCES,
     ),
     Mutant(
@@ -225,8 +225,8 @@ MUTANTS = (
     Mutant(
         "an option in a help text that is of another command",
         HELP,
-        "After Puppet has run: --check looks",
-        "After Puppet has run: --watch looks",
+        "After Puppet has run, --check looks",
+        "After Puppet has run, --watch looks",
         noticed_by=SENTENCES,
     ),
     Mutant(

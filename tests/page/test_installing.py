@@ -38,6 +38,7 @@ def test_what_is_pasted_installs_the_command_and_names_the_server(built, tmp_pat
         ["/bin/sh", "-e"],
         input=f"{block.replace(source, str(ROOT))}\n"
         'test "$(command -v runbook)" = "$HOME/.local/bin/runbook"\n'
+        'runbook --help | grep -qF "$RUNBOOK_HOST"\n'  # of site.toml
         'runbook --version\nprintf "%s" "$RUNBOOK_HOST"',
         env={
             **inherited,

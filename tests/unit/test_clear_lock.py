@@ -144,12 +144,12 @@ def test_what_names_no_list(practice: Practice, name: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ([], "name the lists, or say --stale"),
-        (["alpha", "--stale"], "name the lists, or say --stale"),
+        ([], "name the lists, or use --stale"),
+        (["alpha", "--stale"], "name the lists, or use --stale"),
         (["--stale", "--explain"], "--explain is for one list"),
         (["--gone", "web", "--explain"], "--explain is for one list"),
-        (["--gone", "web", "--stale"], "name the lists, or say --stale"),
-        (["alpha", "--gone", "web"], "name the lists, or say --stale"),
+        (["--gone", "web", "--stale"], "name the lists, or use --stale"),
+        (["alpha", "--gone", "web"], "name the lists, or use --stale"),
         (["--gone", HOST, "--yes"], f"{HOST} is this host: use --stale for what"),
         (["--gone", ""], "'' cannot be the name of a host"),
         (["--gone", "../web"], "'../web' cannot be the name of a host"),

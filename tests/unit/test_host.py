@@ -514,5 +514,5 @@ def test_a_connection_without_standard_input_takes_the_program_as_an_argument(wa
     assert "never" not in log.read_text()
     with pytest.raises(HostError, match="password"):
         host.run(program(ECHO, text=""), PYTHON, secret=b"hunter2")
-    with pytest.raises(HostError, match="too much to say"):
+    with pytest.raises(HostError, match="too much to send"):
         host.run(program(ECHO, text=os.urandom(200_000).hex()), PYTHON)

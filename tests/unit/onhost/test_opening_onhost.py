@@ -117,12 +117,12 @@ def test_root_asks_as_nobody_where_that_group_has_no_such_user(
         ("daemon", "daemon", "daemon", None),
         ("daemon", "daemon", "nobody", None),
         ("root", "root", "daemon", "it says that Mailman's user is root"),
-        ("games", "games", "daemon", "Mailman's user is games, to whom its programs do not belong"),
+        ("games", "games", "daemon", "Mailman's user is games, who does not own its programs"),
         (
             "games",
             "daemon",
             "daemon",
-            "Mailman's user is games, to whom its programs do not belong",
+            "Mailman's user is games, who does not own its programs",
         ),
         (
             "daemon",
@@ -152,7 +152,7 @@ def test_where_root_alone_can_write_the_programs_any_user_is_believed_but_root(
     root = f"doubt('root', 'root', 'nobody', {str(programs)!r})"
     assert ask(python, root) == "it says that Mailman's user is root"
     (programs / "paths.py").chmod(0o666)
-    assert "to whom its programs do not belong" in str(ask(python, games))
+    assert "who does not own its programs" in str(ask(python, games))
 
 
 def test_where_the_programs_are_a_users_own_that_one_is_believed(
