@@ -149,17 +149,21 @@
     return [last, last.length];
   }
 
+  /* One for all: a browser looks after every range that there is. */
+  const range = document.createRange();
+
   function fill(block, values) {
     const { pre, printed, places } = block;
-    pre.replaceChildren(...printed.cloneNode(true).childNodes);
+    const made = printed.cloneNode(true);
     for (const place of [...places].sort((one, other) => other.start - one.start)) {
       if (!place.pieces.some(piece => piece.kind && values[piece.kind].length)) continue;
-      const range = document.createRange();
-      range.setStart(...position(pre, place.start, place.start === place.end));
-      range.setEnd(...position(pre, place.end, true));
+      range.setStart(...position(made, place.start, place.start === place.end));
+      range.setEnd(...position(made, place.end, true));
       range.deleteContents();
       range.insertNode(filled(place, values));
     }
+    /* The page is changed once, when all is made. */
+    pre.replaceChildren(...made.childNodes);
   }
 
   /* -- the page -------------------------------------------------------------------------------- */
