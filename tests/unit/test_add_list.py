@@ -20,6 +20,7 @@ from runbooks.add_list.check import GOOD, MISSING, UNKNOWN, Seen, Wanted
 from runbooks.add_list.manifest import file as manifest_file
 from runbooks.add_list.manifest import insertion as puppet
 from runbooks.add_list.manifest.insertion import Value
+from runbooks.book.whose import whose
 from runbooks.errors import BadInputError
 from runbooks.mailman.events import Aliases, Looked
 from runbooks.mailman.fromjson import made
@@ -502,6 +503,10 @@ def test_declared(tmp_path: Path) -> None:
     assert (site, wanted.mail_host, wanted.by_maillist) == ("zuul", None, False)
 
 
+#: Of the first practice site.
+DOMAIN = whose().first.domain
+
+
 def seen(
     practice: PracticeSite, wanted: Wanted, version: str = "", **said: Any
 ) -> dict[str, tuple[str, str]]:
@@ -516,8 +521,8 @@ def seen(
         "alias_files": [],
         "owner": ["a@example.com"],
         "description": "D",
-        "mail_host": "lists.example.org",
-        "web_page_url": "http://lists.example.org/mailman/",
+        "mail_host": DOMAIN,
+        "web_page_url": f"http://{DOMAIN}/mailman/",
         "others": 3,
         **said,
     }
@@ -526,7 +531,7 @@ def seen(
 
 
 def test_the_points_of_the_check(practice: PracticeSite) -> None:
-    good = Wanted("x", "A@Example.com", "D", "lists.example.org", "Lists.example.org")
+    good = Wanted("x", "A@Example.com", "D", DOMAIN, DOMAIN.capitalize())
     states = {what: state for what, (state, _) in seen(practice, good).items()}
     assert states.pop("aliases") == UNKNOWN
     assert set(states.values()) == {GOOD}
@@ -536,7 +541,7 @@ def test_the_points_of_the_check(practice: PracticeSite) -> None:
     assert unknown["description"][0] == UNKNOWN
     assert unknown["mail host"] == (
         GOOD,
-        "lists.example.org, the installation's own; the manifest says $x",
+        f"{DOMAIN}, the installation's own; the manifest says $x",
     )
     other = seen(
         practice,
@@ -549,7 +554,7 @@ def test_the_points_of_the_check(practice: PracticeSite) -> None:
     assert other["owner"][0] == other["mail host"][0] == other["description"][0] == MISSING
     assert other["web host"] == (
         UNKNOWN,
-        "w.example.org; the manifest says $x, the installation lists.example.org",
+        f"w.example.org; the manifest says $x, the installation {DOMAIN}",
     )
     assert other["bans"] == (
         MISSING,
