@@ -75,8 +75,10 @@ def test_a_page_fits_its_window_and_has_no_serious_fault(seen):
 def test_each_copy_button_puts_exactly_the_command_on_the_clipboard(
     open_page, published, name, width
 ):
-    commands = [block.text for block in Page(published, name).blocks if block.kind == "command"]
+    kinds = ("command", "index")
+    commands = [block.text for block in Page(published, name).blocks if block.kind in kinds]
     page = open_page(f"{name}.html", width)
+    page.evaluate(UNFOLD)
     if not commands:
         page.wait_for_timeout(500)
     buttons = page.locator("button.copybtn")
@@ -91,6 +93,8 @@ def test_each_copy_button_puts_exactly_the_command_on_the_clipboard(
         assert page.evaluate("navigator.clipboard.readText()") == command
 
 
+UNFOLD = "for (const one of document.querySelectorAll('details')) one.open = true"
+
 #: Blocks of which a part is not to be seen without scrolling.
 CUT_OFF = """selector => [...document.querySelectorAll(selector)]
     .filter(pre => pre.scrollHeight > pre.clientHeight + 1 || pre.scrollWidth > pre.clientWidth + 1)
@@ -98,13 +102,15 @@ CUT_OFF = """selector => [...document.querySelectorAll(selector)]
 
 
 def test_a_command_is_seen_whole_on_a_telephone(open_page):
-    """But for what creates a file: that is long, and scrolls."""
+    """But for what creates a file: that is long, and scrolls; and those under the title."""
     page = open_page("lists.html", WIDTHS[0])
-    assert page.evaluate(CUT_OFF, "div.highlight-sh.command pre") == []
+    page.evaluate(UNFOLD)
+    assert page.evaluate(CUT_OFF, ":not(.procedures) > div.highlight-sh.command pre") == []
 
 
 def test_an_option_is_not_broken_behind_its_dash(open_page):
     page = open_page("lists.html", WIDTHS[0])
+    page.evaluate(UNFOLD)
     broken, options = page.evaluate(
         """() => {
             const found = [...document.querySelectorAll('div.highlight-sh.command .na')];
@@ -119,6 +125,8 @@ def test_an_option_is_not_broken_behind_its_dash(open_page):
 def test_nothing_is_cut_off_on_paper(open_page):
     page = open_page("lists.html", 720)
     page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("details:not([open])").count() == 0
     assert page.evaluate(CUT_OFF, "article pre") == []
     # It is above the window, and at the foot of every sheet.
     assert not page.locator(".skip-to-content").is_visible()
