@@ -230,6 +230,7 @@ class Verification:
         self.env = env
         self.source = source_hash()
         self.builds: dict[str, str] = {}
+        self._places: dict[str, dict[str, status_node]] = {}
 
     def build(self, docname: str) -> str:
         if docname not in self.builds:
@@ -243,8 +244,12 @@ class Verification:
 
     def places(self, docname: str) -> dict[str, status_node]:
         """Where a page says when its procedures were last run, by their names."""
-        doctree = self.env.get_doctree(docname)
-        return {node["procedure"]: node for node in doctree.findall(status_node)}
+        if docname not in self._places:
+            # Each time it is asked for, Sphinx reads a page from the disk.
+            doctree = self.env.get_doctree(docname)
+            found = {node["procedure"]: node for node in doctree.findall(status_node)}
+            self._places[docname] = found
+        return self._places[docname]
 
     def printed(self, docname: str) -> dict[str, list[str]]:
         """The procedures on a page, and what each of them has that can be run."""
