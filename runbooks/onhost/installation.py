@@ -23,7 +23,6 @@ import traceback
 
 import mailmansuser
 import opening
-import zone
 from boot import PYTHON2, as_json, become, keep_open, native, retried, write_all
 
 SETTINGS = (
@@ -252,7 +251,7 @@ def run(parameters, emit):
         "python": ".".join(str(n) for n in sys.version_info[:3]),
         "hostname": socket.gethostname(),
         "now": time.time(),
-        "utc_offset": zone.utc_offset(),
+        "utc_offset": int(-time.altzone if time.localtime().tm_isdst > 0 else -time.timezone),
         "processors": max(1, os.sysconf("SC_NPROCESSORS_ONLN")),
         "uid": os.geteuid(),
         "sites": sites,

@@ -46,8 +46,6 @@ import socket
 import stat
 import time
 
-import zone
-
 # The most bytes of a file or a command line that are read. A claim is a path, and never longer.
 LIMIT = 4096
 # No Linux gives a process a higher id (PID_MAX_LIMIT).
@@ -285,7 +283,7 @@ def ticks_ns(ticks):
 def clock():
     """The clock, and what is needed to compare starts of processes with times of files."""
     answer = {"now_ns": int(time.time() * 1e9), "ticks_per_second": os.sysconf("SC_CLK_TCK"),
-              "utc_offset": zone.utc_offset(),
+              "utc_offset": int(-time.altzone if time.localtime().tm_isdst > 0 else -time.timezone),
               "boot_ns": None, "init_start_ticks": None, "made_at_start_ns": None}
     if own_proc():
         answer["boot_ns"] = boot_time()

@@ -154,7 +154,7 @@ def test_what_names_no_list(practice: Practice, name: str) -> None:
         (["--gone", ""], "'' cannot be the name of a host"),
         (["--gone", "../web"], "'../web' cannot be the name of a host"),
         (["--gone", "a\x1b[31mb"], "cannot be the name of a host"),
-        (["--no-such"], "No such option"),
+        (["--no-such"], "there is no option '--no-such'"),
         ([STALE_LIST, "--site", "nowhere"], "there is no site 'nowhere'"),
         ([STALE_LIST, "--site", "zuul"], f"there is no list '{STALE_LIST}'"),
         (["openstack-fop"], "did you mean openstack-foo?"),
@@ -474,7 +474,7 @@ def test_the_table(practice: Practice) -> None:
     assert lines[1] == ["LIST", "SITE", "VERDICT", "HOLDER", "SINCE", "EXPIRES", "WAITING"]
     assert lines[2][:3] == [STALE_LIST, "openstack", "stale"]
     assert lines[3][:3] == ["openstack-i18n", "openstack", "held"]
-    assert lines[3][-4:-1] == ["process", str(os.getppid()), "since"]
+    assert lines[3][-5:-2] == ["process", str(os.getppid()), "since"]
     assert lines[4][:4] == ["→", "runbook", "clear-lock", STALE_LIST]
 
 
