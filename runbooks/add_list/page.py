@@ -435,9 +435,9 @@ PROCEDURE = Procedure(
     troubles=(
         Trouble(
             "The host has one site",
-            f"Its lists are of Puppet's own type, ``maillist {{ '{whose().examples.list}': … }}``,"
-            " without ``require`` and with ``webserver`` and ``mailserver``, both ``$listdomain``."
-            " Puppet then writes their mail aliases too.",
+            f"Its form is :example:`maillist {{ '{whose().examples.list}': … }}`, without"
+            " ``require`` and with ``webserver`` and ``mailserver``, both :example:`$listdomain`."
+            " Puppet then writes the mail aliases too.",
         ),
         Trouble(
             "There is no Puppet",

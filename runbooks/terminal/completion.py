@@ -186,6 +186,7 @@ class _Kept:
 
     def write(self, what: str, answer: Answer) -> None:
         with contextlib.suppress(OSError):
+            _make_folder()
             path = self.path(what)
             # For this user alone: the lists of a server may be nobody else's business.
             fd, name = tempfile.mkstemp(dir=path.parent)
@@ -208,16 +209,24 @@ def forget(host: Host) -> None:
     _Kept(host).forget()
 
 
+def _make_folder() -> None:
+    """Only where something is to be kept: who completes nothing has no folder."""
+    with contextlib.suppress(FileExistsError):
+        _place().mkdir(mode=0o700, parents=True)
+
+
+def _place() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    parent = Path(cache) if os.path.isabs(cache) else Path("~/.cache").expanduser()
+    return parent / "runbook"
+
+
 def _folder() -> Path:
-    """The folder, made if need be. Raises OSError where others can write it.
+    """The folder. Raises OSError where there is none, or others can write it.
 
     Under sudo, the home may be somebody else's: then nothing is kept there.
     """
-    cache = os.environ.get("XDG_CACHE_HOME", "")
-    parent = Path(cache) if os.path.isabs(cache) else Path("~/.cache").expanduser()
-    folder = parent / "runbook"
-    with contextlib.suppress(FileExistsError):
-        folder.mkdir(mode=0o700, parents=True)
+    folder = _place()
     status = folder.lstat()
     if not (stat.S_ISDIR(status.st_mode) and _is_ours(status)):
         raise PermissionError(f"{folder} is not this user's alone")

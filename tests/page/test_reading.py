@@ -38,7 +38,7 @@ def test_nothing_is_said_twice(lists_page):
         sentence
         for text in paragraphs(lists_page)
         for sentence in re.split(r"(?<=[.:;]) ", text)
-        if len(sentence.split()) > 7 and " steps on " not in sentence
+        if len(sentence.split()) > 8 and " steps on " not in sentence
     )
     assert [one for one, times in sentences.items() if times > 1] == []
 

@@ -64,6 +64,7 @@ PROCEDURE = Procedure(
     name="moderation",
     title="Holding Every Post",
     when="Somebody floods the lists, and every post has to wait for a moderator.",
+    synonyms=("flood", "moderate everything"),
     steps=steps,
     command=lambda arguments: ("moderate", arguments.state),
     shows="\n".join(
