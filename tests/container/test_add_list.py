@@ -9,12 +9,16 @@ import pickle
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runbooks.add_list import page as add_list
+from runbooks.add_list.check import Wanted
+from runbooks.add_list.edit import edit
+from runbooks.add_list.manifest import file as manifest_file
 from runbooks.book.expected import as_shown
 from runbooks.book.procedure import Step, paste
 from runbooks.host.host import Host
@@ -84,10 +88,16 @@ def test_by_command_and_by_hand_with_puppet(box: Box, tmp_path: Path) -> None:
     checkout.deploy(box, path.read_text())
     checkout.puppet_makes_the_lists(box)
 
-    # By hand, another list, as the page prints it.
+    # By hand, another list, as --explain prints it for this manifest: it has no sites.
+    on_server = replace(
+        manifest_file.load(str(path)), path=f"{add_list.CHECKOUT}/{add_list.MANIFEST}"
+    )
     by_hand = add_list.steps(
         installation(box),
-        add_list.AddArguments("openstack-bar", "admin@example.com", TEXT),
+        add_list.AddArguments(
+            *("openstack-bar", "admin@example.com", TEXT),
+            edit=edit(on_server, Wanted("openstack-bar", "admin@example.com", TEXT)),
+        ),
     )
 
     def run(step: Step) -> str:
