@@ -67,6 +67,8 @@ add_virtualhost(DEFAULT_URL_HOST, DEFAULT_EMAIL_HOST)
 MTA = None
 EOF
 chmod 644 /etc/mailman/mm_cfg.py
+# Python 2 takes what it compiled in the same second for the present one.
+rm -f /etc/mailman/mm_cfg.pyc /usr/lib/mailman/Mailman/mm_cfg.pyc
 
 for site in $sites; do
     for folder in . archives archives/private archives/public data lists locks logs qfiles spam; do
