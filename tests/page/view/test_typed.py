@@ -82,8 +82,8 @@ def copied(page, section):
     button = page.locator(f"#{section} > div.command button.copybtn")
     button.scroll_into_view_if_needed()
     button.click()
-    page.wait_for_function("navigator.clipboard.readText().then(text => text !== '')")
-    return page.evaluate("navigator.clipboard.readText()")
+    # As soon as there is something; not read twice, as it may be another's then.
+    return page.wait_for_function("navigator.clipboard.readText()").json_value()
 
 
 def arguments_of(command):
