@@ -24,9 +24,9 @@ def all_procedures() -> tuple[Procedure[Installation, Any], ...]:
     late = [procedure for procedure in found if procedure.follows]
     while late:
         names = [procedure.name for procedure in ordered]
-        one = next((one for one in late if one.follows in names), late[0])
-        if one.follows not in names:
-            raise ValueError(f"{one.name} follows {one.follows!r}, which is no procedure")
+        one = next((one for one in late if one.follows in names), None)
+        if one is None:
+            raise ValueError(f"{late[0].name} follows {late[0].follows!r}, which is no procedure")
         ordered.insert(names.index(one.follows) + 1, one)
         late.remove(one)
     return tuple(ordered)

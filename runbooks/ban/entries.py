@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import re
 import shlex
-import signal
 import sys
-import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runbooks.errors import BadInputError
+from runbooks.limits import TooLongError, limited
 from runbooks.mailman.installation import short
 from runbooks.refusals import BLANK, CONTROL, END, Rule, first
 
@@ -238,12 +236,12 @@ def _pattern(text: str, force: bool) -> Entry:
         why = f"nothing stands before the @{_did_you_mean(text)}"
         raise EntryError(text, f"would ban nobody: {why}", bans="nobody", why=why)
     try:
-        with _limited():
+        with limited(PATIENCE, of_processor=True):
             spared = _spared(text, compiled)
             sample = _sample(text, compiled)
             for tried in _drawn_out(sample or ""):
                 compiled.search(tried)
-    except _TooLongError:
+    except TooLongError:
         raise EntryError(
             text,
             "takes too long to match some addresses: it would hold up Mailman,"
@@ -299,29 +297,6 @@ def _spared(text: str, compiled: re.Pattern[str]) -> str | None:
     return None
 
 
-class _TooLongError(Exception):
-    """Matching was not over within `PATIENCE`."""
-
-
-@contextmanager
-def _limited() -> Iterator[None]:
-    """Raise _TooLongError after `PATIENCE`. In the main thread alone: it takes a signal."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(signum: int, frame: object) -> None:
-        raise _TooLongError
-
-    before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, PATIENCE)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-        signal.signal(signal.SIGVTALRM, before)
-
-
 def _drawn_out(sample: str) -> Iterator[str]:
     """Addresses on which a pattern that can repeat in several ways at once takes for ever."""
     local = sample.partition("@")[0]
@@ -345,9 +320,9 @@ def _probably(text: str) -> str | None:
 
 def _works(text: str) -> bool:
     try:
-        with _limited():
+        with limited(PATIENCE, of_processor=True):
             return _sample(text, _compiled(text)) is not None
-    except (ValueError, _TooLongError):
+    except (ValueError, TooLongError):
         return False
 
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 
+from runbooks.sphinxext import scripts
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -76,15 +78,7 @@ def _pass(self: Any, node: nodes.Element) -> None:
     pass
 
 
-def _add_script(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
-) -> None:
-    """On the pages that have a date."""
-    if doctree is not None and any(True for _ in doctree.findall(time_node)):
-        app.add_js_file(SCRIPT, loading_method="defer")
-
-
 def setup(app: Sphinx) -> None:
     text = (_pass, _pass)
     app.add_node(time_node, html=(_visit, _depart), man=text, text=text, latex=text)
-    app.connect("html-page-context", _add_script)
+    scripts.add(app, SCRIPT, time_node)

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
 
+from runbooks.sphinxext import scripts
+
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
@@ -37,15 +39,8 @@ def _pass(self: Any, node: nodes.Element) -> None:
     """Where nothing can be folded, all of it is there."""
 
 
-def _add_script(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
-) -> None:
-    """On the pages that have something to fold. Other scripts scroll to what it opens."""
-    if doctree is not None and any(True for _ in doctree.findall(folded)):
-        app.add_js_file(SCRIPT, loading_method="defer", priority=100)
-
-
 def setup(app: Sphinx) -> None:
     out = (_pass, _pass)
     app.add_node(folded, html=(_visit, _depart), man=out, text=out, latex=out)
-    app.connect("html-page-context", _add_script)
+    # Other scripts scroll to what it opens.
+    scripts.add(app, SCRIPT, folded, priority=100)

@@ -7,16 +7,15 @@ with the role ``ours``, it is ``{server}``.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from docutils import nodes, utils
+from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 from runbooks.book.whose import path, whose
-from runbooks.sphinxext.roles import OURS
+from runbooks.sphinxext.roles import OURS, literal
 
 if TYPE_CHECKING:
-    from docutils.parsers.rst.states import Inliner
     from sphinx.application import Sphinx
     from sphinx.config import Config
 
@@ -38,20 +37,12 @@ def names() -> Mapping[str, str]:
     }
 
 
-def ours(
-    name: str,
-    rawtext: str,
-    text: str,
-    lineno: int,
-    inliner: Inliner,
-    options: Mapping[str, Any] | None = None,
-    content: Sequence[str] = (),
-) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-    """A literal in which ``{server}`` and so on have their meaning."""
-    literal = utils.unescape(text, restore_backslashes=True).replace("\\`", "`")
+def ours(text: str) -> str:
+    """The text of a literal, in which ``{server}`` and so on have their meaning."""
+    text = text.replace("\\`", "`")
     for one, meaning in names().items():
-        literal = literal.replace(f"{{{one}}}", meaning)
-    return [nodes.literal(rawtext, literal)], []
+        text = text.replace(f"{{{one}}}", meaning)
+    return text
 
 
 class GlanceDirective(SphinxDirective):
@@ -106,7 +97,7 @@ def _define(app: Sphinx, config: Config) -> None:
 
 
 def setup(app: Sphinx) -> None:
-    app.add_role(OURS, ours)
+    app.add_role(OURS, literal(ours))
     app.add_directive("at-a-glance", GlanceDirective)
     # All pages are made anew when anything in the file has changed.
     app.add_config_value("runbook_site", path().read_text(encoding="utf-8"), "env", [str])

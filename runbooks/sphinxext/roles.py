@@ -7,7 +7,7 @@ pass that nothing answers to.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes, utils
@@ -27,20 +27,29 @@ MARKS = (EXAMPLE, ELSEWHERE)
 OURS = "ours"
 
 
-def mark(
-    name: str,
-    rawtext: str,
-    text: str,
-    lineno: int,
-    inliner: Inliner,
-    options: Mapping[str, Any] | None = None,
-    content: Sequence[str] = (),
-) -> tuple[list[nodes.Node], list[nodes.system_message]]:
-    """A literal as between double backquotes, backslashes included, with the role as its class."""
-    literal = utils.unescape(text, restore_backslashes=True)
-    return [nodes.literal(rawtext, literal, classes=[name])], []
+def literal(
+    text_of: Callable[[str], str] = str, *, marked: bool = False
+) -> Callable[..., tuple[list[nodes.Node], list[nodes.system_message]]]:
+    """A role for a literal as between double backquotes, backslashes included.
+
+    `text_of`: what it shows of what is written. `marked`: with the role as its class.
+    """
+
+    def role(
+        name: str,
+        rawtext: str,
+        text: str,
+        lineno: int,
+        inliner: Inliner,
+        options: Mapping[str, Any] | None = None,
+        content: Sequence[str] = (),
+    ) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+        shown = text_of(utils.unescape(text, restore_backslashes=True))
+        return [nodes.literal(rawtext, shown, classes=[name] if marked else [])], []
+
+    return role
 
 
 def setup(app: Sphinx) -> None:
     for name in MARKS:
-        app.add_role(name, mark)
+        app.add_role(name, literal(marked=True))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import cache
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from runbooks.book.typed import ADDRESS, HOST, LIST, Place, Value, places_of_ste
 from runbooks.host.host import HOST_RULES
 from runbooks.mailman.installation import Installation
 from runbooks.refusals import LIST_RULES, Rule
+from runbooks.sphinxext import scripts
 from runbooks.sphinxext.documented import LISTED, SERVER, TARGET
 from runbooks.sphinxext.printed import by_command, steps_of
 
@@ -65,6 +67,7 @@ class typed_block(nodes.literal_block):
     """A block that knows where in it arguments stand."""
 
 
+@cache
 def places_of(procedure: Procedure[Installation, Any]) -> Mapping[str, tuple[Place, ...]]:
     """The places in the steps of a procedure, both ways, by the names of the steps."""
 
@@ -141,18 +144,10 @@ def _leave_out(self: Any, node: nodes.Element) -> None:
     raise nodes.SkipNode
 
 
-def _add_script(
-    app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: Any
-) -> None:
-    """On the pages that have the form."""
-    if doctree is not None and any(True for _ in doctree.findall(typed_form)):
-        app.add_js_file(SCRIPT, loading_method="defer")
-
-
 def setup(app: Sphinx) -> None:
     app.add_directive("typed", TypedDirective)
     # Without a script there is nothing to type into.
     out = (_leave_out, None)
     app.add_node(typed_form, html=(_visit_form, None), man=out, text=out, latex=out)
     app.add_node(typed_block, html=(_visit_block, None))
-    app.connect("html-page-context", _add_script)
+    scripts.add(app, SCRIPT, typed_form)

@@ -12,11 +12,9 @@ import hashlib
 import json
 import os
 import re
-import signal
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +25,8 @@ from click.shell_completion import (
     add_completion_class,
     split_arg_string,
 )
+
+from runbooks.limits import limited
 
 if TYPE_CHECKING:
     from runbooks.host.host import Host
@@ -103,7 +103,7 @@ def _answer(ctx: click.Context, what: str) -> Answer:
     """What the host says, or said within the last minute; nothing where that cannot be had."""
     spec = ctx.params.get("host_spec") or os.environ.get("RUNBOOK_HOST") or "local://"
     try:
-        with _patience():
+        with limited(PATIENCE):
             from runbooks.host.host import Host
 
             host = Host(spec, unattended=True)
@@ -116,22 +116,6 @@ def _answer(ctx: click.Context, what: str) -> Answer:
     # A shell would show it in the middle of the line that is being typed.
     except Exception:  # noqa: BLE001
         return {}
-
-
-@contextlib.contextmanager
-def _patience() -> Iterator[None]:
-    """Ends what is in hand with TimeoutError after `PATIENCE` seconds."""
-
-    def late(signum: int, frame: object) -> None:
-        raise TimeoutError
-
-    before = signal.signal(signal.SIGALRM, late)
-    signal.setitimer(signal.ITIMER_REAL, PATIENCE)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def _ask(host: Host, what: str) -> Answer:

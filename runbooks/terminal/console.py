@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -177,15 +177,19 @@ def _console(*, stderr: bool) -> Console:
     return Console(stderr=stderr, highlight=False, markup=False, emoji=False)
 
 
-def columns(rows: Sequence[tuple[str, ...]], indent: int = 2) -> list[list[str]]:
-    """The lines of each row of a table, in columns: see `Screen.table`."""
+def columns(
+    rows: Sequence[tuple[str, ...]], indent: int = 2, size: Callable[[str], int] = len
+) -> list[list[str]]:
+    """The lines of each row of a table, in columns: see `Screen.table`. `size`: of a cell."""
     rows = [(*(clean(cell).replace("\n", "\\n") for cell in row[:-1]), row[-1]) for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
+    widths = [max(size(row[i]) for row in rows) for i in range(len(rows[0]) - 1)]
     left = " " * indent
     margin = " " * (indent + sum(width + 2 for width in widths))
     found = []
     for row in rows:
-        cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
+        cells = [
+            cell + " " * (width - size(cell)) for cell, width in zip(row, widths, strict=False)
+        ]
         first, *more = clean(row[-1]).split("\n")
         line = (left + "  ".join([*cells, first])).rstrip()
         found.append([line, *(margin + one for one in more)])

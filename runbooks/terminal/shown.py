@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from runbooks.book import expected
 from runbooks.book.expected import placeholder
 from runbooks.book.whose import WrittenSite, whose
-from runbooks.terminal.console import many
+from runbooks.terminal.console import columns, many
 
 _RUN = "20261122-052801-4f9a1c"
 
@@ -38,17 +38,10 @@ def heading(new: int = 0) -> str:
     )
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
+def table(rows: Sequence[tuple[str, ...]]) -> str:
     """Columns, each as wide as what the page shows in its widest cell."""
-    widths = [max(len(expected.as_shown(row[i])) for row in rows) for i in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell + " " * (width - len(expected.as_shown(cell)))
-            for cell, width in zip(row, widths, strict=True)
-        ]
-        lines.append(f"  {'  '.join(cells)}".rstrip())
-    return "\n".join(lines)
+    lines = columns(rows, size=lambda cell: len(expected.as_shown(cell)))
+    return "\n".join(line for row in lines for line in row)
 
 
 def by_site(cell: Callable[[WrittenSite], str] | None = None) -> str:
