@@ -79,12 +79,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="keep in doc/records.json what tests/page proves of the procedures; for an image "
         "that has GNU Mailman",
     )
+    group.addoption(
+        "--update",
+        action="store_true",
+        help="rewrite the outputs that the procedures expect, where tests/page sees others; not "
+        "in a CI",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--record") and config.getoption("--mailman-image") in (None, "standin"):
         # Without an image given, there is always the stand-in beside whatever can be had.
         raise pytest.UsageError(selection.NO_RECORD)
+    if config.getoption("--update"):
+        if name := next((name for name in ("CI", "GITHUB_ACTIONS") if os.environ.get(name)), ""):
+            raise pytest.UsageError(
+                f"--update rewrites sources for a person to read: not where {name} is set"
+            )
+        if config.getoption("--record"):
+            raise pytest.UsageError("--update changes the text that --record would be of")
+        if config.getoption("numprocesses", None):
+            raise pytest.UsageError("--update rewrites what one process has seen: leave out -n")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell has what it runs in the background ignore interrupts, and so do the commands
         # that tests start; some of them are interrupted on purpose.

@@ -21,6 +21,7 @@ from tests.page.counting import Blocks
 from tests.page.failure import NotTrueError, Told
 from tests.page.pages import Page
 from tests.page.parts import Part
+from tests.page.updating import Updating
 from tests.support.spare import spares as spares
 from tests.support.ssh import ssh_boxes as ssh_boxes
 
@@ -32,12 +33,14 @@ SOURCE = ROOT / "doc" / "source"
 BUILD = ROOT / "build"
 
 BLOCKS = pytest.StashKey[Blocks]()
+UPDATING = pytest.StashKey[Updating]()
 RECORDS = pytest.StashKey[list[Record]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[BLOCKS] = Blocks()
     config.stash[RECORDS] = []
+    config.stash[UPDATING] = Updating()
     only = os.environ.get("RUNBOOK_WALK_ONLY", "").split()
     if unknown := set(only) - {procedure.name for procedure in all_procedures()}:
         names = ", ".join(sorted(unknown))
@@ -115,6 +118,12 @@ def blocks_run(pytestconfig: pytest.Config) -> Blocks:
 
 
 @pytest.fixture
+def updating(pytestconfig: pytest.Config) -> Updating | None:
+    """With ``--update``: what is to be rewritten when all tests have been run."""
+    return pytestconfig.stash[UPDATING] if pytestconfig.getoption("--update") else None
+
+
+@pytest.fixture
 def record_of_part(
     request: pytest.FixtureRequest,
     record_property: Callable[[str, object], None],
@@ -166,12 +175,19 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.config.workeroutput["blocks"] = blocks.sent()
     else:
         session.exitstatus = blocks.status(session.exitstatus)
+    if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        updating = session.config.stash[UPDATING]
+        updating.finish(ROOT)
+        if updating.is_left:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """What was run and recorded, and which procedures have changed since."""
     if config.stash[BLOCKS].are_wanted:
         terminalreporter.write_line(config.stash[BLOCKS].line())
+    for line in config.stash[UPDATING].lines:
+        terminalreporter.write_line(line)
     if annotations.wanted(os.environ):
         failed = [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]
         for line in annotations.of_reports(failed, ROOT):
