@@ -44,6 +44,8 @@ class Step:
     where: str = ""
     #: a word of the question that the command asks on the terminal, for a secret
     asks: str = ""
+    #: `shows` is all that it prints; not of a script that nobody here knows
+    is_judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ class Trouble:
 
     symptom: str
     remedy: str
+    #: a regular expression for what a step prints then, where that is how it is noticed
+    prints: str = ""
 
 
 @dataclass(frozen=True)
