@@ -45,6 +45,8 @@ class Step:
     where: str = ""
     #: a word of the question that the command asks on the terminal, for a secret
     asks: str = ""
+    #: `shows` is all that it prints; not of a script that nobody here knows
+    is_judged: bool = True
     #: where it is made; no part of what it is
     defined: Defined = field(default_factory=here, compare=False, repr=False, kw_only=True)
 
@@ -55,6 +57,8 @@ class Trouble:
 
     symptom: str
     remedy: str
+    #: a regular expression for what a step prints then, where that is how it is noticed
+    prints: str = ""
 
 
 @dataclass(frozen=True)
