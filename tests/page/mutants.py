@@ -104,8 +104,8 @@ MUTANTS = (
     Mutant(
         "an expected line altered",
         BAN,
-        "self.said(name, run.ACTIONS[self.action].already)",
-        "self.said(name, self.past)",
+        "self.said(one_list(site, name), done=True)",
+        "self.said(one_list(site, name), done=False)",
     ),
     Mutant(
         "an expected line of a command altered", BAN, "{past} and read back", "{past}, read back"

@@ -62,6 +62,10 @@ class Wanted:
         return applied(self.shows, self.changes)
 
 
+class _LeftError(Exception):
+    """An output is left to a person. The message says why."""
+
+
 @dataclass
 class Rewritten:
     """What became of it."""
@@ -101,38 +105,41 @@ class Rewriting:
         if first is None:
             raise RuntimeError("the procedures cannot be read in a copy")
         for one in wanted:
-            if first[one.key] != one.shows:
-                found.left.append((one, "the source is not what was run"))
-            elif now[one.key] == one.new:
-                found.done.append(one)
-            elif (better := self._edits(one, found.edits, now)) is not None:
-                found.edits, now = better
-                found.done.append(one)
+            try:
+                if first[one.key] != one.shows:
+                    raise _LeftError("the source is not what was run")
+                if now[one.key] != one.new:
+                    found.edits, now = self._edits(one, found.edits, now)
+            except _LeftError as problem:
+                found.left.append((one, str(problem)))
             else:
-                found.left.append((one, self._why(one)))
+                found.done.append(one)
         changed = [key for key in now if now[key] != first[key]]
         found.unseen = [key for key in changed if self.fits(key, now[key]) is None]
         return found
 
     def _edits(
         self, wanted: Wanted, before: Sequence[Edit], now: Mapping[Key, str]
-    ) -> tuple[list[Edit], dict[Key, str]] | None:
+    ) -> tuple[list[Edit], dict[Key, str]]:
         """The edits before, and those that make an output what it should be; and all outputs then.
 
-        None where there are none: no other output may become what was not printed.
+        No other output may become what was not printed.
         """
         ways = [list(self._candidates(wanted, change)) for change in wanted.changes]
         for chosen in islice(product(*ways), _TRIES):
             edits = _together([*before, *chosen])
             shown = self._shown(edits) if edits is not None else None
-            if edits is None or shown is None or shown[wanted.key] != wanted.new:
+            if edits is None or shown is None or shown.keys() != now.keys():
                 continue
-            others = [key for key in shown if shown[key] != now[key]]
-            if not any(
-                self.fits(key, now[key]) and not self.fits(key, shown[key]) for key in others
-            ):
+            if shown[wanted.key] == wanted.new:
+                for key in shown:
+                    if self.fits(key, now[key]) and not self.fits(key, shown[key]):
+                        raise _LeftError(f"the same text is in the output of {key[0]}, {key[1]}")
                 return edits, shown
-        return None
+        if any(_has_line(wanted, change) for change in wanted.changes):
+            raise _LeftError("it has a line more or less, and is not written as one text")
+        where = f"{wanted.defined.path} or {SHARED}"
+        raise _LeftError(f"no text of {where} alone makes it what is printed")
 
     def _candidates(self, wanted: Wanted, change: Change) -> Iterator[Edit]:
         """What may be edited for one change, beginning with what is nearest to the definition."""
@@ -148,11 +155,6 @@ class Rewriting:
         for literals in scopes:
             for literal in sorted(literals, key=lambda one: -len(one.text)):
                 yield from _of(literal, wanted.shows, change)
-
-    def _why(self, wanted: Wanted) -> str:
-        if any(_has_line(wanted, change) for change in wanted.changes):
-            return "it has a line more or less, and the output is not written as one text"
-        return f"no text of {wanted.defined.path} or {SHARED} alone makes it what is printed"
 
     def _shown(self, edits: Sequence[Edit]) -> dict[Key, str] | None:
         """What each step shows when the sources are edited; None where they do not even load."""

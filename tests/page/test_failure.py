@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import subprocess
 import sys
@@ -185,3 +186,29 @@ def test_the_blocks_that_parallel_workers_ran_are_counted(run_tests, test, statu
     done = run_tests("-n", "2", test=test)
     assert done.returncode == status, done.stdout + done.stderr
     assert f"\nblocks run: {1 - status} of " in done.stdout
+
+
+# What --update is not for
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "why"),
+    [
+        ((), {"CI": "true"}, "not where CI is set"),
+        ((), {"GITHUB_ACTIONS": "true"}, "not where GITHUB_ACTIONS is set"),
+        (("-n", "2"), {}, "leave out -n"),
+        (("--record", "--mailman-image", "a:b"), {}, "--record"),
+    ],
+)
+def test_update_is_refused_in_one_line(run_tests, options, variables, why):
+    done = run_tests("--update", *options, test=RUN, **{"CI": "", **variables})
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR, done
+    [line] = (done.stdout + done.stderr).strip().splitlines()
+    assert line.startswith("ERROR: --update ")
+    assert why in line
+
+
+def test_tox_hands_on_what_update_is_refused_by():
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read(ROOT / "tox.ini", encoding="utf-8")
+    assert {"CI", "GITHUB_ACTIONS"} <= {*settings["testenv:page"]["pass_env"].split()}

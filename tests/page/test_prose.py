@@ -64,6 +64,7 @@ WALK = "RUNBOOK_WALK_ONLY=moderation tox -e page -- -k test_step"
 #: A literal of the pages, and a false one.
 MISSPELT = (
     ("--record", "--recrod"),
+    ("tox -e page -- --update", "tox -e page -- --updaet"),
     ("--layout", "--lay-out"),
     ("-k", "-K"),
     (WALK, WALK.replace("ONLY", "ONYL")),
