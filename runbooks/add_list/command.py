@@ -559,10 +559,9 @@ def _by_hand(
             edit=planned,
         ),
     )
-    printed = Printed(
-        page.PROCEDURE.name,
+    printed = Printed.of(
+        page.PROCEDURE,
         steps,
-        page.PROCEDURE.troubles,
         password=lambda: _password(screen, given.name, password_file),
     )
     return byhand.show(screen, found, given.by_hand, printed, given.yes)

@@ -47,6 +47,7 @@ Examples:
   runbook ban target@example.com
   runbook ban target@example.com --host {whose().server.spec} --dry-run
   runbook ban target@example.com --list {whose().examples.list} --list {whose().first.lists[0]}
+  runbook ban target@example.com --steps               by hand, one step at a time
   runbook ban --from victims.txt                       one address a line
   runbook ban --suffixes user@example.com              user+anything@example.com as well
   runbook ban '^target(\\+.*)?@example\\.com$'          the same as a pattern
@@ -256,7 +257,7 @@ def _by_hand(
         ),
     )
     found = {one.name: one for one in page.PROCEDURES}[action]
-    printed = Printed(action, steps, found.troubles)
+    printed = Printed.of(found, steps)
     return byhand.show(screen, target.installation, wanted, printed, yes)
 
 

@@ -236,6 +236,7 @@ def _host_name(ctx: click.Context, param: click.Parameter, name: str | None) -> 
 Examples:
   runbook clear-lock {whose().examples.list}
   runbook clear-lock {whose().examples.list} --dry-run --host {whose().server.spec}
+  runbook clear-lock {whose().examples.list} --steps
   runbook clear-lock --stale                 every stale lock, and what dead processes left
   runbook clear-lock --gone oldlists         what a host left that no longer exists
 """,
@@ -372,7 +373,7 @@ def _by_hand(
                 f" runbook clear-lock {MASTER} --dry-run says whether a runner is left"
             )
         steps += page.steps(installation, page.ClearArguments(name, site.name))
-    printed = Printed(page.PROCEDURE.name, steps, page.PROCEDURE.troubles)
+    printed = Printed.of(page.PROCEDURE, steps)
     return byhand.show(screen, installation, wanted, printed, yes)
 
 

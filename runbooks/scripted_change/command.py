@@ -166,7 +166,7 @@ def _by_hand(
         script = replace(script, secret_file=None)
     steps = page.by_hand(target.installation, script, target.sites, target.lists, bool(hidden))
     found = page.documented(script) or page.PROCEDURE
-    printed = Printed(found.name, steps, found.troubles, secret=hidden, variable=secret.VARIABLE)
+    printed = Printed.of(found, steps, secret=hidden, variable=secret.VARIABLE)
     return byhand.show(screen, target.installation, wanted, printed, yes)
 
 

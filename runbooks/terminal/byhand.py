@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from runbooks.book.procedure import Step, Trouble, paste
+from runbooks.book.procedure import Procedure, Step, Trouble, paste
 from runbooks.errors import BadInputError
 from runbooks.mailman.installation import Installation
 from runbooks.terminal.console import Screen
@@ -44,6 +44,13 @@ class Printed:
     typed: Sequence[str] = field(
         default_factory=lambda: tuple(click.get_current_context().find_root().obj or ())
     )
+
+    @classmethod
+    def of(
+        cls, procedure: Procedure[Installation, Any], steps: Sequence[Step], **more: Any
+    ) -> Printed:
+        """`steps` of a procedure. `more`: other members."""
+        return cls(procedure.name, steps, procedure.troubles, **more)
 
 
 _explain = click.option(

@@ -56,7 +56,7 @@ def unsubscribe(
 
         asked = page.UnsubscribeArguments(found.good, tell, target.sites, target.lists)
         steps = page.steps(target.installation, asked)
-        printed = Printed(page.PROCEDURE.name, steps, page.PROCEDURE.troubles)
+        printed = Printed.of(page.PROCEDURE, steps)
         return byhand.show(screen, target.installation, by_hand, printed, yes)
     found.tell(screen)
     naming = given.naming(from_file, skip_bad)
