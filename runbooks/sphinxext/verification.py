@@ -21,11 +21,12 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import runbooks
+from runbooks.book import records as real
+from runbooks.book.dates import Words, joined
+from runbooks.book.records import OnMailman, RealRun, Standing
+from runbooks.mailman.printed import STATE, anchor, by_command, steps_of
 from runbooks.procedures import find
-from runbooks.sphinxext import records as real
-from runbooks.sphinxext.age import Words, as_html, as_nodes, joined
-from runbooks.sphinxext.printed import STATE, anchor, by_command, steps_of
-from runbooks.sphinxext.records import OnMailman, RealRun, Standing
+from runbooks.sphinxext.age import as_html, as_nodes
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -99,11 +100,11 @@ def read(path: Path) -> list[Record]:
 
 
 def source_hash() -> str:
-    """Changes with every file of the package."""
+    """Changes with every file of the package but the records, which a run of this build makes."""
     package = Path(runbooks.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and path.name != real.RECORDS and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -9,9 +9,9 @@ import shutil
 import pytest
 
 from runbooks.host.host import Host
+from runbooks.mailman.documented import INSTALLATION
 from runbooks.mailman.installation import discover
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext.documented import INSTALLATION
 from tests.page import world
 from tests.page.walk import Walk, image_of
 

@@ -12,11 +12,11 @@ from runbooks.book import expected
 from runbooks.book.procedure import Procedure, Step, paste
 from runbooks.book.steps import Printed, Ran, Run, go_through
 from runbooks.host.host import Host
+from runbooks.mailman.documented import REACHED
 from runbooks.mailman.installation import Installation, discover
+from runbooks.mailman.printed import COMMAND, STATE, anchor, by_command, steps_of
 from runbooks.mailman.truth import Subject, Witness
 from runbooks.sphinxext import verification
-from runbooks.sphinxext.documented import REACHED
-from runbooks.sphinxext.printed import COMMAND, STATE, anchor, by_command, steps_of
 from runbooks.sphinxext.verification import FAILED, PASSED, Record
 from tests.page import reader, state, world
 from tests.page.pages import Block, Page
