@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from runbooks.ban import run
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list
+from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list, one_list
 from runbooks.book.whose import WrittenSite, whose
 from runbooks.mailman.installation import Installation, Site
 from runbooks.mailman.installation import as_mailman as as_mailman
@@ -88,17 +88,18 @@ class _ByHand:
     def verb(self) -> str:
         return {"ban": "refuses", "unban": "accepts"}[self.action]
 
-    def said(self, lists: str, outcome: str = "") -> str:
-        """What the function says of `lists`: of one address only what came of it."""
+    def said(self, lists: str, *, done: bool = False) -> str:
+        """What the function says of `lists`: of one address only what came of it.
+
+        `done`: on the page, they have been done before.
+        """
         named = len(self.addresses) > 1
+        shown = run.ACTIONS[self.action].already if done else self.past
         return "\n".join(
-            f"{lists}: {outcome or self.outcome(address)}{f' {address}' if named else ''}"
+            f"{lists}: {placeholder('OUTCOME', self.action, address, shown=shown)}"
+            f"{f' {address}' if named else ''}"
             for address in self.addresses
         )
-
-    def outcome(self, address: str) -> str:
-        """What becomes of a list that has not been done."""
-        return placeholder("OUTCOME", self.action, address, shown=self.past)
 
     def answered(self, lists: str) -> str:
         """What ``ban.banned`` says of `lists`."""
@@ -134,7 +135,7 @@ class _ByHand:
             "The same for a single list",
             "For a list that was locked the first time, or was created since.",
             self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
-            self.said(name, run.ACTIONS[self.action].already),
+            self.said(one_list(site, name), done=True),
         )
 
     def one(self, site: Site, name: str) -> Step:
@@ -143,7 +144,7 @@ class _ByHand:
             f"{self.title} the list {name} of the site {site.name}",
             "The script locks the list itself: leave out ``-l``.",
             self.with_one(site, _FUNCTIONS[self.action], name, *self.change),
-            self.said(name, self.past),
+            self.said(one_list(site, name)),
         )
 
     def check(self, site: Site) -> Step:
@@ -161,7 +162,7 @@ class _ByHand:
             f"See that the list {name} of the site {site.name} {self.verb} {self.them}",
             "The list is loaded again and asked, with Mailman's own matching.",
             self.with_one(site, "ban.banned", name, *self.addresses),
-            self.answered(name),
+            self.answered(one_list(site, name)),
         )
 
     def ask(self, site: Site, *addresses: str) -> str:

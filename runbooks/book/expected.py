@@ -49,6 +49,8 @@ SUBJECTS = frozenset(
         "LIST",
         "LIST_KNOWING",
         "LIST_WITH_MEMBER",
+        "NAMED_LIST",
+        "NO_MEMBER",
         "CLAIM",
         "NEW_ALIAS",
         "NEW_ALIAS_OF_OTHERS",
@@ -74,7 +76,7 @@ DOCUMENTED = frozenset(
         "CAUGHT_UP",
         *("LIST", "LIST_KNOWING", "HOST", "LISTS", "OTHERS", "MISSING_BANS", "OUTCOME", "MATCH"),
         *("TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
-        *("LIST_WITH_MEMBER", "TO_UNSUBSCRIBE", "UNSUBSCRIBED", "MEMBERSHIPS"),
+        *("LIST_WITH_MEMBER", "NAMED_LIST", "TO_UNSUBSCRIBE", "UNSUBSCRIBED", "MEMBERSHIPS"),
         *("CONFIRMATIONS", "REQUESTS", "WAITING", "HOST_OPTION"),
     )
 )
@@ -228,27 +230,58 @@ def _regex(part: Part, value: Callable[[Part], str]) -> str:
     return re.escape(value(part) if part.varies else part.text)
 
 
-def fault(expected: str, output: str, truth: Truth[S]) -> str:
-    """What is wrong with what a run printed; "" when nothing is.
+@dataclass(frozen=True)
+class Line:
+    """A line that was printed, or had to be."""
+
+    #: " " when it is as it has to be, "-" when it was not printed, "+" when it is one too many
+    sign: str
+    text: str
+
+
+def judged(expected: str, output: str, truth: Truth[S]) -> list[Line]:
+    """What a run printed, line by line, beside what it has to print. Raises Untrue.
 
     Blanks at the ends of lines mean nothing.
     """
-    printed = [line.rstrip() for line in output.strip().splitlines()]
+    groups = wanted(expected, truth)
+    missing = [list(group.lines) for group in groups]
+    found: list[Line] = []
+    now = 0
+    for line in (line.rstrip() for line in output.strip().splitlines()):
+        fitting = (
+            (number, regex)
+            for number, group in enumerate(groups[now:], now)
+            for regex in (group.lines if group.any_number else missing[number])
+            if re.fullmatch(regex, line)
+        )
+        number, regex = next(fitting, (now, None))
+        found += _not_printed(groups[now:number], missing[now:number])
+        now = number
+        if regex is not None and not groups[number].any_number:
+            missing[number].remove(regex)
+        found.append(Line("+" if regex is None else " ", line))
+    return found + _not_printed(groups[now:], missing[now:])
+
+
+def _not_printed(groups: Sequence[Wanted], missing: Sequence[Sequence[str]]) -> list[Line]:
+    return [
+        Line("-", _readable(regex))
+        for group, lines in zip(groups, missing, strict=True)
+        for regex in (() if group.any_number else lines)
+    ]
+
+
+def fault(expected: str, output: str, truth: Truth[S]) -> str:
+    """What is wrong with what a run printed; "" when nothing is. See `judged`."""
     try:
-        for group in wanted(expected, truth):
-            if group.any_number:
-                while printed and re.fullmatch(group.lines[0], printed[0]):
-                    printed.pop(0)
-                continue
-            here, printed = printed[: len(group.lines)], printed[len(group.lines) :]
-            for regex in group.lines:
-                fitting = next((line for line in here if re.fullmatch(regex, line)), None)
-                if fitting is None:
-                    return f"no line is {_readable(regex)!r} where one has to be"
-                here.remove(fitting)
+        lines = judged(expected, output, truth)
     except Untrue as e:
         return str(e)
-    return f"the line {printed[0]!r} is one too many" if printed else ""
+    if lacking := next((line.text for line in lines if line.sign == "-"), None):
+        return f"no line is {lacking!r} where one has to be"
+    extra = next((line.text for line in lines if line.sign == "+"), None)
+    return f"the line {extra!r} is one too many" if extra is not None else ""
 
 
 def false_example(expected: str, truth: Truth[S]) -> str:

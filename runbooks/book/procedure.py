@@ -136,6 +136,12 @@ class Procedure(Generic[M, A]):
         return self.practice or Practice(self.example)
 
 
+def anchor(procedure: str, part: str = "") -> str:
+    """The anchor of a procedure on its page, or of a step or part of it. Stable."""
+    prefix = f"{procedure}-"
+    return procedure if not part else prefix + part.removeprefix(prefix)
+
+
 class SiteWithLists(Protocol):
     """A site, as far as this module needs to know it."""
 
@@ -149,6 +155,11 @@ class SiteWithLists(Protocol):
 def every_list(site: SiteWithLists) -> str:
     """What stands for each list of a site, in a line that is printed once for each."""
     return expected.placeholder("LIST", site.name, shown=site.first_list)
+
+
+def one_list(site: SiteWithLists, name: str) -> str:
+    """What stands for a list that is named, in a line that says something of it."""
+    return expected.placeholder("NAMED_LIST", site.name, name, shown=name)
 
 
 def paste(step: Step) -> str:

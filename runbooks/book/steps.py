@@ -20,6 +20,8 @@ class Printed:
 
     text: str
     status: int | None
+    #: Ctrl-C ended it
+    interrupted: bool = False
 
 
 class Run(Protocol):
@@ -61,13 +63,18 @@ def go_through(
     """
     watching = witness([step.shows for step in steps])
     for step in steps:
-        watching.sees(step.shows)
-        printed = run(step)
-        truth = watching.truth()
-        fault = "it did not end"
-        if printed.status is not None:
-            fault = expected.fault(step.shows, printed.text, truth)
-        yield Ran(step, printed, truth, fault)
+        yield carry_out(step, run, watching)
+
+
+def carry_out(step: Step, run: Run, watching: Witness[S]) -> Ran[S]:
+    """Carry out one of the steps that `watching` was made for."""
+    watching.sees(step.shows)
+    printed = run(step)
+    truth = watching.truth()
+    fault = "it did not end"
+    if printed.status is not None:
+        fault = expected.fault(step.shows, printed.text, truth)
+    return Ran(step, printed, truth, fault)
 
 
 # -- on this machine ----------------------------------------------------------------------

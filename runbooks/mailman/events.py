@@ -201,6 +201,8 @@ class Described(Event, kind="installation"):
 class Recorded(Event, kind="recorded"):
     run: str
     path: str
+    #: where its end will be, for who goes on with the run
+    room: int = 0
 
 
 class Unrecorded(Event, kind="unrecorded"):
@@ -227,6 +229,34 @@ class Refused(Event, kind="refused"):
     line: int | None = None
     functions: tuple[str, ...] = ()
     python: str = ""
+
+
+# -- of printed steps ---------------------------------------------------------------------
+
+
+class Begun(Event, kind="begun"):
+    """A step is about to be run."""
+
+
+class LinePrinted(Event, kind="printed"):
+    """A line that a step has printed, with its line feed."""
+
+    text: str
+
+
+class Stepped(Event, kind="stepped"):
+    """A step has ended."""
+
+    status: int
+    interrupted: bool
+
+
+class Told(Event, kind="answer"):
+    """What a command has printed that only looks."""
+
+    text: str
+    complaint: str
+    status: int
 
 
 # -- of lists -----------------------------------------------------------------------------
@@ -557,6 +587,21 @@ class KeptOfList(Part):
     rest: Mapping[str, object] = field(default_factory=dict)
 
 
+class StepOnRecord(Part):
+    """What a run recorded of a step, before it was run or since."""
+
+    name: str
+    #: "begun", "run", "interrupted", "by hand", "skipped"; or "judged"
+    how: str
+    at: str = ""
+    #: as it was run, where it was
+    command: str = ""
+    status: int | None = None
+    printed: str = ""
+    #: of a judgement: what was not as the page shows it
+    differs: str = ""
+
+
 class RunFound(Event, kind="run"):
     """One record. An outcome in it is text: another version of the command may have written it."""
 
@@ -569,3 +614,5 @@ class RunFound(Event, kind="run"):
     undone_by: tuple[str, ...]
     #: site, list, outcome, and what else is on record; of a single run alone
     lists: tuple[tuple[str, str, str, KeptOfList], ...] = ()
+    #: of a single run alone
+    steps: tuple[StepOnRecord, ...] = ()

@@ -20,7 +20,7 @@ from typing import Any
 from runbooks.errors import BadInputError, RunbookError
 from runbooks.mailman import events
 from runbooks.mailman.clock import Clock
-from runbooks.mailman.events import Event, KeptOfList, Recorded, RunFound
+from runbooks.mailman.events import Event, KeptOfList, Recorded, RunFound, StepOnRecord
 from runbooks.mailman.installation import Installation, Site, short
 
 #: Below the prefix of a site: Mailman's user owns it, and nobody else but root can read it.
@@ -90,6 +90,8 @@ class Run:
     more: Mapping[str, object] = field(default_factory=dict)
     #: of a single run alone
     lists: tuple[ListRecord, ...] = ()
+    #: of a run through printed steps, what came of them, in the order of time
+    steps: tuple[StepOnRecord, ...] = ()
 
     @property
     def addresses(self) -> tuple[str, ...]:
@@ -329,6 +331,7 @@ def _run(event: RunFound) -> Run:
         undone_by=event.undone_by,
         more=begin.rest,
         lists=tuple(_list(*entry) for entry in event.lists),
+        steps=event.steps,
     )
 
 

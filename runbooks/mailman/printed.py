@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from runbooks.book import records
 from runbooks.book.procedure import A, M, Procedure, Step
+from runbooks.book.procedure import anchor as named
 from runbooks.host.host import Host
 from runbooks.mailman.documented import INSTALLATION, REACHED
 from runbooks.mailman.installation import Installation
@@ -18,8 +19,7 @@ STATE = "state"
 
 def anchor(procedure: Procedure[M, A], part: str = "") -> str:
     """The anchor of a procedure on its page, or of a step or part of it. Stable."""
-    prefix = f"{procedure.name}-"
-    return procedure.name if not part else prefix + part.removeprefix(prefix)
+    return named(procedure.name, part)
 
 
 def steps_of(

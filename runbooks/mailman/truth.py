@@ -262,8 +262,9 @@ class Look:
 _ABOUT_LISTS = frozenset(
     (
         *("LIST", "LIST_KNOWING", "LISTS", "OTHERS", "TO_BAN", "TO_UNBAN", "BANNED", "UNBANNED"),
-        *("LIST_WITH_MEMBER", "TO_UNSUBSCRIBE", "UNSUBSCRIBED", "MEMBERSHIPS", "CONFIRMATIONS"),
-        *("REQUESTS", "WAITING"),
+        *("LIST_WITH_MEMBER", "NAMED_LIST", "NO_MEMBER", "TO_UNSUBSCRIBE", "UNSUBSCRIBED"),
+        "MEMBERSHIPS",
+        *("CONFIRMATIONS", "REQUESTS", "WAITING"),
         *("MISSING_BANS", "CAUGHT_UP", "OUTCOME", "MATCH", "ACCEPTED", "OWNERS", "ROLES", "POLICY"),
     )
 )
@@ -328,6 +329,16 @@ class Truth:
             case "LIST_WITH_MEMBER", (address, *sites):
                 lists = self._lists(self.before, sites)
                 return [(one.name, one) for one in lists if one.has_member(address)]
+            case "NAMED_LIST", (site, name):
+                lists = self._lists(self.before, [site])
+                named = [(one.name, one) for one in lists if one.name == name]
+                if not named:
+                    raise Untrue(f"{site} has no list {name}")
+                return named
+            case "NO_MEMBER", (address, site, name):
+                lists = self._lists(self.before, [site])
+                having = [one for one in lists if one.name == name and one.has_member(address)]
+                return [] if having else [(address, None)]
             case "CLAIM", (_, name):
                 claims = self.before.lock(site_of(self.installation, part), name).claims
                 return [(claim.path, claim) for claim in claims]
@@ -465,10 +476,12 @@ class Truth:
                     not after.bans(address),
                     ("unbanned", "absent", f"{before.name} still bans {address}"),
                 )
-            case "OUTCOME", ("discard", address):
-                if any(after.waiting(address)):
-                    raise Untrue(f"a subscription of {address} waits on {after.name}")
-                return discarded(*before.waiting(address))
+            case "OUTCOME", ("discard", *addresses):
+                for one in addresses:
+                    if any(after.waiting(one)):
+                        raise Untrue(f"a subscription of {one} waits on {after.name}")
+                waited = [before.waiting(one) for one in addresses]
+                return discarded(*(sum(numbers) for numbers in zip(*waited, strict=True)))
             case "OUTCOME", ("close",):
                 return self._outcome(
                     before.has[_CLOSED] is not None,

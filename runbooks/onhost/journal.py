@@ -10,6 +10,8 @@
 #   lists   {"begun": [[SITE, LIST], ...], "done": [[SITE, LIST, OUTCOME, {...}], ...]}:
 #           a list is entered as begun before it is touched, and as done with its outcome;
 #           of entries that were "added", "all" stands for the addresses of the beginning
+#   step    one step of a procedure that a reader goes through: {"step": NAME, "how": ...},
+#           before it is run ("begun") and when something has come of it
 #   end     when, and how
 #
 # A reader puts the lines of a run together. A run that was killed has no end; it was working
@@ -47,9 +49,11 @@ SYNC_EVERY = 1.0
 # So many of the newest runs may have been stopped by a lock that is still there.
 RECENT = 100
 LINE = re.compile(
-    br'\{"run": "([0-9]{8}-[0-9]{6}-[0-9a-f]{6})", "(begin|room|lists|end)": (\{.*\}) *\}$')
+    br'\{"run": "([0-9]{8}-[0-9]{6}-[0-9a-f]{6})", "(begin|room|lists|step|end)": (\{.*\}) *\}$')
 # Bytes of the line that becomes the end: it has a time, a state, and a number per outcome.
 ROOM = 1024
+# What came of a step in the end, as it is counted.
+CAME = ("run", "by hand", "skipped")
 # The state of a run that stopped because a result could not be written.
 UNWRITTEN = "the journal could not be written"
 ADDRESS = re.compile(r"""[^\s'"<>(),;:]+@[^\s'"<>(),;:]+""")
@@ -82,18 +86,12 @@ class Record(object):
     run may keep what it replaces.
     """
 
-    def __init__(self, parameters):
-        self.run = native(new_run())
-        self.folder = parameters["folder"]
-        self.path = os.path.join(self.folder, NAME)
-        given = parameters["arguments"] + parameters["begin"].get("addresses", [])
-        self.arguments = addresses_in(" ".join(given))
-        self.counts = {}
-        self.outcomes = {}
-        self.begun, self.finished = [], []
+    def __init__(self, parameters, process=None):
+        """Begin a run. `process`: the one that lives as long as the run, if not this one."""
+        self.prepare(parameters, native(new_run()))
         try:
             self.fd = open_journal(self.folder)
-            first = self.line("begin", dict(parameters["begin"], at=now(), host=here(),
+            first = self.line("begin", dict(parameters["begin"], at=now(), host=here(process),
                                             arguments=parameters["arguments"]))
             # Both or none: a run with only a beginning would look as if it had been killed.
             self.room = append(self.fd, first + self.line("room", {}, ROOM)) + len(first)
@@ -101,6 +99,44 @@ class Record(object):
             sync_folder(self.folder)
         except EnvironmentError as e:
             raise JournalError("%s: %s" % (e.filename or self.path, e.strerror or e))
+
+    def prepare(self, parameters, run):
+        self.run = run
+        self.folder = parameters["folder"]
+        self.path = os.path.join(self.folder, NAME)
+        given = parameters["arguments"] + parameters["begin"].get("addresses", [])
+        self.arguments = addresses_in(" ".join(given))
+        self.outcomes = {}
+        self.begun, self.finished = [], []
+
+    @classmethod
+    def again(cls, parameters, run, room):
+        """The record of a run that another process has begun. `room`: where that is."""
+        record = cls.__new__(cls)
+        record.prepare(parameters, run)
+        try:
+            record.fd = open_journal(record.folder)
+            there = record.line("room", {}, ROOM)
+            os.lseek(record.fd, room, os.SEEK_SET)
+            if os.read(record.fd, len(there)) != there:
+                raise JournalError("%s no longer has the run %s, or has its end" % (
+                    record.path, run))
+        except EnvironmentError as e:
+            raise JournalError("%s: %s" % (e.filename or record.path, e.strerror or e))
+        record.room = room
+        return record
+
+    def step(self, body, process):
+        """Write what came of a step, on the disk at once. `process`: lives as long as the run."""
+        body = dict(body, at=now(), host=known_process(process))
+        for key in ("printed", "differs"):
+            if key in body:
+                body[key] = self.without_addresses(body[key])
+        try:
+            append(self.fd, self.line("step", body))
+            self.sync()
+        except EnvironmentError as e:
+            raise JournalError("%s: %s" % (self.path, e.strerror or e))
 
     def begin_list(self, site, name):
         """Note that a list is about to be changed. Call `flush` before it is."""
@@ -139,13 +175,11 @@ class Record(object):
         self.flush()
         self.write_end(state)
 
-    def write_end(self, state):
-        """Write the end into the room that was kept for it."""
-        counts = {}
-        for outcome in self.outcomes.values():
-            if outcome == "begun":  # the run was stopped before it touched the list
-                continue
-            counts[outcome] = counts.get(outcome, 0) + 1
+    def write_end(self, state, counts=None):
+        """Write the end into the room that was kept for it. `counts`: of lists, if not given."""
+        if counts is None:
+            counts = counted(outcome for outcome in self.outcomes.values()
+                             if outcome != "begun")  # it was stopped before it touched the list
         try:
             overwrite(self.fd, self.room, self.line(
                 "end", {"at": now(), "state": state, "counts": counts}, ROOM))
@@ -169,6 +203,13 @@ class Record(object):
     def sync(self):
         os.fsync(self.fd)
         self.synced = time.time()
+
+
+def counted(outcomes):
+    counts = {}
+    for outcome in outcomes:
+        counts[outcome] = counts.get(outcome, 0) + 1
+    return counts
 
 
 def addresses_in(text):
@@ -288,13 +329,18 @@ def user_name(uid):
         return "user %d" % uid
 
 
-def here():
+def here(process=None):
     """What this host sees: who is logged in, from where, and which process does the work."""
     login = (os.environ.get("SUDO_USER") or login_of_session() or os.environ.get("LOGNAME")
              or user_name(os.getuid()))
     client = os.environ.get("SSH_CONNECTION", os.environ.get("SSH_CLIENT", "")).split(" ")[0]
-    return {"name": socket.gethostname(), "login": login, "client": client,
-            "process": os.getpid(), "started": started(os.getpid()), "boot": boot_id()}
+    return dict(known_process(process or os.getpid()), name=socket.gethostname(), login=login,
+                client=client)
+
+
+def known_process(pid):
+    """A process, so that it is known again."""
+    return {"process": pid, "started": started(pid), "boot": boot_id()}
 
 
 def login_of_session():
@@ -333,12 +379,14 @@ class Run(object):
         self.begin = {}
         self.end = None
         self.lines = []
+        self.steps = []
 
     def state(self):
         """"done", "interrupted", ..., or for a run without an end "running" or "killed"."""
         if self.end:
             return self.end["state"]
-        host = self.begin.get("host", {})
+        # The connection may have been lost, and made anew, between two steps.
+        host = (self.steps or [self.begin])[-1].get("host", {})
         alive = (host.get("boot") == boot_id() and host.get("started") is not None
                  and started(host["process"]) == host["started"])
         return "running" if alive else "killed"
@@ -366,10 +414,8 @@ class Run(object):
     def counts(self):
         if self.end:
             return self.end["counts"]
-        counts = {}
-        for entry in self.lists():
-            counts[entry[2]] = counts.get(entry[2], 0) + 1
-        return counts
+        return counted([entry[2] for entry in self.lists()]
+                       + [step["how"] for step in self.steps if step["how"] in CAME])
 
     def event(self, undone_by, lists=None):
         event = {"event": "run", "run": self.run, "path": self.path, "state": self.state(),
@@ -377,6 +423,7 @@ class Run(object):
                  "ended": (self.end or {}).get("at", ""), "undone_by": undone_by}
         if lists is not None:
             event["lists"] = lists
+            event["steps"] = self.steps
         return event
 
 
@@ -412,6 +459,8 @@ def read(folder):
             order.append(runs[name])
         if kind == "lists":
             runs[name].lines.append(body)
+        elif kind == "step":
+            runs[name].steps.append(body)
         elif kind != "room":
             setattr(runs[name], kind, body)
     return order, damaged

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list
+from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list, one_list
 from runbooks.book.whose import WrittenSite, whose
 from runbooks.mailman.installation import Installation, Site, as_mailman, as_mailmans_python
 from runbooks.mailman.truth import discarded
@@ -86,6 +86,11 @@ class _ByHand:
             as_mailman(
                 self.installation, site, "remove_members", *self.untold, name, *self.addresses
             ),
+            # It says nothing of those whom it removes.
+            "\n".join(
+                f"No such member: {placeholder('NO_MEMBER', one, site.name, name, shown=one)}"
+                for one in self.addresses
+            ),
         )
 
     def create(self) -> Step:
@@ -116,6 +121,7 @@ class _ByHand:
                 *(self.installation, site, "withlist", "-q", "-r", "waiting.discard"),
                 *(name, *self.addresses),
             ),
+            f"{one_list(site, name)}: {self.discarded}",
         )
 
     def check(self, site: Site) -> Step:
