@@ -44,6 +44,8 @@ class Step:
     where: str = ""
     #: a word of the question that the command asks on the terminal, for a secret
     asks: str = ""
+    #: it changes nothing: it can be run to see whether it prints what it shows
+    looks: bool = False
 
 
 @dataclass(frozen=True)
