@@ -434,7 +434,7 @@ def _sed(call: Call) -> Iterator[Need]:
             yield file
             yield _writable(path)
             yield _prints(
-                f"echo new | {call.line(script, '/proc/sys/kernel/ostype')}",
+                f"echo new 2> /dev/null | {call.line(script, '/proc/sys/kernel/ostype')}",
                 r"new\nLinux",
                 "sed has no command 'e'",
                 call,
@@ -460,7 +460,7 @@ def _grep(call: Call) -> Iterator[Need]:
     # In the second line a dot would match as a pattern, and does not as text.
     lines = shlex.join([line, patterns[0].replace(".", "x").replace(" ", "  "), "other"])
     yield _prints(
-        f"printf '%s\\n' {lines} | {call.line(*options, patterns[0])}",
+        f"printf '%s\\n' {lines} 2> /dev/null | {call.line(*options, patterns[0])}",
         re.escape(line.strip()),
         "grep does not find what the page has it find",
         call,
@@ -470,13 +470,15 @@ def _grep(call: Call) -> Iterator[Need]:
 def _tee(call: Call) -> Iterator[Need]:
     if len(call.texts) != 1:
         raise UnknownError(f"tee with {call.texts}")
-    yield _prints(f"echo yes | {call.line('/dev/null')}", "yes", "tee passes nothing on", call)
+    yield _prints(
+        f"echo yes 2> /dev/null | {call.line('/dev/null')}", "yes", "tee passes nothing on", call
+    )
     yield _writable(call.texts[0])
 
 
 def _cat(call: Call) -> Iterator[Need]:
     _known(call)
-    yield _prints(f"echo yes | {call.line()}", "yes", "cat passes nothing on", call)
+    yield _prints(f"echo yes 2> /dev/null | {call.line()}", "yes", "cat passes nothing on", call)
 
 
 def _rm(call: Call) -> Iterator[Need]:
