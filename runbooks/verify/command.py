@@ -94,6 +94,7 @@ def summary(report: Report) -> dict[str, object]:
     found = report.found
     return {
         "host": found.host.spec,
+        "server": found.host.name if found.host.uses_terminal else found.hostname,
         "hostname": found.hostname,
         "mailman": found.version,
         "note": found.note,
