@@ -20,7 +20,8 @@ from runbooks.book.whose import whose
 from runbooks.errors import BadInputError
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site
-from runbooks.terminal import options
+from runbooks.terminal import byhand, options
+from runbooks.terminal.byhand import ByHand, Printed
 from runbooks.terminal.console import Screen
 from runbooks.terminal.report import recorded
 
@@ -59,7 +60,11 @@ class _Given:
     timeout: float
     dry_run: bool
     yes: bool
-    explain: bool
+    by_hand: ByHand | None
+
+    @property
+    def is_by_steps(self) -> bool:
+        return self.by_hand is not None and self.by_hand.steps
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -127,7 +132,7 @@ Examples:
 @options.dry_run
 @options.yes
 @options.quiet
-@options.explain
+@byhand.options
 @options.json
 @click.pass_context
 def add_list(
@@ -149,7 +154,7 @@ def add_list(
     dry_run: bool,
     yes: bool,
     quiet: bool,
-    explain: bool,
+    by_hand: ByHand | None,
     as_json: bool,
 ) -> int:
     """Add the list NAME to a Puppet manifest, and check the result.
@@ -161,6 +166,9 @@ def add_list(
     After Puppet has run, --check looks at the list, and --fix also sets what Puppet does not set.
 
     On a host without Puppet, use --direct.
+
+    With --steps, the list goes into the manifest of the list server itself, where Puppet runs:
+    leave out --manifest.
     """
     source = ctx.get_parameter_source("host_spec")
     given = _Given(
@@ -177,10 +185,12 @@ def add_list(
         timeout=timeout,
         dry_run=dry_run,
         yes=yes,
-        explain=explain,
+        by_hand=by_hand,
     )
     _check_together(given, check or fix, direct, password_file)
     screen = Screen(as_json, quiet)
+    if given.is_by_steps and not (direct or check or fix):
+        return _by_hand(screen, options.installation(host_spec, screen), given, None)
     if direct:
         return _direct(screen, given, password_file)
     if check or fix:
@@ -202,6 +212,11 @@ def _check_together(given: _Given, check: bool, direct: bool, password_file: str
         raise BadInputError(
             "--mail-host and --web-host are for --direct: a manifest has them as its other lists do"
         )
+    if given.is_by_steps and given.manifest is not None and not check:
+        raise BadInputError(
+            f"--steps runs on the list server, whose manifest is {page.CHECKOUT}/{page.MANIFEST}:"
+            " leave out --manifest"
+        )
     if given.class_name is not None and (direct or check):
         raise BadInputError("--class is for writing into a manifest")
     if check:
@@ -210,7 +225,7 @@ def _check_together(given: _Given, check: bool, direct: bool, password_file: str
                 "the manifest says how the list should be: leave out --admin and --description"
             )
         return
-    if not direct and given.manifest is None:
+    if not direct and given.manifest is None and not given.is_by_steps:
         raise BadInputError(
             f"name the manifest that the list goes into (--manifest {_MANIFEST}), or add --direct"
             " on a host without Puppet"
@@ -232,8 +247,8 @@ def _edit(screen: Screen, given: _Given) -> int:
     assert given.manifest is not None
     file = manifest_file.load(given.manifest)
     planned = edit.edit(file, _wanted(given), given.site, given.class_name)
-    if given.explain:
-        return _explain(screen, options.installation(given.host_spec, screen), given, planned)
+    if given.by_hand:
+        return _by_hand(screen, options.installation(given.host_spec, screen), given, planned)
     file.check_writable()
     if given.host_named:
         _ask_host(screen, given)
@@ -341,10 +356,10 @@ def _check(screen: Screen, given: _Given, fix: bool) -> int:
         return 1
     with screen.busy("looking at the lists"):
         seen = checking.look(found, site, wanted)
-    if given.explain:
+    if given.by_hand:
         if not seen.exists:
             raise BadInputError(f"{given.name} is not on {site.name}: there is nothing to set")
-        return _explain(screen, found, given, None, seen)
+        return _by_hand(screen, found, given, None, seen)
     screen.say(found.title, style="bold")
     _show_findings(screen, found, seen, with_help=not fix)
     if not fix or not (seen.description or seen.lacking):
@@ -387,16 +402,10 @@ def _to_set(seen: Seen) -> str:
 def _direct(screen: Screen, given: _Given, password_file: str | None) -> int:
     found = options.installation(given.host_spec, screen)
     found.check_user()
-    sites = found.choose_sites(given.sites)
-    if len(sites) > 1:
-        raise BadInputError(
-            f"{found.hostname} has the sites {', '.join(site.name for site in sites)}:"
-            " name the list's with --site"
-        )
-    site = sites[0]
-    if given.explain:
-        return _explain(screen, found, given, None)
-    rules.check_free(given.name, checking.names(found, sites)[site.name], found.hostname)
+    (site,) = _one_site(found, given)
+    if given.by_hand:
+        return _by_hand(screen, found, given, None, direct=True, password_file=password_file)
+    rules.check_free(given.name, checking.names(found, (site,))[site.name], found.hostname)
     wanted = _wanted(given)
     screen.say(found.title, style="bold")
     screen.table(
@@ -520,24 +529,50 @@ def _show_report(
     )
 
 
-def _explain(
+def _by_hand(
     screen: Screen,
     found: Installation,
     given: _Given,
     planned: Edit | None,
     seen: Seen | None = None,
+    *,
+    direct: bool = False,
+    password_file: str | None = None,
 ) -> int:
+    assert given.by_hand is not None
     wanted = seen.wanted if seen is not None else _wanted(given)
+    site = seen.site if seen is not None else None
+    if given.is_by_steps:
+        found.check_user()
+        if site is None:
+            (site,) = _one_site(found, given)
+            rules.check_free(given.name, checking.names(found, (site,))[site.name], found.hostname)
     steps = page.steps(
         found,
         page.AddArguments(
             given.name,
             given.admin or "…",
             wanted.description if isinstance(wanted.description, str) else "…",
-            site=seen.site.name if seen is not None else given.site,
-            direct=planned is None,
+            site=site.name if site is not None else given.site,
+            direct=direct,
             exists=seen is not None,
             edit=planned,
         ),
     )
-    return options.show_steps(screen, found, steps)
+    printed = Printed.of(
+        page.PROCEDURE,
+        steps,
+        password=lambda: _password(screen, given.name, password_file),
+    )
+    return byhand.show(screen, found, given.by_hand, printed, given.yes)
+
+
+def _one_site(found: Installation, given: _Given) -> tuple[Site, ...]:
+    """The site that is meant. Raises BadInputError where that is not clear."""
+    sites = found.choose_sites(given.sites)
+    if len(sites) > 1:
+        raise BadInputError(
+            f"{found.hostname} has the sites {', '.join(site.name for site in sites)}:"
+            " name the list's with --site"
+        )
+    return sites

@@ -21,7 +21,8 @@ from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import short
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Work
-from runbooks.terminal import options
+from runbooks.terminal import byhand, options
+from runbooks.terminal.byhand import ByHand, Printed
 from runbooks.terminal.console import Screen, many
 from runbooks.terminal.report import NAMED, Change, Report, Words, carry_out
 from runbooks.unsubscribe import run as unsubscribing
@@ -46,6 +47,7 @@ Examples:
   runbook ban target@example.com
   runbook ban target@example.com --host {whose().server.spec} --dry-run
   runbook ban target@example.com --list {whose().examples.list} --list {whose().first.lists[0]}
+  runbook ban target@example.com --steps               by hand, one step at a time
   runbook ban --from victims.txt                       one address a line
   runbook ban --suffixes user@example.com              user+anything@example.com as well
   runbook ban '^target(\\+.*)?@example\\.com$'          the same as a pattern
@@ -72,7 +74,7 @@ def ban(
     suffixes: bool,
     dry_run: bool,
     yes: bool,
-    explain: bool,
+    by_hand: ByHand | None,
     force: bool,
     clear_stale: bool,
     unsubscribe: bool,
@@ -92,8 +94,8 @@ def ban(
 
     found = given.chosen(addresses, from_file, skip_bad, make)
     screen, target = options.begin(**chosen)
-    if explain:
-        return _explain(screen, target, found.good, "ban")
+    if by_hand and not by_hand.steps:
+        return _by_hand(screen, target, found.good, "ban", by_hand, yes)
     found.tell(screen)
     for entry in found.good:
         if suffixes:
@@ -112,6 +114,8 @@ def ban(
         )
     if plan.people and not force:
         raise BadInputError(_would_ban_people(plan))
+    if by_hand:
+        return _by_hand(screen, target, found.good, "ban", by_hand, yes)
     changes = [_change(plan, puts_out=unsubscribe)]
     if unsubscribe:
         members = [entry.address for entry in found.good if entry.address]
@@ -142,7 +146,7 @@ def unban(
     suffixes: bool,
     dry_run: bool,
     yes: bool,
-    explain: bool,
+    by_hand: ByHand | None,
     clear_stale: bool,
     **chosen: Any,
 ) -> int:
@@ -157,8 +161,8 @@ def unban(
 
     found = given.chosen(addresses, from_file, skip_bad, make)
     screen, target = options.begin(**chosen)
-    if explain:
-        return _explain(screen, target, found.good, "unban")
+    if by_hand:
+        return _by_hand(screen, target, found.good, "unban", by_hand, yes)
     found.tell(screen)
     with screen.busy("looking at the lists"):
         plan = run.look(
@@ -230,7 +234,14 @@ def _check_it_can_be_somebody(entry: Entry) -> None:
     entries.entry(entry.text, force=True)
 
 
-def _explain(screen: Screen, target: Target, chosen: Sequence[Entry], action: str) -> int:
+def _by_hand(
+    screen: Screen,
+    target: Target,
+    chosen: Sequence[Entry],
+    action: str,
+    wanted: ByHand,
+    yes: bool,
+) -> int:
     """The steps by hand, for these arguments."""
     from runbooks.ban import page
 
@@ -245,7 +256,9 @@ def _explain(screen: Screen, target: Target, chosen: Sequence[Entry], action: st
             timeout=target.timeout,
         ),
     )
-    return options.show_steps(screen, target.installation, steps)
+    found = {one.name: one for one in page.PROCEDURES}[action]
+    printed = Printed.of(found, steps)
+    return byhand.show(screen, target.installation, wanted, printed, yes)
 
 
 # -- runbook banned -----------------------------------------------------------------------

@@ -347,6 +347,7 @@ UNBAN = Procedure(
             "A list still refuses the address",
             "Another entry matches it, most likely a pattern: lift the one that is named, spelled"
             " as shown. If no list has it, it is in ``GLOBAL_BAN_LIST`` in ``mm_cfg.py``.",
+            prints=": refuses ",
         ),
     ),
     after="ban",

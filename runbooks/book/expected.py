@@ -190,7 +190,10 @@ class Wanted:
 
 
 def wanted(expected: str, truth: Truth[S]) -> list[Wanted]:
-    """What a server of which `truth` is true prints. Raises Untrue, ValueError for wrong text."""
+    """What a server of which `truth` is true prints. Raises ValueError for wrong text.
+
+    Where nothing that is true can stand, no line will do.
+    """
     groups: list[Wanted] = []
     above: list[Part] = []
     for line in expected.strip().splitlines():
@@ -202,7 +205,10 @@ def wanted(expected: str, truth: Truth[S]) -> list[Wanted]:
         elif found and found[0].name in LINES:
             groups.append(Wanted((LINES[found[0].name],), any_number=True))
         else:
-            lines = tuple(_lines(found, about, truth))
+            try:
+                lines = tuple(_lines(found, about, truth))
+            except Untrue as e:
+                lines = (_never(e),)
             if about and about == above:
                 lines = (*groups.pop().lines, *lines)
             groups.append(Wanted(lines))
@@ -221,7 +227,18 @@ def _lines(found: Sequence[Part], about: Sequence[Part], truth: Truth[S]) -> Ite
         def value(part: Part, text: str = text, subject: S = subject) -> str:
             return text if part is about[0] else truth.value(part, subject)
 
-        yield "".join(_regex(part, value) for part in found)
+        try:
+            yield "".join(_regex(part, value) for part in found)
+        except Untrue as e:
+            yield _never(e)
+
+
+#: Begins an expression for no line at all; behind it is why.
+_NEVER = "(?!)"
+
+
+def _never(why: Untrue) -> str:
+    return _NEVER + re.escape(str(why))
 
 
 def _regex(part: Part, value: Callable[[Part], str]) -> str:
@@ -234,13 +251,14 @@ def _regex(part: Part, value: Callable[[Part], str]) -> str:
 class Line:
     """A line that was printed, or had to be."""
 
-    #: " " when it is as it has to be, "-" when it was not printed, "+" when it is one too many
+    #: " " when it is as it has to be, "-" when it was not printed, "+" when it is one too many;
+    #: "!" where none could be right: why
     sign: str
     text: str
 
 
 def judged(expected: str, output: str, truth: Truth[S]) -> list[Line]:
-    """What a run printed, line by line, beside what it has to print. Raises Untrue.
+    """What a run printed, line by line, beside what it has to print.
 
     Blanks at the ends of lines mean nothing.
     """
@@ -266,7 +284,7 @@ def judged(expected: str, output: str, truth: Truth[S]) -> list[Line]:
 
 def _not_printed(groups: Sequence[Wanted], missing: Sequence[Sequence[str]]) -> list[Line]:
     return [
-        Line("-", _readable(regex))
+        Line("!" if regex.startswith(_NEVER) else "-", _readable(regex.removeprefix(_NEVER)))
         for group, lines in zip(groups, missing, strict=True)
         for regex in (() if group.any_number else lines)
     ]
@@ -274,10 +292,9 @@ def _not_printed(groups: Sequence[Wanted], missing: Sequence[Sequence[str]]) -> 
 
 def fault(expected: str, output: str, truth: Truth[S]) -> str:
     """What is wrong with what a run printed; "" when nothing is. See `judged`."""
-    try:
-        lines = judged(expected, output, truth)
-    except Untrue as e:
-        return str(e)
+    lines = judged(expected, output, truth)
+    if untrue := next((line.text for line in lines if line.sign == "!"), None):
+        return untrue
     if lacking := next((line.text for line in lines if line.sign == "-"), None):
         return f"no line is {lacking!r} where one has to be"
     extra = next((line.text for line in lines if line.sign == "+"), None)

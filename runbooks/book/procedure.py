@@ -46,6 +46,8 @@ class Step:
     asks: str = ""
     #: it changes nothing: it can be run to see whether it prints what it shows
     looks: bool = False
+    #: `shows` is all that it prints; not of a script that nobody here knows
+    is_judged: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ class Trouble:
 
     symptom: str
     remedy: str
+    #: a regular expression for what a step prints then, where that is how it is noticed
+    prints: str = ""
 
 
 @dataclass(frozen=True)

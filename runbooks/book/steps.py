@@ -24,6 +24,10 @@ class Printed:
     interrupted: bool = False
 
 
+#: Gets each line that is printed, as it comes.
+Hear = Callable[[str], None]
+
+
 class Run(Protocol):
     """Has a host carry out a step."""
 
@@ -80,7 +84,7 @@ def carry_out(step: Step, run: Run, watching: Witness[S]) -> Ran[S]:
 # -- on this machine ----------------------------------------------------------------------
 
 
-def in_shell(command: str, hear: Callable[[str], None]) -> Printed:
+def in_shell(command: str, hear: Hear) -> Printed:
     """Run a shell command, of which `hear` gets each line as it is printed."""
     child = subprocess.Popen(
         ["/bin/sh", "-c", command],

@@ -30,7 +30,8 @@ from runbooks.mailman.locks import (
     removable,
 )
 from runbooks.mailman.target import invocation
-from runbooks.terminal import options
+from runbooks.terminal import byhand, options
+from runbooks.terminal.byhand import ByHand, Printed
 from runbooks.terminal.console import Screen, cut, many
 
 #: Seconds between two looks, with --watch.
@@ -235,6 +236,7 @@ def _host_name(ctx: click.Context, param: click.Parameter, name: str | None) -> 
 Examples:
   runbook clear-lock {whose().examples.list}
   runbook clear-lock {whose().examples.list} --dry-run --host {whose().server.spec}
+  runbook clear-lock {whose().examples.list} --steps
   runbook clear-lock --stale                 every stale lock, and what dead processes left
   runbook clear-lock --gone oldlists         what a host left that no longer exists
 """,
@@ -257,7 +259,7 @@ Examples:
     options.dry_run,
     options.yes,
     options.quiet,
-    options.explain,
+    byhand.options,
     options.json,
 )
 def clear_lock(
@@ -269,7 +271,7 @@ def clear_lock(
     dry_run: bool,
     yes: bool,
     quiet: bool,
-    explain: bool,
+    by_hand: ByHand | None,
     as_json: bool,
 ) -> int:
     """Remove the lock of each LIST, if the process that took it is gone.
@@ -287,9 +289,9 @@ def clear_lock(
         raise click.UsageError(
             "name the lists, or use --stale for everything left behind, or --gone for one host"
         )
-    if explain and not lists:
-        raise click.UsageError("--explain is for one list: name it")
     names = tuple(dict.fromkeys(list_name(name) for name in lists))
+    if by_hand and (not lists or (by_hand.steps and len(names) > 1)):
+        raise click.UsageError("the steps by hand are for one list: name it")
     screen = Screen(as_json, quiet)
     installation = options.installation(host_spec, screen)
     installation.check_user()
@@ -304,8 +306,8 @@ def clear_lock(
             saves_of=gone or (installation.hostname if stale else None),
             gone=gone,
         )
-    if explain:
-        return _explain(screen, installation, seen, names)
+    if by_hand:
+        return _by_hand(screen, installation, seen, names, by_hand, yes)
     if gone:
         plan = run.plan_gone(seen, gone)
     else:
@@ -354,7 +356,14 @@ def _show_what_was_stopped(screen: Screen, installation: Installation, report: R
             screen.say(f"the lock had stopped {stopped.id}; now repeat it: {line}", style="cyan")
 
 
-def _explain(screen: Screen, installation: Installation, seen: Look, names: tuple[str, ...]) -> int:
+def _by_hand(
+    screen: Screen,
+    installation: Installation,
+    seen: Look,
+    names: tuple[str, ...],
+    wanted: ByHand,
+    yes: bool,
+) -> int:
     steps: list[Step] = []
     for name in names:
         site = run.site_of(seen, name)
@@ -364,7 +373,8 @@ def _explain(screen: Screen, installation: Installation, seen: Look, names: tupl
                 f" runbook clear-lock {MASTER} --dry-run says whether a runner is left"
             )
         steps += page.steps(installation, page.ClearArguments(name, site.name))
-    return options.show_steps(screen, installation, steps)
+    printed = Printed.of(page.PROCEDURE, steps)
+    return byhand.show(screen, installation, wanted, printed, yes)
 
 
 def _show_nothing(screen: Screen, seen: Look, gone: str | None) -> None:

@@ -214,26 +214,31 @@ PROCEDURE = Procedure(
             "The process runs",
             "The lock is in use. See what the process does (``ps``). If it hangs, end it with"
             " ``kill`` and begin again.",
+            prints=r"^[RSDI]\S* +\w{3} ",
         ),
         Trouble(
             "The process is stopped (``T``)",
             "Somebody typed Ctrl-Z in ``withlist -l``. ``kill -CONT`` lets it go on; ``kill -KILL``"
             " ends it and leaves a stale lock.",
+            prints=r"^T\S* +\w{3} ",
         ),
         Trouble(
             "A younger process has the id",
             "The holder died and its id was given away. ``runbook clear-lock`` removes the lock; by"
             " hand, leave out the line about ``/proc``.",
+            prints=r"^\S+ +\w{3} \w{3} |^left alone$",
         ),
         Trouble(
             "The claim names another host",
             "Run ``runbook locks`` there. If that host no longer exists, ``runbook clear-lock"
             " --gone`` with its name removes what it left.",
+            prints="^left alone$",
         ),
         Trouble(
             "There is no lock, and no mail either",
             "``ps -u list -o pid,args`` shows whether ``mailmanctl`` and its ``qrunner`` processes"
             " run; ``logs/error`` of the site says what failed.",
+            prints=r"\.lock'?\*?'?: No such file",
         ),
         Trouble(
             "There is a lock ``master-qrunner``",

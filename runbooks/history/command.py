@@ -18,7 +18,7 @@ from runbooks.mailman import journal
 from runbooks.mailman.clock import Clock
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation
-from runbooks.mailman.journal import ListRecord, Run
+from runbooks.mailman.journal import ListRecord, Run, StepTold
 from runbooks.mailman.work import Answer, Work
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, columns, cut, many
@@ -290,6 +290,7 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
         said = outcome if outcome != "begun" else "begun, and what became of it is not on record"
         screen.say(f"{said}, {many(len(lists), 'list')}{': ' + detail if detail else ''}")
         screen.table([(one.list, one.site, _kept(one)) for one in lists])
+    screen.table([_step(one, found.clock) for one in run.steps_told])
     kept = sum(one.more.get("state") == "kept" for one in run.lists)
     if kept:
         where = f"{run.path.rpartition('/')[0]}/saved/{run.id}"
@@ -307,6 +308,18 @@ def _show_run(screen: Screen, found: Installation, run: Run) -> None:
         screen.say(
             f"to take it back: {again}" if undoing.changed(run) else "there is nothing to take back"
         )
+
+
+def _step(told: StepTold, clock: Clock) -> tuple[str, ...]:
+    """When a step was taken, which, and what came of it."""
+    one = told.came
+    if one.how == "begun":
+        said = "begun, and what became of it is not on record"
+    elif one.how == "run" and told.differs is not None:
+        said = f"run, and not as on the page: {told.differs}" if told.differs else "as on the page"
+    else:
+        said = one.how
+    return (clock.recorded(one.at), f"#{one.name}", said)
 
 
 def _kept(one: ListRecord) -> str:
@@ -339,6 +352,7 @@ def _value(value: object) -> str:
 
 def _as_json(run: Run) -> dict[str, object]:
     members = asdict(run)
-    if not run.lists:
-        del members["lists"]
+    for name in ("lists", "steps"):
+        if not members[name]:
+            del members[name]
     return members

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from runbooks.errors import BadInputError
+from runbooks.mailman import stepping
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, as_mailman
 from runbooks.mailman.journal import ListRecord, Run
@@ -112,6 +113,8 @@ def check(run: Run, installation: Installation) -> None:
     """Raise BadInputError for a run that cannot be taken back this way, with what helps instead."""
     if run.command == "clear-lock":
         why = "a lock whose process is gone has nobody to give it back to"
+    elif run.command == stepping.COMMAND:
+        why = "what printed steps change is not on record"
     elif run.command not in COMMANDS and not changed(run):
         why = f"{run.command!r} is none of: {', '.join(COMMANDS)}, withlist"
     elif run.state == "running":

@@ -57,6 +57,15 @@ class ListRecord:
 
 
 @dataclass(frozen=True)
+class StepTold:
+    """A step that was taken once, and what came of it."""
+
+    came: StepOnRecord
+    #: what was not as the page shows it, or ""; None where nobody compared
+    differs: str | None = None
+
+
+@dataclass(frozen=True)
 class Run:
     """One record."""
 
@@ -92,6 +101,20 @@ class Run:
     lists: tuple[ListRecord, ...] = ()
     #: of a run through printed steps, what came of them, in the order of time
     steps: tuple[StepOnRecord, ...] = ()
+
+    @property
+    def steps_told(self) -> list[StepTold]:
+        """What came of each step, as often as it was taken."""
+        told: list[StepTold] = []
+        for one in self.steps:
+            last = told[-1] if told and told[-1].came.name == one.name else None
+            if one.how == "judged" and last:
+                told[-1] = StepTold(last.came, one.differs)
+            elif last and last.came.how == "begun":
+                told[-1] = StepTold(one)
+            else:
+                told.append(StepTold(one))
+        return told
 
     @property
     def addresses(self) -> tuple[str, ...]:

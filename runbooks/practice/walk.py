@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from runbooks.book.plain import plain
 from runbooks.book.procedure import A, Procedure, Step, paste
 from runbooks.book.steps import Printed, go_through, in_shell, on_terminal
 from runbooks.host.host import Host
@@ -107,7 +108,7 @@ def _walk_through(
     start: Path,
 ) -> bool:
     """One procedure both ways from `start`, a copy; whether all was as the page says."""
-    screen.say(textwrap.fill(_plain(procedure.when), 88, break_on_hyphens=False))
+    screen.say(textwrap.fill(plain(procedure.when), 88, break_on_hyphens=False))
     before = state(site)
 
     practice = procedure.practised
@@ -252,8 +253,3 @@ def _put_back(start: Path, site: PracticeSite) -> None:
 def _copy(source: Path, target: Path) -> None:
     """Copy a tree with its hard links, which are what a lock is made of, and its times."""
     subprocess.run(["cp", "-a", str(source), str(target)], check=True)
-
-
-def _plain(text: str) -> str:
-    """reStructuredText as a terminal shows it."""
-    return re.sub(r"``|:\w+:(?=`)|`", "", text)

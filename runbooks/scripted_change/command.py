@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import click
 
@@ -17,7 +18,8 @@ from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Work
 from runbooks.scripted_change import run as scripted
 from runbooks.scripted_change.run import Plan, Script
-from runbooks.terminal import options, secret
+from runbooks.terminal import byhand, options, secret
+from runbooks.terminal.byhand import ByHand, Printed
 from runbooks.terminal.console import Bar, Screen, clean, many
 from runbooks.terminal.report import Report
 
@@ -71,7 +73,7 @@ Examples:
     is_flag=True,
     help="Run it on copies of the lists, and show what would change.",
 )
-@options.together(options.yes, options.quiet, options.explain, options.json)
+@options.together(options.yes, options.quiet, byhand.options, options.json)
 def withlist(
     script: str | None,
     arguments: tuple[str, ...],
@@ -87,7 +89,7 @@ def withlist(
     dry_run: bool,
     yes: bool,
     quiet: bool,
-    explain: bool,
+    by_hand: ByHand | None,
     as_json: bool,
 ) -> int:
     """Call a function of SCRIPT.py on every list, as Mailman's 'withlist -r' does.
@@ -108,7 +110,7 @@ def withlist(
     """
     screen = Screen(as_json, quiet)
     if restore is not None:
-        if script is not None or function is not None or lists or explain or lock or secret_file:
+        if script is not None or function is not None or lists or by_hand or lock or secret_file:
             raise BadInputError(
                 "--restore takes a run and no script, and puts back every list of it"
             )
@@ -116,7 +118,8 @@ def withlist(
         raise BadInputError("name a script, or a run with --restore (see runbook withlist --help)")
     else:
         wanted = scripted.read(script, function, arguments, lock=lock, secret_file=secret_file)
-        hidden, source, warning = (b"", "", "") if explain else secret.for_script(secret_file)
+        is_run = by_hand is None or by_hand.steps
+        hidden, source, warning = secret.for_script(secret_file) if is_run else (b"", "", "")
         if warning:
             screen.warn(warning)
     target = options.target(options.installation(host_spec, screen), sites, lists, timeout, jobs)
@@ -124,8 +127,8 @@ def withlist(
         with screen.busy("reading the journal"):
             past = journal.find(target.installation, restore)
         return put_back.put_back(screen, target, past, dry_run, yes)
-    if explain:
-        return _explain(screen, target, wanted)
+    if by_hand:
+        return _by_hand(screen, target, wanted, hidden, by_hand, yes)
     with screen.busy("looking at the lists"):
         plan = scripted.look(target, wanted)
     report = Report(screen, target.installation)
@@ -154,12 +157,17 @@ def withlist(
         return _show_work(report, work, dry_run)
 
 
-def _explain(screen: Screen, target: Target, script: Script) -> int:
+def _by_hand(
+    screen: Screen, target: Target, script: Script, hidden: bytes, wanted: ByHand, yes: bool
+) -> int:
     from runbooks.scripted_change import page
 
-    named = dict.fromkeys(name for lists in (target.lists or {}).values() for name in lists)
-    steps = page.by_hand(target.installation, script, target.sites, tuple(named))
-    return options.show_steps(screen, target.installation, steps)
+    if hidden:  # each step has it already
+        script = replace(script, secret_file=None)
+    steps = page.by_hand(target.installation, script, target.sites, target.lists, bool(hidden))
+    found = page.documented(script) or page.PROCEDURE
+    printed = Printed.of(found, steps, secret=hidden, variable=secret.VARIABLE)
+    return byhand.show(screen, target.installation, wanted, printed, yes)
 
 
 # -- before -------------------------------------------------------------------------------

@@ -13,11 +13,20 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from runbooks.book.expected import MORE, placeholder
-from runbooks.book.procedure import File, NoArguments, Procedure, Step, Trouble, every_list
+from runbooks.book.procedure import (
+    File,
+    NoArguments,
+    Procedure,
+    Step,
+    Trouble,
+    every_list,
+    one_list,
+)
 from runbooks.book.whose import whose
 from runbooks.mailman.installation import Installation, Site, as_mailman
 from runbooks.scripted_change.run import Script, read
@@ -26,29 +35,86 @@ from runbooks.terminal.secret import VARIABLE
 
 
 def by_hand(
-    installation: Installation, script: Script, sites: Sequence[Site], names: Sequence[str] = ()
+    installation: Installation,
+    script: Script,
+    sites: Sequence[Site],
+    lists: Mapping[str, Sequence[str]] | None = None,
+    has_secret: bool = False,
 ) -> tuple[Step, ...]:
-    """The steps by hand for any script, on every list of `sites`, or on the lists `names`."""
+    """The steps by hand for any script, on every list of `sites`, or on `lists` by their sites.
+
+    `has_secret`: it is in the environment of whoever takes the steps.
+    """
     module = _module(script)
     called = LOCKED if script.lock else script.function
     function = module if called == module else f"{module}.{called}"
-    has_secret = script.secret_file is not None or VARIABLE in os.environ
+    has_secret = has_secret or script.secret_file is not None or VARIABLE in os.environ
     passing = VARIABLE if has_secret else ""
+    known = documented(script)
+    if known is not None and lists is None and sites == installation.sites:
+        return known.steps(installation, _arguments(known, script))
     found = [_create(installation, script)]
     if script.secret_file is not None:
         found.append(_read_secret(script.secret_file))
     for site in sites:
-        if not names:
-            command = _with_all(installation, site, function, *script.arguments, passing=passing)
-            title = f"Run it on every list of the site {site.name}"
-            found.append(Step(f"run-{site.name}", title, "", command))
-        for name in names:
-            command = _with_one(
-                installation, site, function, name, *script.arguments, passing=passing
+        if lists is None:
+            shows = _says(script, every_list(site), site.name)
+            step = Step(
+                f"run-{site.name}",
+                f"Run it on every list of the site {site.name}",
+                "",
+                _with_all(installation, site, function, *script.arguments, passing=passing),
+                f"{shows}\n{MORE}" if shows else "",
+                is_judged=shows is not None,
             )
-            title = f"Run it on the list {name}, if the site {site.name} has it"
-            found.append(Step(f"run-{site.name}-{name}", title, "", command))
+            found.append(step)
+            continue
+        for name in lists[site.name]:
+            shows = _says(script, one_list(site, name))
+            step = Step(
+                f"run-{site.name}-{name}",
+                f"Run it on the list {name} of the site {site.name}",
+                "",
+                _with_one(installation, site, function, name, *script.arguments, passing=passing),
+                shows or "",
+                is_judged=shows is not None,
+            )
+            found.append(step)
     return tuple(found)
+
+
+def documented(script: Script) -> Procedure[Installation, Any] | None:
+    """The procedure that calls just this function of a script that comes along."""
+    if not script.is_own or script.lock:
+        return None
+    words = script.command()
+    return next(
+        (one for one in PROCEDURES if one.command(_arguments(one, script)) == words),
+        None,
+    )
+
+
+def _arguments(procedure: Procedure[Installation, Any], script: Script) -> Any:
+    """What `procedure` is told where a reader calls `script`."""
+    if procedure is FIND and len(script.arguments) == 1:
+        return FindArguments(*script.arguments)
+    return procedure.example
+
+
+def _says(script: Script, label: str, *site: str) -> str | None:
+    """What a function of a script that comes along says of `label`; None where nobody knows."""
+    if not script.is_own:
+        return None
+    match script.module, script.function, script.arguments:
+        case "owners", "owners", ():
+            return f"{label}: {_OWNERS}"
+        case "waiting", "who", ():
+            return f"{label}: {{WAITING:nobody}}"
+        case "closing", (("close" | "reopen") as function), ():
+            return f"{label}: {_outcome(function, _CLOSING[function][1])}"
+        case "whereis", "whereis", (address,) if site:
+            return _known(address, *site, shown=label)
+    return None
 
 
 _ADMIN = whose().examples.administrator
@@ -193,16 +259,19 @@ PROCEDURE = Procedure(
             "Without ``-l`` it ends with ``NotLockedError`` or a bare ``AssertionError``. Use"
             " ``runbook withlist --lock``: under Mailman 2.2, ``withlist -l`` leaves the list"
             " locked.",
+            prints=r"NotLockedError|AssertionError",
         ),
         Trouble(
             "``ImportError: No module named owners``",
             "Put the file beside ``withlist``.",
+            prints=r"Error: No module named",
         ),
         Trouble(
             "It ends with a traceback",
             "``withlist -a`` stops at the first list that fails or is corrupt. Mend the script so"
             " that it can be repeated. ``runbook withlist`` goes on, names what failed, and can put"
             " back what was changed.",
+            prints=r"^Traceback",
         ),
         Trouble(
             "The script needs a password",
@@ -287,13 +356,17 @@ class ClosingArguments:
     function: str
 
 
+#: By function: the title of the step, what it prints, and what ``status`` says afterwards.
+_CLOSING = {
+    "close": ("Close", "closed", "closed (subscribe_policy 2, before {POLICY:1})"),
+    "reopen": ("Open", "open again", "open (subscribe_policy {POLICY:1})"),
+}
+
+
 def closing_steps(installation: Installation, arguments: ClosingArguments) -> tuple[Step, ...]:
     """Closing or opening every list, by hand."""
     function = arguments.function
-    title, printed, seen = {
-        "close": ("Close", "closed", "closed (subscribe_policy 2, before {POLICY:1})"),
-        "reopen": ("Open", "open again", "open (subscribe_policy {POLICY:1})"),
-    }[function]
+    title, printed, seen = _CLOSING[function]
     return (
         _create(installation, read("closing.py", function)),
         *(
@@ -369,6 +442,7 @@ OPEN = Procedure(
         Trouble(
             "``open, and left as somebody set it since``",
             "An administrator changed ``subscribe_policy`` meanwhile. That was kept.",
+            prints="left as somebody set it since",
         ),
     ),
     after="close-lists",

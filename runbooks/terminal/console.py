@@ -114,8 +114,22 @@ class Screen:
         for text, style in self._held:
             self.say(text, style, always=True)
         self._held.clear()
-        answer = self.errors.input(f"{clean(question)} [y/N] ", markup=False, emoji=False)
-        return answer.strip().lower() in ("y", "yes")
+        return self.answer(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+    def answer(self, question: str) -> str:
+        """What a person types. Raises EOFError at the end of input."""
+        return self.errors.input(clean(question), markup=False, emoji=False)
+
+    @contextmanager
+    def running(self, what: str) -> Iterator[None]:
+        """While lines are said as they come: below them, that there may be more."""
+        if self.is_terminal and not self.quiet:
+            from rich.text import Text
+
+            with self.console.status(Text(clean(what), style="dim")):
+                yield
+        else:
+            yield
 
     @contextmanager
     def busy(self, what: str) -> Iterator[None]:

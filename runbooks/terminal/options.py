@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
-from runbooks.book.procedure import Step, paste
 from runbooks.book.whose import whose
 from runbooks.errors import BadInputError, LostError
+from runbooks.terminal import byhand
 from runbooks.terminal.console import Screen
 
 if TYPE_CHECKING:
@@ -60,11 +60,6 @@ quiet = click.option(
     " A question is still asked, with its plan; --json still prints every object.",
 )
 yes = click.option("--yes", "-y", is_flag=True, help="Do not ask for confirmation.")
-explain = click.option(
-    "--explain",
-    is_flag=True,
-    help="Print the steps by hand instead, for this host, ready to paste.",
-)
 sites = click.option(
     "--site",
     "sites",
@@ -137,7 +132,7 @@ def together(*options: Callable[[F], F]) -> Callable[[F], F]:
 
 #: Of a command that changes lists.
 change_lists = together(
-    lists, sites, host, timeout, jobs, dry_run, yes, quiet, explain, json
+    lists, sites, host, timeout, jobs, dry_run, yes, quiet, byhand.options, json
 )  # fmt: skip
 
 
@@ -201,16 +196,6 @@ def begin(
 def typed() -> tuple[str, ...]:
     """The command line, without ``runbook``, for the journal."""
     return tuple(click.get_current_context().find_root().obj or ())
-
-
-def show_steps(screen: Screen, installation: Installation, steps: Iterable[Step]) -> int:
-    """The steps by hand, ready to paste; the exit status."""
-    screen.say(f"# {installation.title}", always=True)
-    for number, step in enumerate(steps, 1):
-        screen.say(f"\n# {number}. {step.title}", always=True)
-        screen.say(paste(step), always=True)
-        screen.object(step=step.name, title=step.title, command=paste(step))
-    return 0
 
 
 def permission(screen: Screen, question: str, yes: bool) -> None:

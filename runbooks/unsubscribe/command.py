@@ -9,7 +9,8 @@ import click
 from runbooks.ban import given
 from runbooks.book.whose import whose
 from runbooks.clear_lock.first import StaleLocks
-from runbooks.terminal import options
+from runbooks.terminal import byhand, options
+from runbooks.terminal.byhand import ByHand, Printed
 from runbooks.terminal.report import carry_out
 from runbooks.unsubscribe import run
 from runbooks.unsubscribe.shown import change
@@ -37,7 +38,7 @@ def unsubscribe(
     skip_bad: bool,
     dry_run: bool,
     yes: bool,
-    explain: bool,
+    by_hand: ByHand | None,
     clear_stale: bool,
     tell: bool,
     **chosen: Any,
@@ -50,13 +51,13 @@ def unsubscribe(
     """
     found = given.chosen(addresses, from_file, skip_bad, run.address)
     screen, target = options.begin(**chosen)
-    if explain:
+    if by_hand:
         from runbooks.unsubscribe import page
 
         asked = page.UnsubscribeArguments(found.good, tell, target.sites, target.lists)
-        return options.show_steps(
-            screen, target.installation, page.steps(target.installation, asked)
-        )
+        steps = page.steps(target.installation, asked)
+        printed = Printed.of(page.PROCEDURE, steps)
+        return byhand.show(screen, target.installation, by_hand, printed, yes)
     found.tell(screen)
     naming = given.naming(from_file, skip_bad)
     with screen.busy("looking at the lists"):

@@ -256,11 +256,13 @@ PROCEDURE = Procedure(
             "``remove_members`` ends with a ``TypeError``",
             "Nobody was removed: under Mailman 2.2 it takes addresses from no file (``-f``). Give"
             " them behind the options.",
+            prints=r"^TypeError",
         ),
         Trouble(
             "``pending.pck`` or ``request.pck`` is damaged",
             "The list was left as it is. Move the file away, with what waited in it, or restore it"
             " from a backup; then repeat this for that list.",
+            prints=r"UnpicklingError|EOFError|pending\.pck|request\.pck",
         ),
         Trouble(
             "It was a mistake",

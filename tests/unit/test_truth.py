@@ -263,6 +263,8 @@ def test_every_placeholder_is_known(site: PracticeSite) -> None:
         **dict.fromkeys(("MEMBERSHIPS", "CONFIRMATIONS", "REQUESTS"), address),
         **dict.fromkeys(("OTHERS", "MISSING_BANS", "CAUGHT_UP", "CLAIM", "DEAD"), stale),
         **dict.fromkeys(("LOCK", "WAITER"), ("pid", *stale)),
+        "NAMED_LIST": stale,
+        "NO_MEMBER": (*address, *stale),
         **dict.fromkeys(("NEW_ALIAS", "NEW_ALIAS_OF_OTHERS"), (STALE_LIST,)),
         "OUTCOME": ("ban", *address),
     }

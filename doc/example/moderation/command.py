@@ -8,7 +8,8 @@ import click
 
 from runbooks.mailman.edit import Edit
 from runbooks.moderation import page
-from runbooks.terminal import options
+from runbooks.terminal import byhand, options
+from runbooks.terminal.byhand import ByHand, Printed
 from runbooks.terminal.report import Change, Words, carry_out
 
 WORDS = {
@@ -20,12 +21,13 @@ WORDS = {
 @click.command(epilog="\b\nExamples:\n  runbook moderate on\n  runbook moderate off --dry-run")
 @click.argument("state", type=click.Choice(["on", "off"]))
 @options.change_lists
-def moderate(state: str, dry_run: bool, yes: bool, explain: bool, **chosen: Any) -> int:
+def moderate(state: str, dry_run: bool, yes: bool, by_hand: ByHand | None, **chosen: Any) -> int:
     """Turn emergency moderation on, or off: while it is on, every post waits for a moderator."""
     screen, target = options.begin(**chosen)
-    if explain:
+    if by_hand:
         steps = page.steps(target.installation, page.Arguments(state))
-        return options.show_steps(screen, target.installation, steps)
+        printed = Printed.of(page.PROCEDURE, steps)
+        return byhand.show(screen, target.installation, by_hand, printed, yes)
     with screen.busy("looking at the lists"):
         plan = Edit.look(target, "moderating", {"on": state == "on"}, ("moderate", state))
     question, done = WORDS[state]

@@ -1,0 +1,81 @@
+"""A command on a terminal: what it shows, and a person who types."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import select
+import struct
+import sys
+import termios
+import time
+from collections.abc import Sequence
+
+import pyte
+
+#: Seconds until what is waited for has to be there.
+PATIENCE = 60
+
+
+class Terminal:
+    """``runbook``, run on a terminal."""
+
+    def __init__(self, arguments: Sequence[str], columns: int = 200, **variables: str) -> None:
+        self.screen = pyte.Screen(columns, 2000)
+        self.stream = pyte.ByteStream(self.screen)
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
+        environment |= {"TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
+        for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI"):
+            environment.pop(name, None)
+        self.pid, self.terminal = pty.fork()
+        if self.pid == 0:
+            words = [sys.executable, "-m", "runbooks", *arguments]
+            os.execve(sys.executable, words, environment)
+        size = struct.pack("HHHH", self.screen.lines, columns, 0, 0)
+        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
+        #: what was seen when something was last waited for
+        self._seen = 0
+
+    @property
+    def text(self) -> str:
+        """Everything that stands on the screen."""
+        return "\n".join(line.rstrip() for line in self.screen.display).strip("\n")
+
+    def until(self, text: str) -> str:
+        """Wait until `text` is shown below what was waited for before; what is there by then."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            shown = self.text
+            at = shown.find(text, self._seen)
+            if at >= 0:
+                new, self._seen = shown[self._seen : at + len(text)], at + len(text)
+                return new
+            assert self._hear(deadline), f"{text!r} is not shown:\n{shown[self._seen :]}"
+
+    def type(self, text: str) -> None:
+        os.write(self.terminal, text.encode() + b"\n")
+
+    def interrupt(self) -> None:
+        """Type Ctrl-C."""
+        os.write(self.terminal, b"\x03")
+
+    def end(self) -> int:
+        """Wait until it has ended; its exit status."""
+        deadline = time.monotonic() + PATIENCE
+        while self._hear(deadline):
+            pass
+        os.close(self.terminal)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def _hear(self, deadline: float) -> bool:
+        """Take in what is shown next; whether there was anything before the end, or in time."""
+        patience = max(0, deadline - time.monotonic())
+        if not select.select([self.terminal], [], [], patience)[0]:
+            return False
+        try:
+            data = os.read(self.terminal, 65536)
+        except OSError:  # Linux: the other side has closed it
+            return False
+        self.stream.feed(data)
+        return bool(data)
