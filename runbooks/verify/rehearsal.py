@@ -18,7 +18,6 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from runbooks.book import expected
-from runbooks.book.expected import Untrue
 from runbooks.book.procedure import Step
 from runbooks.book.shell import Simple
 from runbooks.mailman import events
@@ -110,10 +109,7 @@ class Rehearsal:
         truth = Truth(
             self.here.found, self._look(self.start), self._look(number), self._look(number + 1)
         )
-        try:
-            return expected.fault(shows, printed, truth)
-        except Untrue as e:
-            return str(e)
+        return expected.fault(shows, printed, truth)
 
     def _look(self, before: int) -> Look:
         """What was true before the call of that number."""

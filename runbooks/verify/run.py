@@ -15,7 +15,6 @@ from datetime import datetime, timezone
 from typing import Any
 
 from runbooks.book import expected, records
-from runbooks.book.expected import Untrue
 from runbooks.book.procedure import File, Procedure, Step, anchor, paste
 from runbooks.book.records import Standing
 from runbooks.book.shell import split
@@ -200,10 +199,9 @@ def _run_what_looks(
             continue
         now = Look(here.found, shell).know(here.lists.values())
         truth = Truth(here.found, now, now, now)
-        try:
-            expected.wanted(one.step.shows, truth)
-        except Untrue as e:
-            one.moot.append(str(e).partition(": ")[0])
+        lines = expected.judged(one.step.shows, "", truth)
+        if untrue := next((line.text for line in lines if line.sign == "!"), ""):
+            one.moot.append(untrue.partition(": ")[0])
             continue
         if fault := expected.fault(
             one.step.shows, shell(f"( {one.step.command}\n) 2>&1 || :"), truth
