@@ -290,8 +290,11 @@ def _locking(path: str, answer: str) -> Locking:
 
 
 def site_of(installation: Installation, part: Part) -> Site:
-    """The site that a placeholder is about."""
-    return {site.name: site for site in installation.sites}[part.of[-2]]
+    """The site that a placeholder is about. Raises Untrue when the server has none of its name."""
+    for site in installation.sites:
+        if site.name == part.of[-2]:
+            return site
+    raise Untrue(f"there is no site {part.of[-2]}")
 
 
 #: What a line is about, where that tells more than its text does.

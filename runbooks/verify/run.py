@@ -144,7 +144,7 @@ def _domains(file: File, here: Here) -> Iterator[Need]:
             yield fact(
                 f"the mail domain of the site {page.name} is {site.mail_domain}, and the page"
                 f" says {page.mail_domain}",
-                "correct doc/site.toml, or the site's mm_cfg.py",
+                "correct doc/site.toml if this server is right, or its mm_cfg.py if the page is",
             )
 
 

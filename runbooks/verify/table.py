@@ -24,7 +24,7 @@ from runbooks.verify.needs import Answer, Need, fact
 #: Nothing has this name: its folder is not there.
 _NOTHING = '"/nonexistent-$$/x"'
 
-_SITE_TOML = "if this server is right, correct doc/site.toml; otherwise the server"
+_SITE_TOML = "correct doc/site.toml if this server is right, or the server if the page is"
 
 
 class UnknownError(Exception):
@@ -125,7 +125,7 @@ def _file(path: str) -> Need:
     )
 
 
-def _writable(path: str) -> Need:
+def _writable(path: str, there: Need | None = None) -> Need:
     """A file that is there can be written, or made where it is not."""
     folder = posixpath.dirname(path)
     quoted = shlex.quote(path)
@@ -133,7 +133,7 @@ def _writable(path: str) -> Need:
         f"if [ -e {quoted} ]; then [ -w {quoted} ]; else [ -w {shlex.quote(folder)} ]; fi",
         lambda answer: f"whoever logs in may not write {path}" if answer.status else "",
         "log in as root, as the page says",
-        (_folder(folder),),
+        (there or _folder(folder),),
     )
 
 
@@ -365,8 +365,16 @@ def _python(call: Call) -> Iterator[Need]:
 # -- the system's programs ----------------------------------------------------------------------
 
 
+def _folders(call: Call) -> Iterator[Need]:
+    """Those of the files that it shows. The files themselves may come and go."""
+    for text in call.texts:
+        if text.startswith("/"):
+            yield _folder(posixpath.dirname(text))
+
+
 def _ls(call: Call) -> Iterator[Need]:
     options = _known(call, "-l", "--time-style=full-iso")
+    yield from _folders(call)
     yield _prints(
         call.line(*options, "-d", "/"),
         rf"d\S+ +\d+ \S+ +\S+ +\d+ {FORMS['STAMP']} /",
@@ -432,7 +440,7 @@ def _sed(call: Call) -> Iterator[Need]:
         case ["-i", "$e cat" as script, path]:
             file = _file(path)
             yield file
-            yield _writable(path)
+            yield _writable(path, file)
             yield _prints(
                 f"echo new 2> /dev/null | {call.line(script, '/proc/sys/kernel/ostype')}",
                 r"new\nLinux",
@@ -478,6 +486,7 @@ def _tee(call: Call) -> Iterator[Need]:
 
 def _cat(call: Call) -> Iterator[Need]:
     _known(call)
+    yield from _folders(call)
     yield _prints(f"echo yes 2> /dev/null | {call.line()}", "yes", "cat passes nothing on", call)
 
 
