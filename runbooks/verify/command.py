@@ -77,7 +77,10 @@ def verify(
         screen.object(**one.as_json())
     screen.object(**summary(report))
     if junit_file is not None:
-        replace_file(Path(junit_file), junit(report.results, found.hostname))
+        try:
+            replace_file(Path(junit_file), junit(report.results, found.hostname))
+        except OSError as e:
+            raise BadInputError(f"{short(junit_file)} cannot be written: {e.strerror}") from None
     return 0 if report.holding == len(report.results) else 1
 
 

@@ -59,20 +59,13 @@ class Findings:
     def __init__(self) -> None:
         self._answers: dict[str, Answer] = {"": Answer("", 0)}
 
-    def find_out(
-        self, needs: Iterable[Need], ask: Callable[[str], str], done: Callable[[], None]
-    ) -> None:
-        """Ask all that is needed: `ask` runs a command in a shell of the host; what it prints.
-
-        `done` is called for each probe that was asked.
-        """
+    def find_out(self, needs: Iterable[Need], ask: Callable[[str], str]) -> None:
+        """Ask all that is needed: `ask` runs a command in a shell of the host; what it prints."""
         wanted = list(needs)
         while to_ask := list(dict.fromkeys(p for need in wanted for p in self._open(need))):
             for at in range(0, len(to_ask), TOGETHER):
                 some = to_ask[at : at + TOGETHER]
-                for probe, answer in zip(some, _asked(some, ask), strict=True):
-                    self._answers[probe] = answer
-                    done()
+                self._answers.update(zip(some, _asked(some, ask), strict=True))
 
     def _open(self, need: Need) -> list[str]:
         """The probes to ask next, so that in the end it is known whether a need is met."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from xml.etree import ElementTree
 
 from runbooks.verify.needs import Cause
@@ -43,7 +43,7 @@ class StepResult:
             "anchor": self.anchor,
             "state": self.state,
             "why": self.why,
-            "help": "; ".join(dict.fromkeys(c.help for c in self.causes if c.help)),
+            "causes": [asdict(cause) for cause in self.causes],
             "command": self.command,
         }
 
@@ -68,7 +68,8 @@ def junit(results: Sequence[StepResult], host: str) -> str:
             )
             if one.state == DIFFERS:
                 failure = ElementTree.SubElement(case, "failure", message=one.why)
-                failure.text = f"$ {one.command}\n{one.why}\n{one.as_json()['help']}"
+                helps = dict.fromkeys(cause.help for cause in one.causes if cause.help)
+                failure.text = "\n".join((f"$ {one.command}", one.why, *helps))
             elif one.state == NOT_RUN:
                 ElementTree.SubElement(case, "skipped", message=one.why)
     ElementTree.indent(suites)

@@ -26,12 +26,11 @@ from runbooks.mailman.target import MOST_JOBS, Target
 from runbooks.mailman.truth import Look, Shell, Truth, is_entry
 from runbooks.mailman.work import Watch
 from runbooks.procedures import find
-from runbooks.verify import rehearsal
+from runbooks.verify import rehearsal, table
 from runbooks.verify.here import Here, look
 from runbooks.verify.needs import Cause, Findings, Need, fact
 from runbooks.verify.rehearsal import Call, call_of, scripts_of
 from runbooks.verify.result import DIFFERS, StepResult
-from runbooks.verify.table import needs_of
 
 
 @dataclass(frozen=True)
@@ -90,7 +89,7 @@ def verify(
     results: list[StepResult] = []
     for procedure in procedures:
         checked = [_needs(procedure, step, here) for step in steps_of(procedure, found.version)]
-        findings.find_out([need for one in checked for need in one.needs], shell, lambda: None)
+        findings.find_out([need for one in checked for need in one.needs], shell)
         _run_what_looks(checked, here, findings, shell)
         _rehearse(procedure, checked, target, here, shell, addresses)
         for one in checked:
@@ -126,7 +125,7 @@ def _needs(procedure: Procedure[Installation, Any], step: Step, here: Here) -> _
     checked = _Checked(procedure, step)
     scripts = scripts_of(steps_of(procedure))
     for simple in split(step.command):
-        checked.needs += needs_of(simple, here, checked.moot)
+        checked.needs += table.needs_of(simple, here, checked.moot)
         checked.call = call_of(simple, scripts) or checked.call
     if step.creates is not None:
         checked.needs += _domains(step.creates, here)
@@ -152,7 +151,7 @@ def _beside_withlist(file: File, here: Here) -> Iterator[Need]:
     """The folder is that of ``withlist``; only root may write there; the file is not another's."""
     folder, name = posixpath.split(file.path)
     quoted = shlex.quote(folder)
-    there = Need(f"[ -d {quoted} ]", lambda answer: "x" * bool(answer.status))
+    there = table.is_folder(folder)
     yield Need(
         f"[ {quoted} -ef {shlex.quote(here.found.bin)} ]",
         lambda answer: (

@@ -64,7 +64,7 @@ def needs_of(simple: Simple, here: Here, moot: list[str]) -> Iterator[Need]:
     """What a simple command needs. `moot` gets why some of it cannot be tried."""
     for _, value in simple.assignments:
         if value.is_literal and value.text.startswith("/"):
-            yield _folder(posixpath.dirname(value.text))
+            yield is_folder(posixpath.dirname(value.text))
     for how, word in simple.redirections:
         if how.startswith((">", "1>", "2>")) and not how.endswith("&"):
             yield _writable(word.text)
@@ -109,7 +109,8 @@ def _program(name: str) -> Need:
     )
 
 
-def _folder(path: str) -> Need:
+def is_folder(path: str) -> Need:
+    """A folder is there."""
     return Need(
         f"[ -d {shlex.quote(path)} ]",
         lambda answer: f"there is no folder {path} here" if answer.status else "",
@@ -127,13 +128,13 @@ def _file(path: str) -> Need:
 
 def _writable(path: str, there: Need | None = None) -> Need:
     """A file that is there can be written, or made where it is not."""
-    folder = posixpath.dirname(path)
+    parent = posixpath.dirname(path)
     quoted = shlex.quote(path)
     return Need(
-        f"if [ -e {quoted} ]; then [ -w {quoted} ]; else [ -w {shlex.quote(folder)} ]; fi",
+        f"if [ -e {quoted} ]; then [ -w {quoted} ]; else [ -w {shlex.quote(parent)} ]; fi",
         lambda answer: f"whoever logs in may not write {path}" if answer.status else "",
         "log in as root, as the page says",
-        (there or _folder(folder),),
+        (there or is_folder(parent),),
     )
 
 
@@ -182,7 +183,7 @@ def _behind_sudo(call: Call) -> Iterator[Need]:
             site = call.here.site(value)
             sites += list(_site(call.here, value))
         elif value.startswith("/"):
-            sites.append(_folder(value))
+            sites.append(is_folder(value))
     yield from (sudo, exists, theirs, *sites)
     path = program.raw
     there = (_program(path),) if program.is_literal else ()
@@ -211,7 +212,7 @@ def _refusal(user: str, answer: Answer) -> str:
 def _site(here: Here, folder: str) -> Iterator[Need]:
     """The site is there, answers, and has lists."""
     name = PurePosixPath(folder).name
-    there = _folder(folder)
+    there = is_folder(folder)
     yield there
     site = here.site(folder)
     if site is None:
@@ -369,7 +370,7 @@ def _folders(call: Call) -> Iterator[Need]:
     """Those of the files that it shows. The files themselves may come and go."""
     for text in call.texts:
         if text.startswith("/"):
-            yield _folder(posixpath.dirname(text))
+            yield is_folder(posixpath.dirname(text))
 
 
 def _ls(call: Call) -> Iterator[Need]:

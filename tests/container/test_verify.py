@@ -57,8 +57,7 @@ def verify(box: Box, *arguments: str) -> Result:
 
 def differing(answer: list[dict[str, Any]]) -> list[str]:
     """Why steps differ, each once."""
-    whys = [one["why"].split("; ") for one in answer[:-1] if one["state"] == "differs"]
-    return list(dict.fromkeys(why for some in whys for why in some))
+    return list(dict.fromkeys(cause["why"] for one in answer[:-1] for cause in one["causes"]))
 
 
 @pytest.mark.layout("multi")
