@@ -156,14 +156,20 @@ def test_a_secret_is_in_the_environment_and_hidden(host: Host, folder: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "command",
+    ("command", "said", "status"),
     [
-        "trap 'echo trapped; exit 4' INT; echo ready; while :; do sleep 0.1; done",
-        # A command that a shell runs gets it as well, once.
-        "echo ready; sleep 600",
+        (
+            "trap 'echo trapped; exit 4' INT; echo ready; while :; do sleep 0.1; done",
+            ["trapped\n"],
+            4,
+        ),
+        # What a shell runs gets it as well.
+        ("echo ready; sleep 600", [], 130),
     ],
 )
-def test_the_end_of_the_connection_is_ctrl_c(python: str, folder: Path, command: str) -> None:
+def test_the_end_of_the_connection_is_ctrl_c(
+    python: str, folder: Path, command: str, said: list[str], status: int
+) -> None:
     host = Host(python)
     host.send(to_run(folder, command))
     while host.hear() != {"event": "printed", "text": "ready\n"}:
@@ -174,7 +180,8 @@ def test_the_end_of_the_connection_is_ctrl_c(python: str, folder: Path, command:
     host.process.wait()
     host.process.stdout.close()
     assert time.monotonic() - began < 8
-    assert events[-1]["interrupted"] is True
+    assert printed(events) == said
+    assert events[-1] == {"event": "stepped", "status": status, "interrupted": True}
     assert journal(folder)[-1]["step"]["how"] == "interrupted"
 
 
