@@ -25,7 +25,7 @@ from runbooks.terminal.commands import Commands, unknown_command
 #: Subcommand: its folder, and its help in one line. The folder's command.py has it.
 SUBCOMMANDS = {
     name: (folder, line)
-    for folder in (*FOLDERS, "history", "practice", "sites")
+    for folder in (*FOLDERS, "history", "practice", "sites", "verify")
     for name, line in importlib.import_module(f"runbooks.{folder}").SUBCOMMANDS.items()
 }
 

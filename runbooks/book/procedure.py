@@ -45,6 +45,8 @@ class Step:
     where: str = ""
     #: a word of the question that the command asks on the terminal, for a secret
     asks: str = ""
+    #: it changes nothing: it can be run to see whether it prints what it shows
+    looks: bool = False
     #: `shows` is all that it prints; not of a script that nobody here knows
     is_judged: bool = True
     #: where it is made; no part of what it is

@@ -73,6 +73,7 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             f"-rw-rw-r-- {{LINKS:2}} {listed} {{SIZE:66}} {{STAMP:{expiry}}}"
             f" {placeholder('CLAIM', site.name, name, shown=claim)}\n"
             f"{MORE}",
+            looks=True,
         ),
         Step(
             "read-lock",
@@ -81,6 +82,7 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             " process id, the host.",
             f"cat {shlex.quote(path)}; echo",
             of_lock("claim", claim),
+            looks=True,
         ),
         Step(
             "find-holder",
@@ -92,6 +94,7 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             'ps -o stat= -o lstart= -o args= -p "$pid" || echo "$(uname -n) has no process $pid"',
             f"taken at {of_lock('taken_at', _at(_TAKEN))}\n"
             f"{installation.hostname} has no process {dead}",
+            looks=True,
         ),
         Step(
             "remove-lock",

@@ -388,6 +388,14 @@ class Output(Event, kind="output"):
     text: str
 
 
+class Seen(Event, kind="seen"):
+    """What a list has, by the names that `runbooks.mailman.truth` asks for."""
+
+    site: str
+    list: str
+    has: Mapping[str, object]
+
+
 class Compiled(Event, kind="compiled"):
     python: str
 

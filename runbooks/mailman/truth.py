@@ -23,42 +23,29 @@ from typing import Any
 from runbooks.book import expected
 from runbooks.book.expected import Part, Untrue
 from runbooks.mailman.installation import Installation, Site, as_mailmans_user
+from runbooks.onhost import source
 
 #: Runs a command line in a shell of the host, as whoever works there; what it printed.
 Shell = Callable[[str], str]
 
 #: For Mailman's interpreter, 2.7 or 3: every list of a site that loads, as Mailman has it.
-_LISTS = """\
-import json, os, pickle, sys
+_LISTS = (
+    source("seen")
+    + """
+import json, sys
 sys.path.insert(0, sys.argv[1])
 import paths
 from Mailman import MailList, Utils
-def waiting(m, file):
-    path = os.path.join(m.fullpath(), file)
-    if not os.path.exists(path):
-        return []
-    with open(path, "rb") as f:
-        return list(pickle.load(f).values())
-def plain(value):
-    if isinstance(value, bytes):
-        return value.decode("latin-1")
-    return [plain(one) for one in value] if isinstance(value, list) else value
 found = {}
 for name in Utils.list_names():
     try:
         m = MailList.MailList(name, lock=0)
     except Exception:
         continue
-    kept = dict((key, plain(vars(m).get(key))) for key in json.loads(sys.argv[2]))
-    kept["members"] = [plain(one) for one in m.getMembers()]
-    kept["confirming"] = [plain(one[1].address) for one in waiting(m, "pending.pck")
-                          if isinstance(one, tuple) and one[0] == "S"]
-    kept["requesting"] = [plain(one[1][1]) for one in waiting(m, "request.pck") if one[0] == 2]
-    kept["refused_by"] = dict(
-        (one, plain(m.GetBannedPattern(str(one)))) for one in json.loads(sys.argv[3]))
-    found[name] = kept
+    found[name] = seen(m, json.loads(sys.argv[2]), json.loads(sys.argv[3]))
 print(json.dumps(found))
 """
+)
 
 #: In the order in which they are told.
 _FILTERS = (
@@ -66,7 +53,8 @@ _FILTERS = (
     *("discard_these_nonmembers", "subscribe_auto_approval"),
 )
 _CLOSED = "subscribe_policy_before_closing"
-_ATTRIBUTES = ("owner", "moderator", "ban_list", "subscribe_policy", _CLOSED, *_FILTERS)
+#: What is asked of each list.
+ATTRIBUTES = ("owner", "moderator", "ban_list", "subscribe_policy", _CLOSED, *_FILTERS)
 
 #: What ``closing.py`` sets.
 _APPROVAL = 2
@@ -199,6 +187,11 @@ class Look:
     addresses: Collection[str] = ()
     _locks: dict[tuple[str, str], Locking | Untrue] = field(default_factory=dict)
 
+    def know(self, lists: Iterable[Listing]) -> Look:
+        """Have it know the lists, which need not be asked then."""
+        self.lists = {(one.site, one.name): one for one in lists}
+        return self
+
     @cached_property
     def lists(self) -> dict[tuple[str, str], Listing]:
         """Every list that loads, by site and name."""
@@ -207,7 +200,7 @@ class Look:
             plain = sorted(one for one in self.addresses if not one.startswith("^"))
             command = as_mailmans_user(
                 *(self.installation, site, self.installation.interpreter, "-c", _LISTS),
-                *(self.installation.bin, json.dumps(_ATTRIBUTES), json.dumps(plain)),
+                *(self.installation.bin, json.dumps(ATTRIBUTES), json.dumps(plain)),
             )
             answer = self.shell(f"cd / && {command}")
             for name, has in json.loads(answer).items():
@@ -297,8 +290,11 @@ def _locking(path: str, answer: str) -> Locking:
 
 
 def site_of(installation: Installation, part: Part) -> Site:
-    """The site that a placeholder is about."""
-    return {site.name: site for site in installation.sites}[part.of[-2]]
+    """The site that a placeholder is about. Raises Untrue when the server has none of its name."""
+    for site in installation.sites:
+        if site.name == part.of[-2]:
+            return site
+    raise Untrue(f"there is no site {part.of[-2]}")
 
 
 #: What a line is about, where that tells more than its text does.

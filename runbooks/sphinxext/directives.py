@@ -12,12 +12,12 @@ from sphinx.util.docutils import SphinxDirective
 
 from runbooks.book.procedure import A, M, Procedure, Step, paste
 from runbooks.book.typed import Place
+from runbooks.mailman.documented import INSTALLATION, SERVER
 from runbooks.mailman.installation import Installation
+from runbooks.mailman.printed import anchor, by_command, command_of, steps_of, text_of
 from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext import blocks, found, verification
-from runbooks.sphinxext.documented import INSTALLATION, SERVER
 from runbooks.sphinxext.folded import folding
-from runbooks.sphinxext.printed import anchor, by_command, command_of, steps_of, text_of
 from runbooks.sphinxext.typed import places_of
 
 if TYPE_CHECKING:

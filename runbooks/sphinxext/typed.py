@@ -22,11 +22,11 @@ from runbooks.ban.entries import ADDRESS_RULES, ENTRY_RULES
 from runbooks.book.procedure import Procedure, Step
 from runbooks.book.typed import ADDRESS, HOST, LIST, Place, Value, places_of_steps
 from runbooks.host.host import HOST_RULES
+from runbooks.mailman.documented import LISTED, SERVER, TARGET
 from runbooks.mailman.installation import Installation
+from runbooks.mailman.printed import by_command, steps_of
 from runbooks.refusals import LIST_RULES, Rule
 from runbooks.sphinxext import scripts
-from runbooks.sphinxext.documented import LISTED, SERVER, TARGET
-from runbooks.sphinxext.printed import by_command, steps_of
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

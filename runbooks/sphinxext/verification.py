@@ -21,11 +21,13 @@ from docutils import nodes
 from sphinx.util.docutils import SphinxDirective
 
 import runbooks
+from runbooks.book import records as real
+from runbooks.book.dates import Words, joined
+from runbooks.book.records import OnMailman, RealRun, Standing
+from runbooks.mailman.printed import STATE, anchor, by_command, steps_of
 from runbooks.procedures import find
-from runbooks.sphinxext import records as real
-from runbooks.sphinxext.age import Words, as_html, as_nodes, joined
-from runbooks.sphinxext.printed import STATE, anchor, by_command, steps_of
-from runbooks.sphinxext.records import OnMailman, RealRun, Standing
+from runbooks.sphinxext import held
+from runbooks.sphinxext.age import as_html, as_nodes
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -99,11 +101,11 @@ def read(path: Path) -> list[Record]:
 
 
 def source_hash() -> str:
-    """Changes with every file of the package."""
+    """Changes with every file of the package but the records, which a run of this build makes."""
     package = Path(runbooks.__file__).parent
     digest = hashlib.sha256()
     for path in sorted(package.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
+        if path.is_file() and path.name != real.RECORDS and "__pycache__" not in path.parts:
             digest.update(f"{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -182,10 +184,18 @@ def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
     )
 
 
-def with_records(build: Status, known: Sequence[OnMailman]) -> Status:
+def with_records(
+    build: Status,
+    known: Sequence[OnMailman],
+    on_server: Words = (),
+    *,
+    differs: bool = False,
+) -> Status:
     """What stands at a procedure: what is on record of its text, and what this build says of it.
 
-    It is verified when this build was, and the text has passed on GNU Mailman, now or earlier.
+    `on_server`: what was found on a server that it was held against; `differs`: not all of it held.
+    It is verified when this build was, the text has passed on GNU Mailman, now or earlier, and
+    nothing differs on that server.
     """
     standings = {one.standing for one in known}
     kind = build.kind
@@ -193,7 +203,9 @@ def with_records(build: Status, known: Sequence[OnMailman]) -> Status:
         kind = "failed"
     elif kind == "verified" and not build.on_gnu and Standing.PASSED not in standings:
         kind = "unverified"
-    first, *words = joined([*real.said(known), build.brief], "; ")
+    if kind == "verified" and differs:
+        kind = "unverified"
+    first, *words = joined([*filter(None, [on_server]), *real.said(known), build.brief], "; ")
     assert isinstance(first, str)
     return Status(kind, (f"{first[0].upper()}{first[1:]}", *words, "."))
 
@@ -224,9 +236,16 @@ class VerificationDirective(SphinxDirective):
 class Verification:
     """The records, and the pages of the build that is under way."""
 
-    def __init__(self, records: list[Record], runs: list[RealRun], env: BuildEnvironment) -> None:
+    def __init__(
+        self,
+        records: list[Record],
+        runs: list[RealRun],
+        on_server: held.Held | None,
+        env: BuildEnvironment,
+    ) -> None:
         self.records = records
         self.runs = runs
+        self.on_server = on_server
         self.env = env
         self.source = source_hash()
         self.builds: dict[str, str] = {}
@@ -259,10 +278,12 @@ class Verification:
         place = self.places(docname)[procedure]
         wanted = {f"{procedure}/{step}" for step in place["wanted"]}
         records = [r for r in self.of(docname) if r.procedure == procedure]
-        return with_records(
-            judge(records, wanted),
-            real.of_procedure(self.runs, procedure, place["text"]),
-        )
+        known = real.of_procedure(self.runs, procedure, place["text"])
+        if self.on_server is None:
+            return with_records(judge(records, wanted), known)
+        anchors = [anchor(find(procedure), step.name) for step in steps_of(find(procedure))]
+        said, differs = self.on_server.of(procedure, anchors, place["text"])
+        return with_records(judge(records, wanted), known, said, differs=differs)
 
     def of_page(self, docname: str) -> Status | None:
         """None for a page without procedures."""
@@ -360,7 +381,9 @@ def _row(*cells: nodes.Node | str) -> nodes.row:
 def _begin(app: Sphinx) -> None:
     records = read(Path(app.config.runbook_verification))
     runs = real.read(Path(app.config.runbook_records))
-    app._runbook_verification = Verification(records, runs, app.env)  # type: ignore[attr-defined]
+    on_server = held.read(Path(app.config.runbook_held))
+    found = Verification(records, runs, on_server, app.env)
+    app._runbook_verification = found  # type: ignore[attr-defined]
 
 
 def _name_records(app: Sphinx, config: Any) -> None:
@@ -369,8 +392,10 @@ def _name_records(app: Sphinx, config: Any) -> None:
         config.runbook_verification = str(Path(app.outdir).parent / VERIFICATION)
     if config.runbook_records is None:
         config.runbook_records = str(Path(app.confdir).parent / real.RECORDS)
+    if config.runbook_held is None:
+        config.runbook_held = str(Path(app.outdir).parent / held.HELD)
     digest = hashlib.sha256()
-    for name in (config.runbook_verification, config.runbook_records):
+    for name in (config.runbook_verification, config.runbook_records, config.runbook_held):
         path = Path(name)
         content = path.read_bytes() if path.is_file() else b""
         digest.update(hashlib.sha256(content).digest())
@@ -407,6 +432,7 @@ def _publish_records(app: Sphinx, problem: Exception | None) -> None:
 def setup(app: Sphinx) -> None:
     app.add_config_value("runbook_verification", None, "", (str, type(None)))
     app.add_config_value("runbook_records", None, "", (str, type(None)))
+    app.add_config_value("runbook_held", None, "", (str, type(None)))
     app.add_config_value("runbook_runs", "none", "html", (str,))
     app.add_node(status_node)
     app.add_node(table_node)

@@ -76,6 +76,14 @@ def runs(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Co
     return _items(_answer(ctx, "runs").get("runs", {}), incomplete)
 
 
+def procedures(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """The procedures of the page."""
+    from runbooks.procedures import all_procedures
+
+    found = {one.name: one.title for one in all_procedures()}
+    return _items(found, incomplete, ctx.params.get(str(param.name)))
+
+
 def files(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Files of this machine, which the shell knows itself."""
     return [CompletionItem(incomplete, type="file")]

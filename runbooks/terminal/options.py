@@ -25,7 +25,7 @@ F = TypeVar("F", bound=Callable[..., object])
 
 
 def completing(what: str) -> Callable[..., list[CompletionItem]]:
-    """What completes an argument: "lists", "sites", "runs", "files" or "folders"."""
+    """What completes an argument: "lists", "sites", "runs", "procedures", "files" or "folders"."""
 
     def complete(
         ctx: click.Context, param: click.Parameter, incomplete: str

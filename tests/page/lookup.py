@@ -27,8 +27,8 @@ from runbooks.book import expected
 from runbooks.cli import cli
 from runbooks.errors import RunbookError
 from runbooks.host.host import Host
+from runbooks.mailman.documented import INSTALLATION
 from runbooks.mailman.events import Outcome
-from runbooks.sphinxext.documented import INSTALLATION
 from runbooks.sphinxext.roles import EXAMPLE, MARKS, OURS
 from runbooks.sphinxext.verification import VERIFICATION
 from tests.page import recording, toxcalls

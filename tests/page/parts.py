@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from runbooks.book.defined import Defined
 from runbooks.book.procedure import Procedure, Step
+from runbooks.mailman.printed import anchor
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext.printed import anchor
 from tests.page.ways import WAYS, Way
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from runbooks.book import expected
 from runbooks.book.procedure import Procedure, Step, paste
-from runbooks.sphinxext.printed import anchor, by_command, steps_of
+from runbooks.mailman.printed import anchor, by_command, steps_of
 from tests.page.pages import Block, Page
 
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
+from runbooks.book import records
+from runbooks.book.records import RealRun
+from runbooks.mailman.printed import STATE, by_command, steps_of, text_of
 from runbooks.procedures import all_procedures, find
-from runbooks.sphinxext import records
-from runbooks.sphinxext.printed import STATE, by_command, steps_of, text_of
-from runbooks.sphinxext.records import RealRun
 from runbooks.sphinxext.verification import PASSED, Record
 from tests.page.pages import Page
 from tests.page.printing import Reading

@@ -34,7 +34,7 @@ Key = tuple[str, str, str]
 _ASK = """
 import json, sys
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext.printed import by_command, steps_of
+from runbooks.mailman.printed import by_command, steps_of
 found = [
     [[procedure.name, step.name, version], step.shows]
     for version in sys.argv[1:]

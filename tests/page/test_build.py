@@ -11,9 +11,9 @@ import pytest
 
 from runbooks.book.procedure import paste
 from runbooks.book.whose import whose
+from runbooks.mailman.printed import anchor, command_of, steps_of
 from runbooks.procedures import all_procedures
 from runbooks.sphinxext.blocks import creates_source
-from runbooks.sphinxext.printed import anchor, command_of, steps_of
 from tests.page import pages
 from tests.page.conftest import ROOT, SOURCE, build_in, sphinx
 from tests.page.pages import Page

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 import pytest
 
 from runbooks.host.host import Host
+from runbooks.mailman.documented import INSTALLATION
 from runbooks.mailman.installation import discover
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext.documented import INSTALLATION
 from tests.page import world
 from tests.page.counting import Blocks
 from tests.page.failure import NotTrueError, texts

@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 
 from runbooks.book.defined import Defined
+from runbooks.book.records import text_hash
+from runbooks.mailman.printed import by_command, steps_of
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext.printed import by_command, steps_of
-from runbooks.sphinxext.records import text_hash
 from tests.page.conftest import ROOT
 
 

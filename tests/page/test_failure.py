@@ -13,8 +13,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from runbooks.mailman.printed import steps_of
 from runbooks.procedures import find
-from runbooks.sphinxext.printed import steps_of
 from tests.page import annotations
 from tests.page.conftest import ROOT
 

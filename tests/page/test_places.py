@@ -11,8 +11,8 @@ import pytest
 
 from runbooks.book.procedure import File, Step, paste
 from runbooks.book.typed import ARGUMENTS, PROBES, filled, places_of_steps, with_values
+from runbooks.mailman.printed import by_command, steps_of
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext.printed import by_command, steps_of
 from runbooks.sphinxext.typed import places_of
 
 #: Arguments of procedures that a reader does not type at the top of the page.

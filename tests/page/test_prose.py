@@ -16,9 +16,9 @@ import pytest
 
 from runbooks.book.procedure import paste
 from runbooks.book.whose import whose
+from runbooks.mailman.printed import steps_of
 from runbooks.procedures import all_procedures
 from runbooks.sphinxext.blocks import PACKAGE
-from runbooks.sphinxext.printed import steps_of
 from runbooks.sphinxext.roles import EXAMPLE
 from tests.page import pages, reader, world
 from tests.page.asked import Server, files_of

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 from images import Image
 
+from runbooks.book import records
+from runbooks.book.dates import joined, plain
 from runbooks.book.procedure import File, Step
+from runbooks.book.records import RealRun, Standing, text_hash
+from runbooks.mailman.printed import STATE, by_command, steps_of
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext import records
-from runbooks.sphinxext.age import joined, plain
-from runbooks.sphinxext.printed import STATE, by_command, steps_of
-from runbooks.sphinxext.records import RealRun, Standing, text_hash
 from runbooks.sphinxext.verification import FAILED, PASSED, Record
 from tests.page import recording
 from tests.page.conftest import ROOT

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runbooks.book.defined import Defined
+from runbooks.mailman.printed import by_command, steps_of
 from runbooks.procedures import find
-from runbooks.sphinxext.printed import by_command, steps_of
 from tests.page.conftest import ROOT
 from tests.page.renewing import Change
 from tests.page.rewriting import Rewriting, Wanted

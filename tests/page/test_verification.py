@@ -8,10 +8,10 @@ from datetime import date
 
 import pytest
 
+from runbooks.book import records as real
+from runbooks.book.records import RealRun
+from runbooks.mailman.printed import STATE, by_command, steps_of, text_of
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext import records as real
-from runbooks.sphinxext.printed import STATE, by_command, steps_of, text_of
-from runbooks.sphinxext.records import RealRun
 from runbooks.sphinxext.verification import FAILED, PASSED, Record, read, write
 from tests.page.conftest import SOURCE, sphinx
 from tests.page.pages import Page

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from runbooks.book.steps import Printed, Ran
+from runbooks.mailman.printed import STATE
 from runbooks.procedures import all_procedures, find
-from runbooks.sphinxext.printed import STATE
 from runbooks.sphinxext.verification import FAILED, PASSED
 from tests.page import state, world
 from tests.page.printing import Reading

@@ -12,11 +12,11 @@ from runbooks.book import expected
 from runbooks.book.procedure import Procedure, Step
 from runbooks.book.steps import Ran
 from runbooks.host.host import Host
+from runbooks.mailman.documented import REACHED
 from runbooks.mailman.installation import Installation, discover
+from runbooks.mailman.printed import STATE
 from runbooks.mailman.truth import Subject
 from runbooks.sphinxext import verification
-from runbooks.sphinxext.documented import REACHED
-from runbooks.sphinxext.printed import STATE
 from runbooks.sphinxext.verification import FAILED, PASSED, Record
 from tests.page import state, world
 from tests.page.pages import Block

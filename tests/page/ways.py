@@ -13,11 +13,11 @@ from typing import Protocol
 
 from runbooks.book.procedure import Procedure, Step, paste
 from runbooks.book.steps import Printed, Ran, go_through
+from runbooks.mailman import printed
+from runbooks.mailman.documented import INSTALLATION
 from runbooks.mailman.installation import Installation
+from runbooks.mailman.printed import COMMAND
 from runbooks.mailman.truth import Subject, Witness
-from runbooks.sphinxext import printed
-from runbooks.sphinxext.documented import INSTALLATION
-from runbooks.sphinxext.printed import COMMAND
 from tests.page import reader, world
 from tests.support.box import Box, shell_of
 

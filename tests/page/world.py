@@ -9,10 +9,10 @@ from typing import Any
 
 from runbooks.book.procedure import Event, Procedure, paste
 from runbooks.book.whose import whose
+from runbooks.mailman.documented import INSTALLATION, LISTS
 from runbooks.mailman.installation import Installation
+from runbooks.mailman.printed import steps_of
 from runbooks.procedures import find
-from runbooks.sphinxext.documented import INSTALLATION, LISTS
-from runbooks.sphinxext.printed import steps_of
 from tests.support import checkout
 from tests.support.box import LAYOUTS, PROGRAMS, Box
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from runbooks.sphinxext import records
+from runbooks.book import records
 from tests.page import recording
 
 

@@ -21,10 +21,10 @@ from runbooks.book.procedure import paste
 from runbooks.book.typed import ADDRESS, HOST, LIST, with_values
 from runbooks.errors import BadInputError, HostError
 from runbooks.host.host import Host
+from runbooks.mailman.documented import REACHED
 from runbooks.mailman.installation import list_name
+from runbooks.mailman.printed import COMMAND, anchor, by_command, from_elsewhere, steps_of
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext.documented import REACHED
-from runbooks.sphinxext.printed import COMMAND, anchor, by_command, from_elsewhere, steps_of
 from tests.page import reader
 from tests.page.pages import Page
 

@@ -17,10 +17,13 @@ from datetime import date
 from enum import Enum
 from pathlib import Path
 
+from runbooks.book.dates import Words, joined, plain
 from runbooks.book.procedure import Step, paste
-from runbooks.sphinxext.age import Words, joined, plain
 
 RECORDS = "records.json"
+
+#: What the package has of them: in a checkout, a link to those that are made.
+SHIPPED = Path(__file__).resolve().parents[1] / RECORDS
 
 
 @dataclass(frozen=True, order=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from dataclasses import replace
 
+from runbooks.book import records
 from runbooks.book.procedure import A, M, Procedure, Step
 from runbooks.book.procedure import anchor as named
 from runbooks.host.host import Host
+from runbooks.mailman.documented import INSTALLATION, REACHED
 from runbooks.mailman.installation import Installation
-from runbooks.sphinxext import records
-from runbooks.sphinxext.documented import INSTALLATION, REACHED
 
 #: Beside the steps by hand: the command, and that both ways end in the same state.
 COMMAND = "command"
