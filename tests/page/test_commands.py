@@ -44,7 +44,9 @@ def test_the_page_is_about_such_a_server(box):
 
 
 @pytest.fixture(scope="session")
-def walks(lists_page, boxes, ssh_boxes, tmp_path_factory) -> Callable[[Slot], Walk]:
+def walks(
+    lists_page, boxes, ssh_boxes, tmp_path_factory, blocks_run: Blocks
+) -> Callable[[Slot], Walk]:
     """The walk through the page in the container of a slot, begun when it is first asked for."""
     reading = Reading(lists_page, all_procedures())
     made: dict[Slot, Walk] = {}
@@ -61,9 +63,8 @@ def walks(lists_page, boxes, ssh_boxes, tmp_path_factory) -> Callable[[Slot], Wa
             ssh = programs / "ssh"
             ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {reached.config} "$@"\n')
             ssh.chmod(0o755)
-            made[slot] = Walk(
-                reading, reached.box, image_of(box), home, f"{programs}:{os.environ['PATH']}"
-            )
+            path = f"{programs}:{os.environ['PATH']}"
+            made[slot] = Walk(reading, reached.box, image_of(box), home, path, blocks_run.run)
         return made[slot]
 
     return get
@@ -85,14 +86,12 @@ def test_step(
     part: Part,
     walk: Walk,
     write_records,
-    blocks_run: Blocks,
     record_of_part,
     updating: Updating | None,
 ):
     walked = walk.of(part.procedure, write_records)
     if updating is not None:
         updating.see(walk, part)
-    blocks_run.run.update(outcome.block.place for outcome in walked.outcomes.values())
     on = f"Mailman {walk.box.version} on Python {walk.box.python}"
     place = f"{walk.reading.page.name}.html#{part}, on {on}"
     if part.step is None or part.way is None:
