@@ -147,7 +147,7 @@ def test_what_only_the_reader_has_is_no_difference(walk_of):
     [path] = {step.creates.path for step in ByHand().steps(PROCEDURE) if step.creates}
     walked, records, _ = walk_of({}, ends=({}, {path: b"text"}))
     assert walked.differing == []
-    walked, records, _ = walk_of({}, ends=({path: b"text"}, {path: b"other"}))
+    walked, _, _ = walk_of({}, ends=({path: b"text"}, {path: b"other"}))
     assert walked.differing == [f"{path}: b'other' by hand and b'text' by command"]
 
 
