@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from tests.page.parts import Part
 from tests.page.renewing import NotRenewedError
 from tests.page.updating import Updating
 from tests.page.walk import Outcome
-from tests.page.ways import ByCommand, ByHand
+from tests.page.ways import ByCommand, ByHand, StepByStep
 
 PROCEDURE = find("scripted-change")
 HAND = {step.name: step for step in ByHand().steps(PROCEDURE)}
@@ -146,6 +147,24 @@ def test_a_step_that_failed_is_no_new_output(way, status, why):
     with pytest.raises(NotRenewedError, match=why):
         made.want(walking, Part(PROCEDURE, HAND[OPENSTACK], way), outcome)
     assert made.wanted == {}
+
+
+def test_what_another_judged_is_rewritten_only_as_it_was_seen_here():
+    """``runbook --steps`` tells no more than that it differs."""
+    made, walking = Updating(), Walking()
+    hand, steps = (Part(PROCEDURE, HAND[OPENSTACK], way) for way in (ByHand(), StepByStep()))
+    seen = walking.printed(OPENSTACK, lines(OPENSTACK, " is "))
+    told = replace(seen, ran=replace(seen.ran, step=replace(seen.step, shows="")))
+    walking.outcomes["step by step", OPENSTACK] = told
+    with pytest.raises(NotRenewedError, match="step by step alone"):
+        made.want(walking, steps, told)
+    made.want(walking, hand, seen)
+    made.want(walking, steps, told)
+    assert len(made.wanted) == 1
+    made.see(walking, hand)
+    [wanted] = made.wanted.values()
+    assert made.fits(wanted.key, wanted.new)
+    assert not made.fits(wanted.key, wanted.shows)
 
 
 def test_what_is_not_printed_the_same_each_time_is_left_to_a_person():

@@ -145,7 +145,7 @@ def test_each_end_is_compared_with_that_of_the_first_way(walk_of):
 
 def test_what_only_the_reader_has_is_no_difference(walk_of):
     [path] = {step.creates.path for step in ByHand().steps(PROCEDURE) if step.creates}
-    walked, records, _ = walk_of({}, ends=({}, {path: b"text"}))
+    walked, _, _ = walk_of({}, ends=({}, {path: b"text"}))
     assert walked.differing == []
     walked, _, _ = walk_of({}, ends=({path: b"text"}, {path: b"other"}))
     assert walked.differing == [f"{path}: b'other' by hand and b'text' by command"]

@@ -37,6 +37,11 @@ class Outcome:
     #: what is wrong; "" when nothing is
     trouble: str
 
+    @property
+    def is_seen_here(self) -> bool:
+        """Whether what it printed was held here against what was true then."""
+        return self.ran.step.shows == self.step.shows
+
 
 @dataclass
 class Walked:
