@@ -25,7 +25,7 @@ from tests.page.parts import Part, parts
 from tests.page.printing import Reading
 from tests.page.renewing import NotRenewedError
 from tests.page.updating import Updating
-from tests.page.walk import Outcome, Walk, image_of
+from tests.page.walk import Outcome, Walk, Walked, image_of
 from tests.support.selection import Slot, skip_without
 
 #: The procedures to walk, where not all are meant: for mutants.py, and while one is being written.
@@ -96,6 +96,7 @@ def test_step(
     place = f"{walk.reading.page.name}.html#{part}, on {on}"
     if part.step is None or part.way is None:
         if walked.differing is None:
+            leave_for_the_next_run(updating, part, walked)
             raise NotTrueError(place, part.defined, f"not compared: {walked.why_not('')}")
         if walked.differing:
             told = {"differs": "\n".join(walked.differing)}
@@ -109,6 +110,8 @@ def test_step(
     here = walk.reading.place(part.procedure, part.step.name)
     if wrong := [fault.what for fault in walk.reading.faults if fault.place == here]:
         raise NotTrueError(place, part.defined, "; ".join(wrong), told)
+    if outcome is None or outcome.ran.printed.status is None:
+        leave_for_the_next_run(updating, part, walked)
     if outcome is None:
         raise NotTrueError(place, part.defined, f"not reached: {walked.why_not(part.way.name)}")
     if outcome.trouble and updating is not None:
@@ -117,6 +120,12 @@ def test_step(
         pytest.xfail("it prints something else: see the end of this run")
     if outcome.trouble:
         raise NotTrueError(place, step.defined, outcome.trouble, told)
+
+
+def leave_for_the_next_run(updating: Updating | None, part: Part, walked: Walked) -> None:
+    """End a test with ``--update`` where a way ended early, at an output that is rewritten."""
+    if updating is not None and walked.left and updating.rewrites(part.procedure):
+        pytest.xfail("not run, behind what prints something else: run it again")
 
 
 @contextmanager

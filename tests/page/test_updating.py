@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -165,6 +166,38 @@ def test_what_another_judged_is_rewritten_only_as_it_was_seen_here():
     [wanted] = made.wanted.values()
     assert made.fits(wanted.key, wanted.new)
     assert not made.fits(wanted.key, wanted.shows)
+
+
+class Gone(Owned):
+    """Of a container that is removed before the end of the tests."""
+
+    is_gone = False
+
+    @functools.cache  # noqa: B019
+    def subjects(self, part):
+        assert not self.is_gone
+        return super().subjects(part)
+
+
+def test_a_server_is_asked_while_it_is_there(project: Path):
+    made, walking = Updating(), Walking()
+    for name, between in ((OPENSTACK, " is "), (ZUUL, " is ")):
+        seen = walking.printed(name, lines(name, between))
+        seen = replace(seen, ran=replace(seen.ran, truth=Gone()))
+        walking.outcomes["by hand", name] = seen
+        part = Part(PROCEDURE, HAND[name], ByHand())
+        made.see(walking, part)
+    made.want(walking, part, seen)
+    Gone.is_gone = True
+    made.finish(project)
+    assert not made.is_left
+
+
+def test_what_was_not_run_has_no_say():
+    made, walking = Updating(), Walking()
+    walking.printed(OPENSTACK, "", None)
+    made.see(walking, Part(PROCEDURE, HAND[OPENSTACK], ByHand()))
+    assert made.fits((PROCEDURE.name, OPENSTACK, "2.1.39"), "anything") is None
 
 
 def test_what_is_not_printed_the_same_each_time_is_left_to_a_person():
