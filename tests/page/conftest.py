@@ -111,7 +111,7 @@ def part_of(item: pytest.Item) -> Part | None:
     return part if isinstance(part, Part) else None
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def blocks_run(pytestconfig: pytest.Config) -> Blocks:
     """The blocks of the page that this run of the tests has run so far."""
     return pytestconfig.stash[BLOCKS]

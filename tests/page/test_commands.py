@@ -25,7 +25,7 @@ from tests.page.parts import Part, parts
 from tests.page.printing import Reading
 from tests.page.renewing import NotRenewedError
 from tests.page.updating import Updating
-from tests.page.walk import Outcome, Walk, image_of
+from tests.page.walk import Outcome, Walk, Walked, image_of
 from tests.support.selection import Slot, skip_without
 
 #: The procedures to walk, where not all are meant: for mutants.py, and while one is being written.
@@ -44,7 +44,9 @@ def test_the_page_is_about_such_a_server(box):
 
 
 @pytest.fixture(scope="session")
-def walks(lists_page, boxes, ssh_boxes, tmp_path_factory) -> Callable[[Slot], Walk]:
+def walks(
+    lists_page, boxes, ssh_boxes, tmp_path_factory, blocks_run: Blocks
+) -> Callable[[Slot], Walk]:
     """The walk through the page in the container of a slot, begun when it is first asked for."""
     reading = Reading(lists_page, all_procedures())
     made: dict[Slot, Walk] = {}
@@ -61,9 +63,8 @@ def walks(lists_page, boxes, ssh_boxes, tmp_path_factory) -> Callable[[Slot], Wa
             ssh = programs / "ssh"
             ssh.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {reached.config} "$@"\n')
             ssh.chmod(0o755)
-            made[slot] = Walk(
-                reading, reached.box, image_of(box), home, f"{programs}:{os.environ['PATH']}"
-            )
+            path = f"{programs}:{os.environ['PATH']}"
+            made[slot] = Walk(reading, reached.box, image_of(box), home, path, blocks_run.run)
         return made[slot]
 
     return get
@@ -85,18 +86,17 @@ def test_step(
     part: Part,
     walk: Walk,
     write_records,
-    blocks_run: Blocks,
     record_of_part,
     updating: Updating | None,
 ):
     walked = walk.of(part.procedure, write_records)
     if updating is not None:
         updating.see(walk, part)
-    blocks_run.run.update(outcome.block.place for outcome in walked.outcomes.values())
     on = f"Mailman {walk.box.version} on Python {walk.box.python}"
     place = f"{walk.reading.page.name}.html#{part}, on {on}"
     if part.step is None or part.way is None:
         if walked.differing is None:
+            leave_for_the_next_run(updating, part, walked)
             raise NotTrueError(place, part.defined, f"not compared: {walked.why_not('')}")
         if walked.differing:
             told = {"differs": "\n".join(walked.differing)}
@@ -110,6 +110,8 @@ def test_step(
     here = walk.reading.place(part.procedure, part.step.name)
     if wrong := [fault.what for fault in walk.reading.faults if fault.place == here]:
         raise NotTrueError(place, part.defined, "; ".join(wrong), told)
+    if outcome is None or outcome.ran.printed.status is None:
+        leave_for_the_next_run(updating, part, walked)
     if outcome is None:
         raise NotTrueError(place, part.defined, f"not reached: {walked.why_not(part.way.name)}")
     if outcome.trouble and updating is not None:
@@ -118,6 +120,12 @@ def test_step(
         pytest.xfail("it prints something else: see the end of this run")
     if outcome.trouble:
         raise NotTrueError(place, step.defined, outcome.trouble, told)
+
+
+def leave_for_the_next_run(updating: Updating | None, part: Part, walked: Walked) -> None:
+    """End a test with ``--update`` where a way ended early, at an output that is rewritten."""
+    if updating is not None and walked.left and updating.rewrites(part.procedure):
+        pytest.xfail("not run, behind what prints something else: run it again")
 
 
 @contextmanager

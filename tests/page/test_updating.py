@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +18,7 @@ from tests.page.parts import Part
 from tests.page.renewing import NotRenewedError
 from tests.page.updating import Updating
 from tests.page.walk import Outcome
-from tests.page.ways import ByCommand, ByHand
+from tests.page.ways import ByCommand, ByHand, StepByStep
 
 PROCEDURE = find("scripted-change")
 HAND = {step.name: step for step in ByHand().steps(PROCEDURE)}
@@ -104,9 +106,8 @@ def test_what_is_left_is_said_and_nothing_is_rewritten(project: Path):
     assert (project / PAGE).read_text(encoding="utf-8") == before
     assert made.is_left
     assert "rewritten:" not in made.lines
-    left = "left to you: the same text is in the output of scripted-change, owners-zuul"
-    place = f"lists.html#{OPENSTACK} ("
-    assert any(line.startswith(place) and left in line for line in made.lines)
+    [line] = [line for line in made.lines if line.startswith(f"lists.html#{OPENSTACK} (")]
+    assert "left to you: the same text is in the output of scripted-change, owners-zuul" in line
 
 
 def test_what_now_shows_something_else_and_was_not_run_is_named(project: Path):
@@ -147,6 +148,56 @@ def test_a_step_that_failed_is_no_new_output(way, status, why):
     with pytest.raises(NotRenewedError, match=why):
         made.want(walking, Part(PROCEDURE, HAND[OPENSTACK], way), outcome)
     assert made.wanted == {}
+
+
+def test_what_another_judged_is_rewritten_only_as_it_was_seen_here():
+    """``runbook --steps`` tells no more than that it differs."""
+    made, walking = Updating(), Walking()
+    hand, steps = (Part(PROCEDURE, HAND[OPENSTACK], way) for way in (ByHand(), StepByStep()))
+    seen = walking.printed(OPENSTACK, lines(OPENSTACK, " is "))
+    told = replace(seen, ran=replace(seen.ran, step=replace(seen.step, shows="")))
+    walking.outcomes["step by step", OPENSTACK] = told
+    with pytest.raises(NotRenewedError, match="step by step alone"):
+        made.want(walking, steps, told)
+    made.want(walking, hand, seen)
+    made.want(walking, steps, told)
+    assert len(made.wanted) == 1
+    made.see(walking, hand)
+    [wanted] = made.wanted.values()
+    assert made.fits(wanted.key, wanted.new)
+    assert not made.fits(wanted.key, wanted.shows)
+
+
+class Gone(Owned):
+    """Of a container that is removed before the end of the tests."""
+
+    is_gone = False
+
+    @functools.cache  # noqa: B019
+    def subjects(self, part):
+        assert not self.is_gone
+        return super().subjects(part)
+
+
+def test_a_server_is_asked_while_it_is_there(project: Path):
+    made, walking = Updating(), Walking()
+    for name, between in ((OPENSTACK, " is "), (ZUUL, " is ")):
+        seen = walking.printed(name, lines(name, between))
+        seen = replace(seen, ran=replace(seen.ran, truth=Gone()))
+        walking.outcomes["by hand", name] = seen
+        part = Part(PROCEDURE, HAND[name], ByHand())
+        made.see(walking, part)
+    made.want(walking, part, seen)
+    Gone.is_gone = True
+    made.finish(project)
+    assert not made.is_left
+
+
+def test_what_was_not_run_has_no_say():
+    made, walking = Updating(), Walking()
+    walking.printed(OPENSTACK, "", None)
+    made.see(walking, Part(PROCEDURE, HAND[OPENSTACK], ByHand()))
+    assert made.fits((PROCEDURE.name, OPENSTACK, "2.1.39"), "anything") is None
 
 
 def test_what_is_not_printed_the_same_each_time_is_left_to_a_person():

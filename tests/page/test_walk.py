@@ -14,11 +14,12 @@ from runbooks.sphinxext.verification import FAILED, PASSED
 from tests.page import state, world
 from tests.page.printing import Reading
 from tests.page.walk import Walk
-from tests.page.ways import WAYS
+from tests.page.ways import ByCommand, ByHand
 
 BOX = SimpleNamespace(version="2.1.39", is_standin=True, python="2.7", layout="multi")
 PROCEDURE = find("scripted-change")
-HAND = [step.name for step in WAYS[1].steps(PROCEDURE)]
+HAND = [step.name for step in ByHand().steps(PROCEDURE)]
+WAYS = (ByCommand(), ByHand())
 
 
 class Wrapped:
@@ -41,19 +42,26 @@ class Wrapped:
 
 
 @pytest.fixture
-def walk_of(monkeypatch, tmp_path_factory, lists_page):
+def run() -> set[str]:
+    """The places of the blocks that were run."""
+    return set()
+
+
+@pytest.fixture
+def walk_of(monkeypatch, tmp_path_factory, lists_page, run):
     """Walks through a procedure; what came of it, its records, and the steps that were begun."""
     monkeypatch.setattr(state, "put_back", lambda box, kept: None)
     monkeypatch.setattr(state, "keep", lambda box: None)
     monkeypatch.setattr(world, "befall", lambda box, folder, procedure: None)
     monkeypatch.setattr(Walk, "_begin", lambda self: (None, None))
 
-    def walk(printed, ends=({}, {}), procedure=PROCEDURE):
+    def walk(printed, ends=({}, {}), procedure=PROCEDURE, real=WAYS):
+        run.clear()
         log, kept, left = [], [], iter(({}, *ends))
         monkeypatch.setattr(state, "state", lambda box: dict(next(left)))
-        ways = [Wrapped(way, printed, log) for way in WAYS]
+        ways = [Wrapped(way, printed, log) for way in real]
         home = tmp_path_factory.mktemp("home")
-        made = Walk(Reading(lists_page, all_procedures()), BOX, "image", home, "", ways)
+        made = Walk(Reading(lists_page, all_procedures()), BOX, "image", home, "", run, ways)
         try:
             walked = made.of(procedure, kept.extend)
         except KeyboardInterrupt:
@@ -111,17 +119,36 @@ def test_an_error_is_told_of_what_it_kept_from_being_run(walk_of):
     assert results(records) == ALL[:2]
 
 
-def test_an_interrupt_leaves_the_records_of_what_was_run_and_no_more(walk_of):
+def test_an_interrupt_leaves_the_records_of_what_was_run_and_no_more(walk_of, run):
     walked, records, log = walk_of({("by hand", HAND[1]): KeyboardInterrupt()})
     assert walked is None
     assert results(records) == ALL[:2]
     assert log[-1] == ("by hand", HAND[1])
+    assert run == {f"lists.html#{PROCEDURE.name}-{name}" for name in ("command", HAND[0])}
 
 
 def test_ends_that_differ_are_told_and_are_a_failure(walk_of):
     walked, records, _ = walk_of({}, ends=({"/a": "x"}, {"/a": "y"}))
     assert walked.differing == ["/a: 'y' by hand and 'x' by command"]
     assert results(records)[-1] == (STATE, FAILED)
+
+
+def test_each_end_is_compared_with_that_of_the_first_way(walk_of):
+    third = ByHand()
+    third.name = "a third way"
+    ends = ({"/a": "x"}, {"/a": "x"}, {"/a": "y"})
+    walked, records, log = walk_of({}, ends=ends, real=(*WAYS, third))
+    assert walked.differing == ["/a: 'y' a third way and 'x' by command"]
+    assert {way for way, _ in log} == {"by command", "by hand", "a third way"}
+    assert results(records)[-1] == (STATE, FAILED)
+
+
+def test_what_only_the_reader_has_is_no_difference(walk_of):
+    [path] = {step.creates.path for step in ByHand().steps(PROCEDURE) if step.creates}
+    walked, _, _ = walk_of({}, ends=({}, {path: b"text"}))
+    assert walked.differing == []
+    walked, _, _ = walk_of({}, ends=({path: b"text"}, {path: b"other"}))
+    assert walked.differing == [f"{path}: b'other' by hand and b'text' by command"]
 
 
 def test_what_takes_back_has_to_leave_the_lists_as_they_were(walk_of):

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from runbooks.book import expected
+from runbooks.book.procedure import Procedure
 from tests.page.parts import Part
 from tests.page.renewing import NotRenewedError, renewed
 from tests.page.rewriting import Key, Rewriting, Rewritten, Wanted
@@ -35,8 +36,17 @@ class Updating:
         """Take notice of what all steps of a procedure have printed."""
         outcomes = walk.of(part.procedure, lambda records: None).outcomes
         for (way, step), outcome in outcomes.items():
+            if outcome.ran.printed.status is None or not outcome.is_seen_here:
+                continue
             key = (part.procedure.name, step, walk.box.version)
-            self.printed.setdefault(key, {})[walk, way] = outcome
+            if (walk, way) not in self.printed.setdefault(key, {}):
+                self.printed[key][walk, way] = outcome
+                # What is true of a server is asked when it is wanted: at the end it is gone.
+                self.fits(key, outcome.step.shows)
+
+    def rewrites(self, procedure: Procedure) -> bool:
+        """Whether something that the procedure prints is to be rewritten."""
+        return any(name == procedure.name for name, _, _ in self.wanted)
 
     def want(self, walk: Walk, part: Part, outcome: Outcome) -> None:
         """Have the output of a step be what it printed. Raises NotRenewedError."""
@@ -44,9 +54,14 @@ class Updating:
         status = outcome.ran.printed.status
         if status is None or (part.way.status is not None and status != part.way.status):
             raise NotRenewedError(f"exit status {status}" if status else "it did not end")
+        key = (part.procedure.name, outcome.step.name, walk.box.version)
+        if not outcome.is_seen_here:
+            # The same step by hand, where it prints the same, has said what to write.
+            if key in self.wanted:
+                return
+            raise NotRenewedError(f"it differs {part.way.name} alone")
         shows = outcome.step.shows
         changes = renewed(shows, outcome.ran.printed.text, outcome.ran.truth)
-        key = (part.procedure.name, outcome.step.name, walk.box.version)
         place = walk.reading.place(part.procedure, outcome.step.name)
         wanted = Wanted(key, place, outcome.step.defined, shows, tuple(changes))
         if self.wanted.setdefault(key, wanted).new != wanted.new:

@@ -37,6 +37,11 @@ class Outcome:
     #: what is wrong; "" when nothing is
     trouble: str
 
+    @property
+    def is_seen_here(self) -> bool:
+        """Whether what it printed was held here against what was true then."""
+        return self.ran.step.shows == self.step.shows
+
 
 @dataclass
 class Walked:
@@ -70,10 +75,11 @@ class Walk:
         image: str,
         home: Path,
         path: str,
+        run: set[str],
         ways: Sequence[Way] = WAYS,
     ) -> None:
         """`home`: where a command is run that is not run on the list server, a folder that is
-        there; `path`: its ``PATH``.
+        there; `path`: its ``PATH``; `run`: gets the place of each block of the page that is run.
 
         The commands say how they reach the server: the ``ssh`` on that path has to lead there.
         """
@@ -82,6 +88,7 @@ class Walk:
         self.image = image
         self.home = home
         self.path = path
+        self.run = run
         self.ways = ways
         self._walked: dict[str, Walked] = {}
         self._begun: tuple[Installation, state.Kept] | None = None
@@ -157,6 +164,7 @@ class Walk:
         printed = [replace(step, command=block.text, creates=None) for step, block in blocks]
         with closing(way.go(server, printed)) as going:
             for (step, block), ran in zip(blocks, going, strict=True):
+                self.run.add(block.place)
                 trouble = _trouble(ran, way.status)
                 named = replace(step, command=block.text)
                 walked.outcomes[way.name, step.name] = Outcome(named, block, ran, trouble)
