@@ -79,18 +79,33 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="keep in doc/records.json what tests/page proves of the procedures; for an image "
         "that has GNU Mailman",
     )
+    group.addoption(
+        "--update",
+        action="store_true",
+        help="rewrite the outputs that the procedures expect, where tests/page sees others; not "
+        "in a CI",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--record") and config.getoption("--mailman-image") in (None, "standin"):
         # Without an image given, there is always the stand-in beside whatever can be had.
         raise pytest.UsageError(selection.NO_RECORD)
+    if config.getoption("--update"):
+        if name := next((name for name in ("CI", "GITHUB_ACTIONS") if os.environ.get(name)), ""):
+            raise pytest.UsageError(
+                f"--update rewrites sources for a person to read: not where {name} is set"
+            )
+        if config.getoption("--record"):
+            raise pytest.UsageError("--update changes the text that --record would be of")
+        if config.getoption("numprocesses", None):
+            raise pytest.UsageError("--update rewrites what one process has seen: leave out -n")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell has what it runs in the background ignore interrupts, and so do the commands
         # that tests start; some of them are interrupted on purpose.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for line in (
-        "container: needs a Docker engine (given to every test that uses `box`)",
+        "container: needs a Docker engine (given to every test that uses `box` or `slot`)",
         "layout(name): is about the site layout `single` or `multi` alone",
         "python(version): is about Mailman's programs on this Python, '2.7' or '3.9', alone",
         "needs(program, ...): is skipped on somebody else's image that lacks one of these",
@@ -108,14 +123,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if "box" not in metafunc.fixturenames:
+    if "slot" not in metafunc.fixturenames:
         return
     possible = selection.slots(
         metafunc.config.getoption("--mailman-image"),
         metafunc.config.getoption("--layout") or selection.LAYOUTS,
     )
     metafunc.parametrize(
-        "box",
+        "slot",
         [
             pytest.param(
                 slot,
@@ -168,7 +183,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def slot_of(item: pytest.Item) -> selection.Slot | None:
     callspec = getattr(item, "callspec", None)
-    slot = callspec.params.get("box") if callspec is not None else None
+    slot = callspec.params.get("slot") if callspec is not None else None
     return slot if isinstance(slot, selection.Slot) else None
 
 
@@ -353,15 +368,22 @@ def boxes(
 
 
 @pytest.fixture
-def box(request: pytest.FixtureRequest, boxes: Callable[[selection.Slot], Box]) -> Box:
+def slot(request: pytest.FixtureRequest) -> selection.Slot:
+    """Which container a test is given, for one that gets it from `boxes` as it was left."""
+    return request.param
+
+
+@pytest.fixture
+def box(
+    request: pytest.FixtureRequest,
+    slot: selection.Slot,
+    boxes: Callable[[selection.Slot], Box],
+) -> Box:
     """A container with a Mailman 2 that has no lists, on each Python and each site layout."""
-    found = boxes(request.param)
+    found = boxes(slot)
     found.reset()
     # The tests of the page lay those over it that the page is about.
     found.sites = dict(SITES[found.layout])
     if (marker := request.node.get_closest_marker("needs")) is not None:
-        lacking = [name for name in marker.args if found.sh(f"command -v {name}").rc != 0]
-        # Ours have everything: without it they are broken.
-        if lacking and request.config.getoption("--mailman-image") not in selection.OWN:
-            pytest.skip(f"the image has no {', '.join(lacking)}")
+        selection.skip_without(found, marker.args, request.config.getoption("--mailman-image"))
     return found

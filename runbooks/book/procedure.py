@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from runbooks.book import expected
+from runbooks.book.defined import Defined, here
 
 #: the Mailman that a procedure is carried out on (a `mailman.Installation`)
 M = TypeVar("M")
@@ -48,6 +49,8 @@ class Step:
     looks: bool = False
     #: `shows` is all that it prints; not of a script that nobody here knows
     is_judged: bool = True
+    #: where it is made; no part of what it is
+    defined: Defined = field(default_factory=here, compare=False, repr=False, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -135,6 +138,8 @@ class Procedure(Generic[M, A]):
     meanwhile: Callable[[M, A], Event] | None = None
     #: how it is practised, where that is not as the page has it
     practice: Practice[A] | None = None
+    #: where it is made; no part of what it is
+    defined: Defined = field(default_factory=here, compare=False, repr=False, kw_only=True)
 
     @property
     def practised(self) -> Practice[A]:

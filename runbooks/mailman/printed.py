@@ -49,7 +49,7 @@ def by_command(
 ) -> tuple[Step, ...]:
     """The way by command as steps: the command, and what follows where more is to be done."""
     command = from_elsewhere(command_of(procedure))
-    first = Step(COMMAND, "By command", "", command, procedure.shows)
+    first = Step(COMMAND, "By command", "", command, procedure.shows, defined=procedure.defined)
     if procedure.then is None:
         return (first,)
     then = procedure.then(replace(INSTALLATION, version=version), procedure.example)

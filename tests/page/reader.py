@@ -98,9 +98,9 @@ def by_command(
     stream = pyte.ByteStream(screen)
     questions = expected.answers(shows)
     said = -1
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "PYTEST_"))}
-    environment = {**inherited, "TERM": "xterm", "LC_ALL": "C.UTF-8", "PATH": path, **environment}
+    environment = {**inherited, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment}
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
     for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI"):
         environment.pop(name, None)
     child, terminal = pty.fork()

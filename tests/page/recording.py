@@ -12,7 +12,7 @@ from runbooks.mailman.printed import STATE, by_command, steps_of, text_of
 from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext.verification import PASSED, Record
 from tests.page.pages import Page
-from tests.page.walk import Walk
+from tests.page.printing import Reading
 
 PATH = Path(__file__).resolve().parents[2] / "doc" / records.RECORDS
 
@@ -31,9 +31,7 @@ def record(path: Path, steps: Sequence[Record], page: Page) -> list[str]:
     A procedure passes when every step passed, both ways, and both ended in the same state. One that
     failed anywhere has failed. One that was left before its end proves nothing and changes nothing.
     """
-    read = Walk(page, all_procedures())
-    read.read()
-    if read.faults:
+    if Reading(page, all_procedures()).faults:
         # A record would be of a text that nobody has run.
         return ["nothing is recorded: the page does not print the procedures as they are defined"]
     walked: dict[tuple[object, ...], list[Record]] = {}

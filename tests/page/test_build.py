@@ -17,7 +17,7 @@ from runbooks.sphinxext.blocks import creates_source
 from tests.page import pages
 from tests.page.conftest import ROOT, SOURCE, build_in, sphinx
 from tests.page.pages import Page
-from tests.page.walk import Walk
+from tests.page.printing import Reading
 
 ANCHORS = Path(__file__).with_name("anchors.txt")
 
@@ -64,10 +64,10 @@ def test_nothing_is_fetched_from_elsewhere(built):
 
 
 def test_the_page_prints_every_procedure_and_nothing_that_no_test_runs(lists_page):
-    walk = Walk(lists_page, all_procedures())
-    printed = walk.read()
-    assert not walk.faults, "\n".join(["", *walk.faults])
-    assert [printing.procedure.name for printing in printed] == [p.name for p in all_procedures()]
+    reading = Reading(lists_page, all_procedures())
+    assert not reading.faults, "\n".join(["", *map(str, reading.faults)])
+    printed = [printing.procedure.name for printing in reading.printings]
+    assert printed == [procedure.name for procedure in all_procedures()]
 
 
 def test_anchors_are_those_that_were_published(lists_page):

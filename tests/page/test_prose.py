@@ -59,11 +59,12 @@ def test_a_literal_of_the_command_or_of_the_repository_names_something(every_lit
     assert not found, found
 
 
-WALK = "RUNBOOK_WALK_ONLY=moderation tox -e page -- -k every_command"
+WALK = "RUNBOOK_WALK_ONLY=moderation tox -e page -- -k test_step"
 
 #: A literal of the pages, and a false one.
 MISSPELT = (
     ("--record", "--recrod"),
+    ("tox -e page -- --update", "tox -e page -- --updaet"),
     ("--layout", "--lay-out"),
     ("-k", "-K"),
     (WALK, WALK.replace("ONLY", "ONYL")),
@@ -71,7 +72,7 @@ MISSPELT = (
     (WALK, WALK.replace("page", "pages")),
     (WALK, WALK.replace("page", "docs")),
     (WALK, WALK.replace("-k", "-K")),
-    (WALK, WALK.replace("every", "evry")),
+    (WALK, WALK.replace("test_step", "tset_step")),
     ("runbook clear-lock --gone", "runbook clear-lock --gnoe"),
     ("runbook clear-lock --gone", "runbook clear-lok --gone"),
     ("runbook clear-lock --gone", "runbook ban --gone"),
@@ -81,7 +82,7 @@ MISSPELT = (
 )
 
 
-# With the texts as their names, `-k evry_command` would choose one of these.
+# With the texts as their names, `-k tset_step` would choose one of these.
 @pytest.mark.parametrize(("true", "false"), MISSPELT, ids=range(len(MISSPELT)))
 def test_a_misspelt_literal_in_the_place_of_a_true_one_is_refused(every_literal, true, false):
     """Of those about which no list server is asked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import os
 import re
 import shlex
 import subprocess
@@ -14,6 +15,9 @@ from tests.page.conftest import ROOT
 
 #: In tox.ini: where a command gets what is given behind ``--``.
 GIVEN = "{posargs}"
+
+#: By what pytest knows that no person called it.
+IN_CI = ("CI", "GITHUB_ACTIONS")
 
 
 def fault(call: Sequence[str]) -> str | None:
@@ -80,6 +84,8 @@ def _pytest(environment: str, *given: str) -> subprocess.CompletedProcess[str] |
     return subprocess.run(
         [sys.executable, "-m", *command[:at], *given, *command[at + 1 :]],
         cwd=ROOT,
+        # As on the machine of a reader.
+        env={name: value for name, value in os.environ.items() if name not in IN_CI},
         capture_output=True,
         text=True,
         check=False,

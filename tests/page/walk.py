@@ -1,278 +1,221 @@
-"""Walks through a page as a reader does, and says where the page is not true."""
+"""Walks through a page as a reader does, each procedure in every way, and says what came of it."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 
 from runbooks.book import expected
-from runbooks.book.procedure import Procedure, Step, paste
-from runbooks.book.steps import Printed, Ran, Run, go_through
+from runbooks.book.procedure import Procedure, Step
+from runbooks.book.steps import Ran
 from runbooks.host.host import Host
 from runbooks.mailman.documented import REACHED
 from runbooks.mailman.installation import Installation, discover
-from runbooks.mailman.printed import COMMAND, STATE, anchor, by_command, steps_of
-from runbooks.mailman.truth import Subject, Witness
+from runbooks.mailman.printed import STATE
+from runbooks.mailman.truth import Subject
 from runbooks.sphinxext import verification
 from runbooks.sphinxext.verification import FAILED, PASSED, Record
-from tests.page import reader, state, world
-from tests.page.pages import Block, Page
-from tests.support.box import Box, shell_of
-
-
-@dataclass
-class Printing:
-    """A procedure as a page prints it: its blocks, by the step that they belong to."""
-
-    procedure: Procedure
-    #: each command, and what the page shows of its output, by the name of the step
-    commands: dict[str, Block] = field(default_factory=dict)
-    outputs: dict[str, Block] = field(default_factory=dict)
-
-    #: the commands of steps that the page only refers to: it prints them further up
-    elsewhere: dict[str, Block] = field(default_factory=dict)
-
-    def blocks(self, steps: Sequence[Step], order: Sequence[str]) -> list[tuple[Step, Block]]:
-        """Those of `steps` that a reader finds a command of, in the page's order of sections."""
-        found = {**self.commands, **self.elsewhere}
-        having = [step for step in steps if step.name in found]
-        having.sort(key=lambda step: order.index(anchor(self.procedure, step.name)))
-        return [(step, found[step.name]) for step in having]
-
-
-@dataclass
-class Walk:
-    """One page, and what is found of it."""
-
-    page: Page
-    procedures: Sequence[Procedure]
-    faults: list[str] = field(default_factory=list)
-    records: list[Record] = field(default_factory=list)
-
-    def fault(self, place: str, what: str) -> None:
-        self.faults.append(f"{place}: {what}")
-
-    # -- what the page prints -----------------------------------------------------------
-
-    def read(self) -> list[Printing]:
-        """The procedures of the page, in its order. A block that belongs to none is a fault."""
-        owners = {
-            anchor(procedure, step.name): (procedure, step.name)
-            for procedure in self.procedures
-            for step in (*by_command(procedure), *steps_of(procedure))
-        }
-        found: dict[str, Printing] = {}
-        last: Block | None = None
-        index = [by_command(procedure)[0].command for procedure in self.procedures]
-        if [block.text for block in self.page.blocks if block.kind == "index"] != index:
-            self.fault(self.page.name, "the index does not have the commands of the procedures")
-        for block in self.page.blocks:
-            if block.kind == "index":
-                continue
-            owner = owners.get(block.anchor)
-            if owner is None or block.kind == "other":
-                self.fault(block.place, f"no test runs the block {_first_line(block.text)}")
-                continue
-            procedure, step = owner
-            printing = found.setdefault(procedure.name, Printing(procedure))
-            kept = printing.commands if block.kind == "command" else printing.outputs
-            if step in kept:
-                self.fault(block.place, f"no test runs the block {_first_line(block.text)}")
-            elif block.kind == "output" and (last is None or last.anchor != block.anchor):
-                self.fault(block.place, "an output stands before its command")
-            else:
-                kept[step] = block
-            last = block
-        self._compare_with_source(found)
-        return list(found.values())
-
-    def _compare_with_source(self, found: Mapping[str, Printing]) -> None:
-        """Every procedure, step and output that is defined is on the page, and says the same."""
-        printed: dict[str, tuple[str, Printing, str]] = {}
-        for procedure in self.procedures:
-            printing = found.get(procedure.name) or Printing(procedure)
-            for step in by_command(procedure):
-                self._compare_step(printing, step)
-                if not step.shows.strip():
-                    place = anchor(procedure, step.name)
-                    self.fault(place, "the page does not show what the command prints")
-            for step in steps_of(procedure):
-                # What creates a file is printed once; other procedures refer to it.
-                if step.creates is None or paste(step) not in printed:
-                    self._compare_step(printing, step)
-                    printed[paste(step)] = (anchor(procedure, step.name), printing, step.name)
-                else:
-                    self._follow_link(printing, step, *printed[paste(step)])
-
-    def _follow_link(
-        self, printing: Printing, step: Step, there: str, other: Printing, name: str
-    ) -> None:
-        """A reader who comes to a step that is printed further up finds it."""
-        place = anchor(printing.procedure, step.name)
-        if there not in self.page.links(place) or name not in other.commands:
-            self.fault(place, "the page neither prints this step nor says where it is")
-        else:
-            printing.elsewhere[step.name] = other.commands[name]
-
-    def _compare_step(self, printing: Printing, step: Step) -> None:
-        place = anchor(printing.procedure, step.name)
-        command, output = printing.commands.get(step.name), printing.outputs.get(step.name)
-        if command is None:
-            self.fault(place, "the page does not print this step")
-        elif command.text != paste(step):
-            self.fault(place, f"the page prints another command than is defined: {command.text!r}")
-        if (output.text if output else "") != expected.as_shown(step.shows):
-            self.fault(place, "the page shows another output than is defined")
-
-    # -- what comes of it -----------------------------------------------------------------
-
-    def go(self, box: Box, image: str, folder: Path, only: Container[str] | None = None) -> None:
-        """Every procedure both ways in `box`, each on a server that knows nothing of the others.
-
-        The commands say how they reach it: ``ssh`` on the ``PATH`` has to lead there.
-        `folder`: where a command is run that is not run on the list server. `only`: the names of
-        those to run, where not all are meant.
-        """
-        clean = state.keep(box)
-        installation = replace(discover(Host(box.spec)), host=Host(REACHED))
-        for printing in self.read():
-            procedure = printing.procedure
-            if only is not None and procedure.name not in only:
-                continue
-            state.put_back(box, clean)
-            before = state.lists(state.state(box))
-            world.befall(box, folder, procedure)
-            start = state.keep(box)
-            record = _Recorder(self, procedure, box, image)
-            with world.company(box, procedure):
-                self._by_command(printing, box, folder, installation, record)
-            by_command = state.state(box)
-            state.put_back(box, start)
-            with world.company(box, procedure):
-                self._by_hand(printing, box, installation, record)
-            by_hand = state.state(box)
-            # What only the reader has: the files of the procedure itself.
-            for step in steps_of(procedure):
-                if step.creates and step.creates.path not in by_command:
-                    by_hand.pop(step.creates.path, None)
-            differing = state.differences(by_hand, by_command)
-            if procedure.takes_back:
-                after = state.lists(by_command)
-                differing += state.differences(before, after, "before", "afterwards")
-            for line in differing:
-                self.fault(f"{self.page.name}.html#{procedure.name}", f"differs: {line}")
-            record(STATE, "; ".join(differing))
-
-    def _by_command(
-        self,
-        printing: Printing,
-        box: Box,
-        folder: Path,
-        installation: Installation,
-        record: _Recorder,
-    ) -> None:
-        procedure = printing.procedure
-
-        def run(step: Step) -> Printed:
-            if step.command.startswith("runbook "):
-                environment = {"HOME": str(folder)}
-                return reader.by_command(step.command, step.shows, environment, folder)
-            with reader.Shell(box) as shell:
-                return shell.paste(paste(step))
-
-        steps = by_command(procedure, box.version)
-        for block, ran in self._going_through(printing, steps, run, box, installation):
-            self._judge(block, ran, record, 0)
-            if ran.step.name == COMMAND:
-                world.come_of_it(box, folder, procedure)
-
-    def _by_hand(
-        self, printing: Printing, box: Box, installation: Installation, record: _Recorder
-    ) -> None:
-        steps = steps_of(printing.procedure, box.version)
-        with reader.Shell(box) as shell:
-
-            def run(step: Step) -> Printed:
-                return shell.paste(paste(step))
-
-            for block, ran in self._going_through(printing, steps, run, box, installation):
-                self._judge(block, ran, record, None)
-
-    def _going_through(
-        self,
-        printing: Printing,
-        steps: Sequence[Step],
-        run: Run,
-        box: Box,
-        installation: Installation,
-    ) -> Iterator[tuple[Block, Ran[Subject]]]:
-        """Each step as the page prints it, and what came of it."""
-        blocks = printing.blocks(steps, self.page.sections())
-        printed = [replace(step, command=block.text, creates=None) for step, block in blocks]
-        witness = partial(Witness, installation, shell_of(box))
-        for (_, block), ran in zip(blocks, go_through(printed, run, witness), strict=True):
-            yield block, ran
-
-    def _judge(
-        self, block: Block, ran: Ran[Subject], record: _Recorder, status: int | None
-    ) -> None:
-        """Compare what was printed, and the exit status where one is wanted."""
-        step, printed, trouble = ran.step, ran.printed, ""
-        if ran.fault:
-            trouble = _mismatch(step.shows, printed.text, ran.fault)
-        elif why := expected.false_example(step.shows, ran.truth):
-            trouble = f"the page shows what is not so here: {why}"
-        elif status is not None and printed.status != status:
-            trouble = f"exit status {printed.status}"
-        if trouble:
-            self.fault(block.place, trouble)
-        record(step.name, trouble)
+from tests.page import state, world
+from tests.page.pages import Block
+from tests.page.printing import Printing, Reading
+from tests.page.ways import WAYS, Server, Way
+from tests.support.box import Box
 
 
 @dataclass(frozen=True)
-class _Recorder:
-    """Writes down what was run of one procedure in one container."""
+class Outcome:
+    """What came of a step, one way."""
 
-    walk: Walk
-    procedure: Procedure
-    box: Box
-    image: str
+    #: with the command as the page prints it
+    step: Step
+    #: the block that it was taken from
+    block: Block
+    ran: Ran[Subject]
+    #: what is wrong; "" when nothing is
+    trouble: str
 
-    def __call__(self, step: str, trouble: str) -> None:
-        self.walk.records.append(
-            Record(
-                build=self.walk.page.build,
-                page=self.walk.page.name,
-                procedure=self.procedure.name,
-                step=step,
-                result=FAILED if trouble else PASSED,
-                when=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-                mailman=self.box.version,
-                standin=self.box.is_standin,
-                python=self.box.python,
-                layout=self.box.layout,
-                image=self.image,
-                detail=trouble,
-            )
+
+@dataclass
+class Walked:
+    """What came of a procedure."""
+
+    #: by the names of the way and of the step
+    outcomes: dict[tuple[str, str], Outcome] = field(default_factory=dict)
+    #: what differs where the ways have ended; None where they were not compared
+    differing: list[str] | None = None
+    #: by the name of the way: why it was left before its end
+    left: dict[str, str] = field(default_factory=dict)
+    #: why none of them was gone any further
+    broken: str = ""
+
+    def why_not(self, way: str) -> str:
+        """Why a step was not reached; or, without a way, why nothing was compared."""
+        left = "; ".join(f"{name}: {why}" for name, why in self.left.items())
+        return self.left.get(way, "") or self.broken or left or "the page does not print it"
+
+
+class Walk:
+    """A walk through a page in one container, one procedure after the other as they are asked for.
+
+    Every procedure is carried out in all ways, each on a server that knows nothing of the others.
+    """
+
+    def __init__(
+        self,
+        reading: Reading,
+        box: Box,
+        image: str,
+        home: Path,
+        path: str,
+        ways: Sequence[Way] = WAYS,
+    ) -> None:
+        """`home`: where a command is run that is not run on the list server, a folder that is
+        there; `path`: its ``PATH``.
+
+        The commands say how they reach the server: the ``ssh`` on that path has to lead there.
+        """
+        self.reading = reading
+        self.box = box
+        self.image = image
+        self.home = home
+        self.path = path
+        self.ways = ways
+        self._walked: dict[str, Walked] = {}
+        self._begun: tuple[Installation, state.Kept] | None = None
+        #: why there is no server to walk on
+        self._trouble = ""
+
+    def of(self, procedure: Procedure, keep: Callable[[Sequence[Record]], None]) -> Walked:
+        """What came of a procedure, which is carried out if that has not been done yet.
+
+        `keep` gets the records of what was run, whatever ends it.
+        """
+        if procedure.name in self._walked:
+            return self._walked[procedure.name]
+        walked = self._walked[procedure.name] = Walked(broken="the walk was broken off")
+        records: list[Record] = []
+        try:
+            self._go(procedure, walked, records)
+            walked.broken = ""
+        except Exception as problem:  # noqa: BLE001
+            # Of which every test speaks whose step was not reached.
+            walked.broken = f"{_last(walked)}: {type(problem).__name__}: {problem}"
+        finally:
+            if records:
+                keep(records)
+        return walked
+
+    def _begin(self) -> tuple[Installation, state.Kept]:
+        if self._trouble:
+            raise RuntimeError(self._trouble)
+        if self._begun is None:
+            self._trouble = "the documented server could not be made, as another test says"
+            world.make(self.box)
+            installation = replace(discover(Host(self.box.spec)), host=Host(REACHED))
+            self._begun = installation, state.keep(self.box)
+            self._trouble = ""
+        return self._begun
+
+    def _go(self, procedure: Procedure, walked: Walked, records: list[Record]) -> None:
+        printings = {one.procedure.name: one for one in self.reading.printings}
+        printing = printings.get(procedure.name) or Printing(procedure)
+        installation, clean = self._begin()
+        box = self.box
+        state.put_back(box, clean)
+        before = state.lists(state.state(box))
+        home = self.home / procedure.name
+        home.mkdir()
+        environment = {"HOME": str(home), "PATH": self.path}
+        server = Server(box, installation, procedure, home, environment)
+        world.befall(box, home, procedure)
+        start = state.keep(box)
+        ends: dict[str, state.State] = {}
+        for way in self.ways:
+            if ends:
+                state.put_back(box, start)
+            with world.company(box, procedure):
+                self._along(way, server, printing, walked, records)
+            ends[way.name] = state.state(box)
+        if not walked.left:
+            walked.differing = self._differing(procedure, before, ends)
+            records.append(self._record(procedure, STATE, "; ".join(walked.differing)))
+
+    def _along(
+        self,
+        way: Way,
+        server: Server,
+        printing: Printing,
+        walked: Walked,
+        records: list[Record],
+    ) -> None:
+        """Every step as the page prints it, until one of them does not end."""
+        steps = way.steps(server.procedure, self.box.version)
+        blocks = printing.blocks(steps, self.reading.page.sections())
+        printed = [replace(step, command=block.text, creates=None) for step, block in blocks]
+        with closing(way.go(server, printed)) as going:
+            for (step, block), ran in zip(blocks, going, strict=True):
+                trouble = _trouble(ran, way.status)
+                named = replace(step, command=block.text)
+                walked.outcomes[way.name, step.name] = Outcome(named, block, ran, trouble)
+                records.append(self._record(server.procedure, step.name, trouble))
+                if ran.printed.status is None:
+                    place = self.reading.place(server.procedure, step.name)
+                    walked.left[way.name] = f"{place} stopped it: {trouble}"
+                    break
+
+    def _differing(
+        self, procedure: Procedure, before: state.State, ends: dict[str, state.State]
+    ) -> list[str]:
+        """How the ends of the ways differ, and from the beginning where that is to come back."""
+        first, *others = self.ways
+        found = []
+        for way in others:
+            end = dict(ends[way.name])
+            # What only the reader has: the files of the procedure itself.
+            for step in way.steps(procedure, self.box.version):
+                if step.creates and step.creates.path not in ends[first.name]:
+                    end.pop(step.creates.path, None)
+            found += state.differences(end, ends[first.name], way.name, first.name)
+        if procedure.takes_back:
+            after = state.lists(ends[first.name])
+            found += state.differences(before, after, "before", "afterwards")
+        return found
+
+    def _record(self, procedure: Procedure, step: str, trouble: str) -> Record:
+        return Record(
+            build=self.reading.page.build,
+            page=self.reading.page.name,
+            procedure=procedure.name,
+            step=step,
+            result=FAILED if trouble else PASSED,
+            when=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            mailman=self.box.version,
+            standin=self.box.is_standin,
+            python=self.box.python,
+            layout=self.box.layout,
+            image=self.image,
+            detail=trouble,
         )
 
 
-def _mismatch(shows: str, printed: str, why: str) -> str:
-    wanted = expected.as_shown(shows) or "nothing"
-    return f"{why}\n  the page shows\n{_indented(wanted)}\n  and it printed\n{_indented(printed)}"
+def _trouble(ran: Ran[Subject], status: int | None) -> str:
+    """What is wrong with what a step printed, and its exit status where one is wanted."""
+    if ran.fault:
+        return ran.fault
+    if why := expected.false_example(ran.step.shows, ran.truth):
+        return f"the page shows what is not so here: {why}"
+    if status is not None and ran.printed.status != status:
+        return f"exit status {ran.printed.status}"
+    return ""
 
 
-def _indented(text: str) -> str:
-    lines = text.strip("\n").splitlines() or ["(nothing)"]
-    shown = lines if len(lines) <= 12 else [*lines[:5], "…", *lines[-6:]]
-    return "\n".join(f"    | {line}" for line in shown)
-
-
-def _first_line(text: str) -> str:
-    return repr(text.splitlines()[0] if text.strip() else text)
+def _last(walked: Walked) -> str:
+    """How far a walk has come."""
+    names = [f"{step}, {way}" for way, step in walked.outcomes]
+    return f"after {names[-1]}" if names else "before its first step"
 
 
 def image_of(box: Box) -> str:

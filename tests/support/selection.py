@@ -9,8 +9,9 @@ from typing import Any
 
 import engine as engines
 import images
+import pytest
 
-from tests.support.box import SITES, BoxError, Mailman, ask_mailman
+from tests.support.box import SITES, Box, BoxError, Mailman, ask_mailman
 
 LAYOUTS = tuple(SITES)
 #: What `--mailman-image` may be for images that are made here.
@@ -139,3 +140,11 @@ def subject_of(slot: Slot, subjects: dict[str, Subject]) -> Subject | None:
     """The image that a slot's container has in this run; None when there is none in this run."""
     second = slot.service.startswith("python3-")
     return subjects.get("MAILMAN_PYTHON3_IMAGE" if second else "MAILMAN_IMAGE")
+
+
+def skip_without(box: Box, programs: Iterable[str], option: str | None) -> None:
+    """Skip the test if somebody else's image lacks one of `programs`."""
+    lacking = [name for name in programs if box.sh(f"command -v {name}").rc != 0]
+    # Ours have everything: without it they are broken.
+    if lacking and option not in OWN:
+        pytest.skip(f"the image has no {', '.join(lacking)}")

@@ -1,0 +1,100 @@
+"""The ways to carry out a procedure that a page has: as its reader would, one step after another.
+
+A way yields what came of each step as it goes. Whoever goes along may stop, and then the steps that
+are left are not carried out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from runbooks.book.procedure import Procedure, Step, paste
+from runbooks.book.steps import Printed, Ran, go_through
+from runbooks.mailman import printed
+from runbooks.mailman.documented import INSTALLATION
+from runbooks.mailman.installation import Installation
+from runbooks.mailman.printed import COMMAND
+from runbooks.mailman.truth import Subject, Witness
+from tests.page import reader, world
+from tests.support.box import Box, shell_of
+
+#: What came of each step, as one goes.
+Going = Generator[Ran[Subject], None, None]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A list server on which one procedure is carried out, and the reader's own machine."""
+
+    box: Box
+    installation: Installation
+    procedure: Procedure
+    #: where a command is run that is not run on the list server
+    home: Path
+    #: what such a command finds there; ``ssh`` on its ``PATH`` leads to the list server
+    environment: Mapping[str, str]
+
+    def witness(self, shows: Sequence[str]) -> Witness:
+        return Witness(self.installation, shell_of(self.box), shows)
+
+
+class Way(Protocol):
+    """One way."""
+
+    #: in the names of tests
+    name: str
+    #: the exit status that every step has to have; None where it proves nothing
+    status: int | None
+
+    def steps(self, procedure: Procedure, version: str = ...) -> tuple[Step, ...]:
+        """The steps that the pages print; of another `version` they may show something else."""
+        ...
+
+    def go(self, server: Server, steps: Sequence[Step]) -> Going:
+        """Carry out these steps, whose commands are as the page prints them."""
+        ...
+
+
+class ByCommand:
+    """With ``runbook`` in a terminal, and what follows it."""
+
+    name = "by command"
+    status = 0
+
+    def steps(self, procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+        return printed.by_command(procedure, version)
+
+    def go(self, server: Server, steps: Sequence[Step]) -> Going:
+        def run(step: Step) -> Printed:
+            if step.command.startswith("runbook "):
+                environment = dict(server.environment)
+                return reader.by_command(step.command, step.shows, environment, server.home)
+            with reader.Shell(server.box) as shell:
+                return shell.paste(paste(step))
+
+        for ran in go_through(steps, run, server.witness):
+            yield ran
+            if ran.step.name == COMMAND:
+                world.come_of_it(server.box, server.home, server.procedure)
+
+
+class ByHand:
+    """By pasting one command after the other into a shell on the list server."""
+
+    name = "by hand"
+    status = None
+
+    def steps(self, procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+        return printed.steps_of(procedure, version)
+
+    def go(self, server: Server, steps: Sequence[Step]) -> Going:
+        with reader.Shell(server.box) as shell:
+            yield from go_through(steps, lambda step: shell.paste(paste(step)), server.witness)
+
+
+#: Each begins where the one before began. The end states of the others are compared with the
+#: first one's.
+WAYS: tuple[Way, ...] = (ByCommand(), ByHand())
