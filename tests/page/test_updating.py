@@ -104,8 +104,9 @@ def test_what_is_left_is_said_and_nothing_is_rewritten(project: Path):
     assert (project / PAGE).read_text(encoding="utf-8") == before
     assert made.is_left
     assert "rewritten:" not in made.lines
-    assert any(line.startswith(f"lists.html#{OPENSTACK} (") and "left to you: the same text is in the output of scripted-change, owners-zuul" in line
-               for line in made.lines)  # fmt: skip
+    left = "left to you: the same text is in the output of scripted-change, owners-zuul"
+    place = f"lists.html#{OPENSTACK} ("
+    assert any(line.startswith(place) and left in line for line in made.lines)
 
 
 def test_what_now_shows_something_else_and_was_not_run_is_named(project: Path):
