@@ -126,7 +126,7 @@ def _show(screen: Screen, report: Report) -> None:
         if cause.help:
             screen.say(f"  → {cause.help}", "cyan", always=True)
     is_well = report.holding == len(results)
-    note = f" ({found.note})" if found.note else ""
+    note = f", {found.note}" if found.note else ""
     screen.say(
         f"{report.holding:,} of {many(len(results), 'step')} of the page hold on {found.hostname}"
         f" (Mailman {found.version}{note})",

@@ -148,19 +148,10 @@ def _domains(file: File, here: Here) -> Iterator[Need]:
 
 
 def _beside_withlist(file: File, here: Here) -> Iterator[Need]:
-    """The folder is that of ``withlist``; only root may write there; the file is not another's."""
+    """``withlist`` is there; only root may write there; the file is not another's."""
     folder, name = posixpath.split(file.path)
-    quoted = shlex.quote(folder)
-    there = table.is_folder(folder)
-    yield Need(
-        f"[ {quoted} -ef {shlex.quote(here.found.bin)} ]",
-        lambda answer: (
-            f"Mailman's programs are in {here.found.bin} here, and not in {folder}"
-            if answer.status
-            else ""
-        ),
-        "write that folder into doc/site.toml",
-    )
+    there = table.programs(here)
+    yield there
     parents = [folder]
     while parents[-1] != "/":
         parents.append(posixpath.dirname(parents[-1]))
@@ -183,6 +174,7 @@ def _beside_withlist(file: File, here: Here) -> Iterator[Need]:
             else ""
         ),
         f"see whose it is before you paste: {file.path}",
+        (there,),
     )
 
 
@@ -281,9 +273,9 @@ def _notes(
     """What is said of the server, and of records of the text, whatever holds."""
     sites = {site.site_dir for site in found.sites}
     if not sites & {site.site_dir for site in INSTALLATION.sites}:
-        theirs = " and ".join(site.name for site in INSTALLATION.sites)
-        ours = " and ".join(site.name for site in found.sites)
-        yield f"this page is about the sites {theirs}, and this server has {ours}"
+        theirs = " and ".join(site.prefix for site in INSTALLATION.sites)
+        ours = " and ".join(site.prefix for site in found.sites)
+        yield f"this page is about other sites: about {theirs}, and here is {ours}"
     if found.note:
         yield f"Mailman here is the {found.note}, not GNU Mailman"
         return

@@ -74,7 +74,7 @@ def needs_of(simple: Simple, here: Here, moot: list[str]) -> Iterator[Need]:
     if call.program == "sudo":
         yield from _behind_sudo(call)
     else:
-        program = _program(call.program)
+        program = _program(call.program, here)
         yield program
         yield from _of_program(_with(call, (program,)))
 
@@ -97,15 +97,35 @@ def _of_program(call: Call) -> Iterator[Need]:
 # -- what any program needs -------------------------------------------------------------------
 
 
-def _program(name: str) -> Need:
+def _program(name: str, here: Here) -> Need:
     """It is there and can be run."""
     quoted = shlex.quote(name)
     test = f"[ -f {quoted} ] && [ -x {quoted} ]" if "/" in name else f"command -v {quoted}"
     return Need(
         test,
         lambda answer: f"there is no program {name} here" if answer.status else "",
-        "install it; or, where it is elsewhere here, "
-        + ("write its folder into doc/site.toml" if "/" in name else "put it on the PATH"),
+        "install it, or put it on the PATH" if "/" not in name else "install it there",
+        _in_place(name, here),
+    )
+
+
+def _in_place(path: str, here: Here) -> tuple[Need, ...]:
+    """What a file in the folder of Mailman's programs needs."""
+    is_there = posixpath.dirname(path) == here.page.bin
+    return (programs(here),) if is_there else ()
+
+
+def programs(here: Here) -> Need:
+    """Mailman's programs are in the folder of the page."""
+    found, page = here.found.bin, here.page.bin
+    return Need(
+        f"[ {shlex.quote(page)} -ef {shlex.quote(found)} ]",
+        lambda answer: (
+            f"Mailman's programs are in {found} here, and the page says {page}"
+            if answer.status
+            else ""
+        ),
+        _SITE_TOML,
     )
 
 
@@ -118,11 +138,12 @@ def is_folder(path: str) -> Need:
     )
 
 
-def _file(path: str) -> Need:
+def _file(path: str, after: tuple[Need, ...] = ()) -> Need:
     return Need(
         f"[ -f {shlex.quote(path)} ]",
         lambda answer: f"there is no file {path} here" if answer.status else "",
         _SITE_TOML,
+        after,
     )
 
 
@@ -164,7 +185,7 @@ def _behind_sudo(call: Call) -> Iterator[Need]:
         variables.append(words.pop(0))
     program = words.pop(0)
     found = call.here.found
-    sudo = _program("sudo")
+    sudo = _program("sudo", call.here)
     exists = Need(
         f"id -u {shlex.quote(user)}",
         lambda answer: f"there is no user {user} here" if answer.status else "",
@@ -186,7 +207,7 @@ def _behind_sudo(call: Call) -> Iterator[Need]:
             sites.append(is_folder(value))
     yield from (sudo, exists, theirs, *sites)
     path = program.raw
-    there = (_program(path),) if program.is_literal else ()
+    there = (_program(path, call.here),) if program.is_literal else ()
     as_printed = shlex.join(["sudo", "-n", "-l", "-u", user, *(one.text for one in variables)])
     lets = Need(
         f"{as_printed} {path} {' '.join(word.raw for word in words)}",
@@ -435,18 +456,20 @@ def _sed(call: Call) -> Iterator[Need]:
                 call.line("-n", script, path),
                 r"\S.*",
                 f"sed does not find the interpreter in {path}",
-                _with(call, (*call.after, _file(path))),
+                _with(call, (*call.after, _file(path, _in_place(path, call.here)))),
                 "runbook sites shows the interpreter",
             )
         case ["-i", "$e cat" as script, path]:
             file = _file(path)
             yield file
             yield _writable(path, file)
+            cat = _program("cat", call.here)
+            passes_on = _passes_on(Call(call.here, "cat", (), after=(cat,)))
             yield _prints(
                 f"echo new 2> /dev/null | {call.line(script, '/proc/sys/kernel/ostype')}",
                 r"new\nLinux",
                 "sed has no command 'e'",
-                call,
+                _with(call, (*call.after, passes_on)),
             )
             yield Need(
                 call.line("--help"),
@@ -482,13 +505,19 @@ def _tee(call: Call) -> Iterator[Need]:
     yield _prints(
         f"echo yes 2> /dev/null | {call.line('/dev/null')}", "yes", "tee passes nothing on", call
     )
-    yield _writable(call.texts[0])
+    path = call.texts[0]
+    yield _writable(path, *_in_place(path, call.here))
 
 
 def _cat(call: Call) -> Iterator[Need]:
     _known(call)
     yield from _folders(call)
-    yield _prints(f"echo yes 2> /dev/null | {call.line()}", "yes", "cat passes nothing on", call)
+    yield _passes_on(call)
+
+
+def _passes_on(cat: Call) -> Need:
+    probe = f"echo yes 2> /dev/null | {cat.line()}"
+    return _prints(probe, "yes", f"{cat.program} passes nothing on", cat)
 
 
 def _rm(call: Call) -> Iterator[Need]:

@@ -316,10 +316,9 @@ def test_a_server_with_other_sites_is_told_so_in_one_line(box: Box) -> None:
     new_list(box, "mailman", "announce")
     before = state(box)
     done = verify(box, "ban", "clear-lock")
-    theirs = " and ".join(site.name for site in INSTALLATION.sites)
-    assert f"  this page is about the sites {theirs}, and this server has mailman" in (
-        done.stdout.splitlines()
-    )
+    theirs = " and ".join(site.prefix for site in INSTALLATION.sites)
+    told = f"  this page is about other sites: about {theirs}, and here is {box.prefix('mailman')}"
+    assert told in done.stdout.splitlines()
     assert "Traceback" not in done.stdout + done.stderr
     assert done.rc == 1
     for site in whose().sites:
