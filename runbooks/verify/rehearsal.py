@@ -26,7 +26,7 @@ from runbooks.mailman.target import Target
 from runbooks.mailman.truth import ATTRIBUTES, Listing, Look, Shell, Truth
 from runbooks.mailman.work import over_lists
 from runbooks.onhost import source
-from runbooks.verify.here import Here
+from runbooks.verify.here import Here, check
 
 #: A list, by its site and name.
 Key = tuple[str, str]
@@ -158,6 +158,7 @@ def rehearse(
     }
     done = (Outcome.UNCHANGED, Outcome.PLANNED)
     work = over_lists(target, "scripting", parameters, done, on_event=hear)
+    check(work)
     lists = {}
     for answer in work.answers:
         key = answer.site, str(answer.list)

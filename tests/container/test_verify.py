@@ -328,17 +328,26 @@ def test_a_server_with_other_sites_is_told_so_in_one_line(box: Box) -> None:
 
 @pytest.mark.layout("multi")
 @pytest.mark.needs("puppet")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_one_that_is_ended_in_the_middle_leaves_no_trace(server: Box, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "ends"),
+    [
+        (signal.SIGKILL, (-signal.SIGKILL, "")),
+        (signal.SIGINT, (2, "\nrunbook: interrupted; nothing was changed\n")),
+    ],
+)
+def test_one_that_is_ended_in_the_middle_leaves_no_trace(
+    server: Box, number: int, ends: tuple[int, str]
+) -> None:
     before = state(server)
     running = subprocess.Popen(
         [sys.executable, "-m", "runbooks", "verify", "--host", server.spec],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     until(server, "ls -d /tmp/runbook-rehearsal-*/*", 60)
     running.send_signal(number)
-    assert running.wait(60) != 0
+    said = running.communicate(timeout=60)[1]
+    assert (running.returncode, said) == ends
     until(server, "! ls -d /tmp/runbook-rehearsal-* && ! pgrep -u list", 60)
     assert state(server) == before
