@@ -14,15 +14,24 @@ from typing import Any
 
 import pytest
 
+from runbooks.book.shell import split
 from runbooks.book.whose import whose
+from runbooks.host.host import Host
 from runbooks.mailman.documented import INSTALLATION
+from runbooks.mailman.installation import discover
+from runbooks.mailman.printed import steps_of
+from runbooks.mailman.stepping import OnHost
+from runbooks.mailman.target import Target
 from runbooks.procedures import all_procedures, find
+from runbooks.verify.here import look
+from runbooks.verify.rehearsal import call_of, rehearse, scripts_of
 from tests.page import world
 from tests.support.box import PROGRAMS, Box, Result
 from tests.support.lockers import new_list, objects, runbook, until
 
 FIRST, LAST = whose().sites[0], whose().sites[-1]
 FOLDER = whose().folder(FIRST)
+ADDRESSES = ("target@example.com", "victim@example.org")
 
 
 @pytest.fixture
@@ -172,7 +181,8 @@ def names(server: Box, changes: Sequence[Change]) -> None:
     before = state(server)
     done = verify(server, "--json")
     found, wanted = sorted(differing(objects(done))), sorted(change.why for change in changes)
-    assert [one[: len(why)] for one, why in zip_longest(found, wanted, fillvalue="")] == wanted
+    begun = [one[: len(why)] for one, why in zip_longest(found, wanted, fillvalue="")]
+    assert begun == wanted, "\n".join(found)
     assert (done.rc, done.stderr) == (1, "")
     assert state(server) == before
 
@@ -309,6 +319,50 @@ def test_what_a_step_prints_is_held_against_what_the_page_shows(
     (one,) = [one for one in objects(done)[:-1] if one["state"] == "differs"]
     assert one["anchor"] == "clear-lock-see-lock"
     assert "it does not print what the page shows: no line is '-rw-rw-r-- 2" in one["why"]
+
+
+#: What is spoilt in ban.py, and what is said of the first step that this shows in.
+SPOILT = (
+    ("", "", {}),
+    ("m.Save()", "pass", {f"ban-{FIRST.name}": "does not refuse target@example.com"}),
+    ('return "banned"', 'return "done"', {f"ban-{FIRST.name}": "no line is"}),
+    (
+        "def add(m, address):",
+        "def add(m, address):\n    if 'discuss' in m.internal_name(): raise ValueError('no')",
+        {f"ban-{FIRST.name}": f"on a copy of the list {FIRST.name}-discuss: ValueError: no"},
+    ),
+    (
+        'return "refuses", ',
+        'return "refuses", "x" + ',
+        {f"check-{FIRST.name}": "no line is"},
+    ),
+)
+
+
+@pytest.mark.layout("multi")
+def test_what_a_script_does_on_copies_is_judged(box: Box) -> None:
+    world.make(box)
+    found = discover(Host(box.spec))
+    target, shell = Target.of(found), OnHost(found).ask
+    steps = steps_of(find("ban"))
+    here = look(target, INSTALLATION, ADDRESSES)
+    calling = [
+        (step, call)
+        for step in steps
+        for simple in split(step.command)
+        if (call := call_of(simple, ["ban"]))
+    ]
+    before = state(box)
+    for old, new, wanted in SPOILT:
+        text = scripts_of(steps)["ban"]
+        script = {"ban": text.replace(old, new)}
+        calls = [call for _, call in calling]
+        came = rehearse(target, here, shell, calls, script, ADDRESSES)
+        faults = {step.name: came.fault(n, step.shows) for n, (step, _) in enumerate(calling)}
+        for name, fault in wanted.items():
+            assert fault in faults[name], (new, faults)
+        assert any(faults.values()) is bool(wanted), (new, faults)
+    assert state(box) == before
 
 
 @pytest.mark.layout("single")
