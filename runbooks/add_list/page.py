@@ -325,10 +325,16 @@ class _ByHand:
 
 def command(arguments: AddArguments) -> tuple[str, ...]:
     """By command: what edits the manifest, or what creates the list where there is no Puppet."""
-    words = ["add-list", arguments.name, "--admin", arguments.admin]
-    words += ["--description", arguments.description]
-    words += ["--site", arguments.site] if arguments.site else []
-    return (*words, *(["--direct"] if arguments.direct else ["--manifest", arguments.manifest]))
+    words = by_steps(arguments)
+    return words if arguments.direct else (*words, "--manifest", arguments.manifest)
+
+
+def by_steps(arguments: AddArguments) -> tuple[str, ...]:
+    """The printed steps are run on the list server, which has the manifest itself."""
+    words: tuple[str, ...] = ("add-list", arguments.name, "--admin", arguments.admin)
+    words += ("--description", arguments.description)
+    words += ("--site", arguments.site) if arguments.site else ()
+    return (*words, "--direct") if arguments.direct else words
 
 
 def then(installation: Installation, arguments: AddArguments) -> tuple[Step, ...]:
@@ -429,6 +435,7 @@ PROCEDURE = Procedure(
     ),
     steps=steps,
     command=command,
+    by_steps=by_steps,
     where=f"In a clone of {_REPOSITORY} on your own machine:",
     then=then,
     shows=_shows(),

@@ -322,7 +322,7 @@ PROCEDURE = Procedure(
         ),
     ),
     befalls=befalls,
-    example=BanArguments((_TARGET, _OTHER), single=whose().first.lists[:2][-1]),
+    example=BanArguments((_TARGET, _OTHER), single=whose().first.first_list),
 )
 
 UNBAN = Procedure(

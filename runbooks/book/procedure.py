@@ -115,6 +115,8 @@ class Procedure(Generic[M, A]):
     steps: Callable[[M, A], tuple[Step, ...]]
     #: what to write after ``runbook`` to the same effect
     command: Callable[[A], tuple[str, ...]]
+    #: the same with ``--steps``, where that is more than to add it
+    by_steps: Callable[[A], tuple[str, ...]] | None = None
     #: where that command is run when it is not on the list server, in reStructuredText
     where: str = ""
     #: what follows by command, when more than the command itself is to be done

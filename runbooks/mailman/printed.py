@@ -62,6 +62,12 @@ def by_command(
     )
 
 
+def by_steps(procedure: Procedure[M, A]) -> str:
+    """What runs the steps by hand on the list server, from a reader's own machine."""
+    words = (procedure.by_steps or procedure.command)(procedure.example)
+    return from_elsewhere(shlex.join(["runbook", *words, "--steps"]))
+
+
 def text_of(procedure: Procedure[Installation, A]) -> str:
     """The hash of what the pages have a reader run, both ways, and of what they show of it."""
     return records.text_hash(by_command(procedure), steps_of(procedure))

@@ -155,6 +155,7 @@ def test_a_lock_is_cleared_step_by_step_and_left_in_between(box, lists):
     assert terminal.end() == 0, terminal.text
 
 
+@pytest.mark.layout("multi")
 def test_nobody_to_ask_and_a_process_that_runs(box, lists):
     """The first step that differs is the last one, and the trouble that fits is shown."""
     site = next(iter(box.sites))
@@ -171,6 +172,7 @@ def test_nobody_to_ask_and_a_process_that_runs(box, lists):
     cast.finish()
 
 
+@pytest.mark.layout("multi")
 def test_ctrl_c_is_for_the_running_step_alone(box, lists):
     site = next(iter(box.sites))
     name = lists[site][0]
@@ -195,6 +197,7 @@ def test_ctrl_c_is_for_the_running_step_alone(box, lists):
     assert objects(done)[0]["state"].startswith("left at #ban-")
 
 
+@pytest.mark.layout("multi")
 def test_a_lost_connection_is_taken_up_again(box, lists):
     site = next(iter(box.sites))
     name = lists[site][0]
@@ -227,6 +230,7 @@ def test_a_lost_connection_is_taken_up_again(box, lists):
     assert [step["how"] for step in told["steps"]][-1] in ("begun", "interrupted")
 
 
+@pytest.mark.layout("multi")
 def test_a_password_is_typed_where_it_is_asked_for_and_shown_nowhere(box, lists):
     site = next(iter(box.sites))
     words = ["add-list", "new-one", "--admin", "admin@example.com", "--description", "New"]
@@ -250,6 +254,7 @@ def test_a_password_is_typed_where_it_is_asked_for_and_shown_nowhere(box, lists)
     assert pickle.loads(data, encoding="latin1")["owner"] == ["admin@example.com"]
 
 
+@pytest.mark.layout("multi")
 def test_what_was_not_an_argument_is_not_on_record(box, lists):
     """A step may print members' addresses."""
     site = next(iter(box.sites))
@@ -261,6 +266,7 @@ def test_what_was_not_an_argument_is_not_on_record(box, lists):
     assert f"{lists[site][0]}: (an address)" in printed
 
 
+@pytest.mark.layout("multi")
 def test_the_steps_by_hand_are_those_that_are_printed(box, lists):
     """What ``--json`` tells to have been run is what ``--explain`` prints."""
     done = runbook(box, "unsubscribe", ADDRESS, "--steps", "--yes", "--json")

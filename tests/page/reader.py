@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import pty
 import re
@@ -16,7 +17,9 @@ import sys
 import termios
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyte
 
@@ -98,11 +101,7 @@ def by_command(
     stream = pyte.ByteStream(screen)
     questions = expected.answers(shows)
     said = -1
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "PYTEST_"))}
-    environment = {**inherited, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment}
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI"):
-        environment.pop(name, None)
+    environment = _of_a_reader(environment)
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(folder)
@@ -136,6 +135,40 @@ def by_command(
         os.close(terminal)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     return Printed(_text(screen), status)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command said with ``--json``, what it complained of, and its exit status."""
+
+    objects: list[dict[str, Any]]
+    complaint: str
+    status: int
+
+
+def without_terminal(command: str, environment: dict[str, str], folder: Path) -> Told:
+    """Run a command line with ``--json``, without anybody to ask."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", command],
+        cwd=folder,
+        env=_of_a_reader(environment),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    return Told(objects, done.stderr, done.returncode)
+
+
+def _of_a_reader(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a reader's shell has in its environment, whoever runs the tests."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "PYTEST_"))}
+    found = {**inherited, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment}
+    found["PATH"] = f"{Path(sys.executable).parent}:{found['PATH']}"
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI"):
+        found.pop(name, None)
+    return found
 
 
 def _line_of_cursor(screen: pyte.Screen) -> str:

@@ -7,7 +7,7 @@ are left are not carried out.
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -95,6 +95,39 @@ class ByHand:
             yield from go_through(steps, lambda step: shell.paste(paste(step)), server.witness)
 
 
+class StepByStep:
+    """With ``runbook --steps``, by nobody: it runs what the page prints, and judges it."""
+
+    name = "step by step"
+    status = None
+
+    def steps(self, procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+        return printed.steps_of(procedure, version)
+
+    def go(self, server: Server, steps: Sequence[Step]) -> Going:
+        done = reader.without_terminal(
+            f"{printed.by_steps(server.procedure)} --yes --json",
+            dict(server.environment),
+            server.home,
+        )
+        told = {one["step"]: one for one in done.objects if "step" in one}
+        truth = server.witness([]).truth()
+        for step in steps:
+            one = told.get(printed.anchor(server.procedure, step.name))
+            if one is None:
+                fault = f"it was not run (exit status {done.status}): {done.complaint.strip()}"
+                yield Ran(step, Printed("", None), truth, fault)
+                continue
+            fault = one["differs"]
+            if one["command"] != step.command:
+                fault = f"it ran what the page does not print: {one['command']!r}"
+            # What is true there was seen by the command, not from here.
+            ran = Printed(one["printed"], one["status"])
+            yield Ran(replace(step, shows=""), ran, truth, fault)
+        if done.status:
+            raise AssertionError(f"exit status {done.status}: {done.complaint}")
+
+
 #: Each begins where the one before began. The end states of the others are compared with the
 #: first one's.
-WAYS: tuple[Way, ...] = (ByCommand(), ByHand())
+WAYS: tuple[Way, ...] = (ByCommand(), ByHand(), StepByStep())

@@ -146,8 +146,8 @@ def test_what_names_no_list(practice: Practice, name: str) -> None:
     [
         ([], "name the lists, or use --stale"),
         (["alpha", "--stale"], "name the lists, or use --stale"),
-        (["--stale", "--explain"], "--explain is for one list"),
-        (["--gone", "web", "--explain"], "--explain is for one list"),
+        (["--stale", "--explain"], "the steps by hand are for one list"),
+        (["--gone", "web", "--explain"], "the steps by hand are for one list"),
         (["--gone", "web", "--stale"], "name the lists, or use --stale"),
         (["alpha", "--gone", "web"], "name the lists, or use --stale"),
         (["--gone", HOST, "--yes"], f"{HOST} is this host: use --stale for what"),
