@@ -348,12 +348,15 @@ def _withlist(call: Call) -> Iterator[Need]:
     given = "".join(f" {one}" for one in arguments)
 
     def judge(answer: Answer) -> str:
-        printed = re.findall(
-            r'^<mailing list "([^"]+)" \S+ at \w+>(.*)$', answer.text, re.MULTILINE
-        )
-        if answer.status == 0 and sorted(printed) == sorted((name, given) for name in names):
-            return ""
-        return f"withlist does not give a function every list: it says {answer.said}"
+        lists = re.compile(r'^<mailing list "([^"]+)" \S+ at \w+>(.*)$', re.MULTILINE)
+        printed = lists.findall(answer.text)
+        if answer.status or not printed:
+            return f"withlist calls no function: it says {answer.said}"
+        if left_out := sorted(set(names) - {name for name, _ in printed}):
+            return f"withlist calls no function for the list {left_out[0]}"
+        if sorted(printed) != sorted((name, given) for name in names):
+            return "withlist does not give a function each list once, and what follows it"
+        return ""
 
     yield Need(call.line(*harmless), judge, "try it with a script of your own", (options, loadable))
 

@@ -247,7 +247,7 @@ def test_each_program_of_mailmans_is_tried(server: Box) -> None:
                 mailmans("remove_members", 'exec $real "$@" | sed "s/--fromall//g"'),
             ),
             Change(
-                "withlist does not give a function every list",
+                "withlist does not give a function each list once, and what follows it",
                 "sed -i 's/func(m, \\*args)/func(m)/;"
                 " s/function(load(name), \\*arguments)/function(load(name))/'"
                 f" {PROGRAMS}/withlist",
@@ -325,7 +325,7 @@ def test_what_a_step_prints_is_held_against_what_the_page_shows(
 SPOILT = (
     ("", "", {}),
     ("m.Save()", "pass", {f"ban-{FIRST.name}": "does not refuse target@example.com"}),
-    ('return "banned"', 'return "done"', {f"ban-{FIRST.name}": "no line is"}),
+    ('say("%s: %s%s"', 'say("%s: not %s%s"', {f"ban-{FIRST.name}": "no line is"}),
     (
         "def add(m, address):",
         "def add(m, address):\n    if 'discuss' in m.internal_name(): raise ValueError('no')",

@@ -133,6 +133,23 @@ def test_withlist_has_to_give_every_list_and_every_argument(printed, status, hol
     assert (judged(WITHLIST, Answer(text, status), r"\.print") == []) is holds
 
 
+@pytest.mark.parametrize(
+    ("printed", "why"),
+    [
+        ("sudo: no", "withlist calls no function: it says sudo: no"),
+        ("{zuul-announce} ^a b$ c", "withlist calls no function for the list mailman"),
+        (
+            "{mailman}\n{zuul-announce} ^a b$ c",
+            "withlist does not give a function each list once, and what follows it",
+        ),
+    ],
+)
+def test_the_same_fault_of_withlist_has_the_same_words(printed, why):
+    """Each command of the page is tried, and one cause is told once."""
+    text = re.sub(r"\{(.*?)\}", r'<mailing list "\1" (unlocked) at 7f8cf9>', printed)
+    assert judged(WITHLIST, Answer(text, 0), r"\.print") == [why]
+
+
 def test_withlist_is_run_as_it_is_printed_but_for_the_function():
     (probe,) = [need.probe for need in needs(WITHLIST) if ".print" in need.probe]
     assert split(probe)[0].texts == tuple(
