@@ -12,7 +12,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from runbooks.book.expected import FORMS
@@ -42,7 +42,8 @@ class Call:
     #: what stands before it, with ``sudo`` so that it does not ask for a password
     before: str = ""
     after: tuple[Need, ...] = ()
-    #: whose lists it is about
+    #: as whom it is run, where that is not whoever logs in, and whose lists it is about
+    user: str = ""
     site: Site | None = None
     #: why some of it cannot be tried here though nothing is wrong
     moot: list[str] = field(default_factory=list)
@@ -80,7 +81,7 @@ def needs_of(simple: Simple, here: Here, moot: list[str]) -> Iterator[Need]:
 
 
 def _with(call: Call, after: tuple[Need, ...]) -> Call:
-    return Call(call.here, call.program, call.arguments, call.before, after, call.site, call.moot)
+    return replace(call, after=after)
 
 
 def _of_program(call: Call) -> Iterator[Need]:
@@ -219,7 +220,8 @@ def _behind_sudo(call: Call) -> Iterator[Need]:
     yield lets
     before = shlex.join(["sudo", "-n", "-u", user, *(one.text for one in variables)]) + " "
     after = (lets, *there, *sites)
-    yield from _of_program(Call(call.here, path, tuple(words), before, after, site, call.moot))
+    behind = Call(call.here, path, tuple(words), before, after, user, site, call.moot)
+    yield from _of_program(behind)
 
 
 def _refusal(user: str, answer: Answer) -> str:
@@ -255,6 +257,8 @@ def _options(call: Call) -> Need:
     wanted = [option.partition("=")[0] for option in call.options if option != "--"]
 
     def judge(answer: Answer) -> str:
+        if answer.status and answer.said.startswith("sudo: "):
+            return _refusal(call.user, answer)
         if answer.status:
             return f"{name} --help fails: it says {answer.said}"
         lacking = [
@@ -585,10 +589,15 @@ def _puppet(call: Call) -> Iterator[Need]:
         case ["apply", *options, path] if not path.startswith("-"):
             yield _file(path)
             modules = [o.partition("=")[2] for o in options if o.startswith("--modulepath=")]
-            for folders in modules:
-                yield _any_folder(folders.split(":"))
+            for searched in modules:
+                yield _any_folder(searched.split(":"))
+            # Puppet makes the parents of these where they are missing, whatever it is asked. Before
+            # version 4 it had no codedir.
+            folders = ("--confdir=/", "--vardir=/", "--logdir=/")
+            line = call.line("apply", *options, *folders, "--version")
             yield _prints(
-                call.line("apply", *options, "--version"),
+                f'said=$({line} --codedir=/ 2>&1) && echo "$said" || case $said in'
+                f' *codedir*) {line};; *) echo "$said"; false;; esac',
                 r"\d+(\.\d+)+",
                 "puppet apply does not take the options of the page",
                 call,

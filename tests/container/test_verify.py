@@ -222,6 +222,18 @@ def test_each_program_of_the_system_is_tried(server: Box) -> None:
 
 @pytest.mark.layout("multi")
 @pytest.mark.needs("puppet")
+def test_puppet_makes_none_of_its_folders(server: Box) -> None:
+    """It makes some whatever it is asked, where it was never run."""
+    assert server.sh("mv /etc/puppet /etc/puppet.moved").rc == 0
+    before = state(server)
+    steps = objects(verify(server, "add-list", "--json"))[:-1]
+    (one,) = [one for one in steps if one["anchor"] == "add-list-puppet"]
+    assert (one["state"], one["why"]) == ("holds", "")
+    assert state(server) == before
+
+
+@pytest.mark.layout("multi")
+@pytest.mark.needs("puppet")
 def test_each_program_of_mailmans_is_tried(server: Box) -> None:
     names(
         server,
@@ -328,8 +340,8 @@ SPOILT = (
     ('say("%s: %s%s"', 'say("%s: not %s%s"', {f"ban-{FIRST.name}": "no line is"}),
     (
         "def add(m, address):",
-        "def add(m, address):\n    if 'discuss' in m.internal_name(): raise ValueError('no')",
-        {f"ban-{FIRST.name}": f"on a copy of the list {FIRST.name}-discuss: ValueError: no"},
+        f"def add(m, address):\n    if m.internal_name() == {FIRST.lists[-1]!r}: raise KeyError(5)",
+        {f"ban-{FIRST.name}": f"on a copy of the list {FIRST.lists[-1]}: KeyError: 5"},
     ),
     (
         'return "refuses", ',

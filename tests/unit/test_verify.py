@@ -205,6 +205,13 @@ def test_each_probe_is_asked_once(tmp_path):
     assert (tmp_path / "asked").read_text() == "\n"
 
 
+@pytest.mark.parametrize("probe", [r" -l ", "--help"])
+def test_a_password_that_sudo_asks_for_is_the_same_cause_wherever_it_shows(probe):
+    why = "sudo asks for a password before it runs a program as list"
+    answer = Answer("sudo: a password is required\n", 1)
+    assert judged(WITHLIST, answer, probe) == [why]
+
+
 def test_what_hangs_on_what_is_not_there_is_neither_asked_nor_told(tmp_path):
     first, known = Need("exit 3", status), fact("it is not so")
     later = Need(f"touch {tmp_path}/a; exit 4", status, "", (first,))
