@@ -257,6 +257,10 @@ def _by_hand(
         ),
     )
     found = {one.name: one for one in page.PROCEDURES}[action]
+    one = chosen[0].text if len(chosen) == 1 and action == "ban" else ""
+    everywhere = target.lists is None and target.sites == target.installation.sites
+    if everywhere and (suffixed := page.of_suffixes(one)):
+        found, steps = page.PATTERN, page.pattern_steps(target.installation, suffixed)
     printed = Printed.of(found, steps)
     return byhand.show(screen, target.installation, wanted, printed, yes)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from runbooks.ban import run
+from runbooks.ban import entries, run
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import Event, File, Procedure, Step, Trouble, every_list, one_list
 from runbooks.book.whose import WrittenSite, whose
@@ -392,6 +393,23 @@ def pattern_steps(installation: Installation, arguments: PatternArguments) -> tu
             f"{every_list(first)}: {_accepts(arguments.stranger)}\n{MORE}",
         ),
     )
+
+
+#: As `entries.with_suffixes` writes it.
+_SUFFIXED = re.compile(r"\^(.+)\(\\\+\.\*\)\?@(.+)\$")
+
+
+def of_suffixes(pattern: str) -> PatternArguments | None:
+    """What banning an address with all its suffixes is told; None for any other pattern."""
+    found = _SUFFIXED.fullmatch(pattern)
+    if found is None:
+        return None
+    local, domain = (re.sub(r"\\(.)", r"\1", part) for part in found.groups())
+    address = f"{local}@{domain}"
+    if not entries.is_address(address) or entries.with_suffixes(address) != pattern:
+        return None
+    stranger = f"{local}@{domain.replace('.', 'x', 1)}"
+    return PatternArguments(pattern, f"{local}+1@{domain}", stranger)
 
 
 _PATTERN = r"^target(\+.*)?@example\.com$"

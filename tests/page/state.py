@@ -67,6 +67,8 @@ TIMES = ("created_at",)
 #: its way, as that to the owner of a list that Puppet has made: its name is a time and a hash.
 IGNORED = (
     rf"{re.escape(whose().mailman.sites)}/[^/]+/runbook(/.*)?",
+    r"/var/lib/mailman/runbook(/.*)?",
+    r"/var/log/mailman(/.*)?",
     r".*/logs(/.*)?",
     r".*/qfiles(/.*)?",
     r"/var/(cache|lib|log)/puppet(/.*)?",
