@@ -70,7 +70,7 @@ def verify(
         raise BadInputError(f"{short(junit_file)} cannot be written: there is no such folder")
     found = options.installation(host_spec, screen)
     found.check_user()
-    with screen.progress(run.steps(chosen)) as bar:
+    with screen.progress(run.number_of_steps(chosen)) as bar:
         report = run.verify(found, chosen, bar)
     _show(screen, report)
     for one in report.results:
