@@ -70,7 +70,7 @@ def verify(
         raise BadInputError(f"{short(junit_file)} cannot be written: there is no such folder")
     found = options.installation(host_spec, screen)
     found.check_user()
-    with screen.progress(run.steps(chosen)) as bar:
+    with screen.progress(run.number_of_steps(chosen)) as bar:
         report = run.verify(found, chosen, bar)
     _show(screen, report)
     for one in report.results:
@@ -126,7 +126,7 @@ def _show(screen: Screen, report: Report) -> None:
         if cause.help:
             screen.say(f"  → {cause.help}", "cyan", always=True)
     is_well = report.holding == len(results)
-    note = f" ({found.note})" if found.note else ""
+    note = f", {found.note}" if found.note else ""
     screen.say(
         f"{report.holding:,} of {many(len(results), 'step')} of the page hold on {found.hostname}"
         f" (Mailman {found.version}{note})",

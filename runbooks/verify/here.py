@@ -10,7 +10,7 @@ from runbooks.mailman.events import Event, Outcome
 from runbooks.mailman.installation import Installation, Site
 from runbooks.mailman.target import Target
 from runbooks.mailman.truth import ATTRIBUTES, Listing
-from runbooks.mailman.work import over_lists
+from runbooks.mailman.work import Work, over_lists
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,14 @@ def look(target: Target, page: Installation, addresses: Collection[str]) -> Here
 
     parameters = {"attributes": ATTRIBUTES, "addresses": sorted(addresses)}
     work = over_lists(target, "loading", parameters, (Outcome.LOOKED,), on_event=hear)
+    check(work)
     broken: dict[str, tuple[str, str]] = {}
     for answer in work.left:
         broken.setdefault(answer.site, (answer.list or "", answer.detail))
     return Here(target.installation, page, dict(sorted(seen.items())), broken)
+
+
+def check(work: Work) -> None:
+    """Raise KeyboardInterrupt unless a run over lists came to its end: it would prove nothing."""
+    if work.ended_early:
+        raise KeyboardInterrupt

@@ -26,7 +26,7 @@ from runbooks.mailman.target import Target
 from runbooks.mailman.truth import ATTRIBUTES, Listing, Look, Shell, Truth
 from runbooks.mailman.work import over_lists
 from runbooks.onhost import source
-from runbooks.verify.here import Here
+from runbooks.verify.here import Here, check
 
 #: A list, by its site and name.
 Key = tuple[str, str]
@@ -100,22 +100,26 @@ class Rehearsal:
         site = self.here.site(call.site_dir)
         assert site
         printed = ""
-        for (of_site, name), one in self.lists.items():
-            if of_site != site.name or call.list not in (None, name):
-                continue
+        # A function that looks at other lists as well finds those as they are on the server.
+        copies = {
+            key: one
+            for key, one in self.lists.items()
+            if key[0] == site.name and call.list in (None, key[1])
+        }
+        for (_, name), one in copies.items():
             if one.error and one.begun <= number:
                 return f"on a copy of the list {name}: {one.error}"
             printed += one.printed.get(number, "")
-        truth = Truth(
-            self.here.found, self._look(self.start), self._look(number), self._look(number + 1)
-        )
-        return expected.fault(shows, printed, truth)
 
-    def _look(self, before: int) -> Look:
-        """What was true before the call of that number."""
-        had = {key: one.had(before) for key, one in self.lists.items()}
-        changed = {key: Listing(*key, has) for key, has in had.items() if has is not None}
-        return Look(self.here.found, self.shell).know([*(dict(self.here.lists) | changed).values()])
+        def look(before: int) -> Look:
+            """What was true before the call of that number."""
+            had = {key: one.had(before) for key, one in copies.items()}
+            changed = {key: Listing(*key, has) for key, has in had.items() if has is not None}
+            lists = {**self.here.lists, **changed}
+            return Look(self.here.found, self.shell).know(lists.values())
+
+        truth = Truth(self.here.found, look(self.start), look(number), look(number + 1))
+        return expected.fault(shows, printed, truth)
 
 
 def rehearse(
@@ -158,6 +162,7 @@ def rehearse(
     }
     done = (Outcome.UNCHANGED, Outcome.PLANNED)
     work = over_lists(target, "scripting", parameters, done, on_event=hear)
+    check(work)
     lists = {}
     for answer in work.answers:
         key = answer.site, str(answer.list)

@@ -28,7 +28,7 @@ from runbooks.mailman.work import Watch
 from runbooks.procedures import find
 from runbooks.verify import rehearsal, table
 from runbooks.verify.here import Here, look
-from runbooks.verify.needs import Cause, Findings, Need, fact
+from runbooks.verify.needs import Answer, Cause, Findings, Need, fact
 from runbooks.verify.rehearsal import Call, call_of, scripts_of
 from runbooks.verify.result import DIFFERS, StepResult
 
@@ -66,7 +66,7 @@ class _Checked:
     more: list[Cause] = field(default_factory=list)
 
 
-def steps(procedures: Sequence[Procedure[Installation, Any]]) -> int:
+def number_of_steps(procedures: Sequence[Procedure[Installation, Any]]) -> int:
     """How many steps there are."""
     return sum(len(steps_of(procedure)) for procedure in procedures)
 
@@ -104,9 +104,7 @@ def verify(
     )
 
 
-def _before(
-    procedure: Procedure[Installation, Any],
-) -> list[Procedure[Installation, Any]]:
+def _before(procedure: Procedure[Installation, Any]) -> list[Procedure[Installation, Any]]:
     """The procedure that leaves what this one begins with."""
     return [find(procedure.after)] if procedure.after else []
 
@@ -148,30 +146,17 @@ def _domains(file: File, here: Here) -> Iterator[Need]:
 
 
 def _beside_withlist(file: File, here: Here) -> Iterator[Need]:
-    """The folder is that of ``withlist``; only root may write there; the file is not another's."""
+    """``withlist`` is there; only root may write there; the file is not another's."""
     folder, name = posixpath.split(file.path)
-    quoted = shlex.quote(folder)
-    there = table.is_folder(folder)
-    yield Need(
-        f"[ {quoted} -ef {shlex.quote(here.found.bin)} ]",
-        lambda answer: (
-            f"Mailman's programs are in {here.found.bin} here, and not in {folder}"
-            if answer.status
-            else ""
-        ),
-        "write that folder into doc/site.toml",
-    )
+    there = table.programs(here)
+    yield there
     parents = [folder]
     while parents[-1] != "/":
         parents.append(posixpath.dirname(parents[-1]))
     loose = r"\( ! -user 0 -o -perm -002 ! -perm -1000 -o -perm -020 ! -group 0 \)"
     yield Need(
         f"find -H {shlex.join(parents)} -maxdepth 0 {loose}",
-        lambda answer: (
-            f"others than root may write in {', '.join(answer.text.split())}"
-            if answer.text.strip()
-            else ""
-        ),
+        lambda answer: _loose(folder, answer),
         "whoever can write there decides what runs as Mailman's user: chmod go-w, chown root",
         (there,),
     )
@@ -183,7 +168,15 @@ def _beside_withlist(file: File, here: Here) -> Iterator[Need]:
             else ""
         ),
         f"see whose it is before you paste: {file.path}",
+        (there,),
     )
+
+
+def _loose(folder: str, answer: Answer) -> str:
+    if answer.status:
+        return f"nobody can tell who may write in {folder}: find says {answer.said}"
+    found = answer.text.splitlines()
+    return f"others than root may write in {', '.join(found)}" if found else ""
 
 
 # -- what is tried ------------------------------------------------------------------------------
@@ -231,19 +224,11 @@ def _rehearse(
     sites = tuple(site for site in here.found.sites if site.site_dir in folders)
     scripts = scripts_of(step for one in (procedure, *_before(procedure)) for step in steps_of(one))
     on = Target(target.installation, sites, jobs=target.jobs)
-    came = rehearsal.rehearse(
-        on,
-        here,
-        shell,
-        calls,
-        scripts,
-        {a for a in addresses if not a.startswith("^")},
-        len(before),
-    )
+    came = rehearsal.rehearse(on, here, shell, calls, scripts, addresses, len(before))
     for number, one in enumerate(mine, len(before)):
         if fault := came.fault(number, one.step.shows):
             one.more.append(
-                Cause(f"rehearsed on copies, it does not do what it should: {fault}", "")
+                Cause(f"run on copies, it does not print what the page shows: {fault}", "")
             )
 
 
@@ -281,9 +266,9 @@ def _notes(
     """What is said of the server, and of records of the text, whatever holds."""
     sites = {site.site_dir for site in found.sites}
     if not sites & {site.site_dir for site in INSTALLATION.sites}:
-        theirs = " and ".join(site.name for site in INSTALLATION.sites)
-        ours = " and ".join(site.name for site in found.sites)
-        yield f"this page is about the sites {theirs}, and this server has {ours}"
+        theirs = " and ".join(site.prefix for site in INSTALLATION.sites)
+        ours = " and ".join(site.prefix for site in found.sites)
+        yield f"this page is about other sites: about {theirs}, and here is {ours}"
     if found.note:
         yield f"Mailman here is the {found.note}, not GNU Mailman"
         return

@@ -12,7 +12,7 @@ import posixpath
 import re
 import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 
 from runbooks.book.expected import FORMS
@@ -42,7 +42,8 @@ class Call:
     #: what stands before it, with ``sudo`` so that it does not ask for a password
     before: str = ""
     after: tuple[Need, ...] = ()
-    #: whose lists it is about
+    #: as whom it is run, where that is not whoever logs in, and whose lists it is about
+    user: str = ""
     site: Site | None = None
     #: why some of it cannot be tried here though nothing is wrong
     moot: list[str] = field(default_factory=list)
@@ -74,13 +75,13 @@ def needs_of(simple: Simple, here: Here, moot: list[str]) -> Iterator[Need]:
     if call.program == "sudo":
         yield from _behind_sudo(call)
     else:
-        program = _program(call.program)
+        program = _program(call.program, here)
         yield program
         yield from _of_program(_with(call, (program,)))
 
 
 def _with(call: Call, after: tuple[Need, ...]) -> Call:
-    return Call(call.here, call.program, call.arguments, call.before, after, call.site, call.moot)
+    return replace(call, after=after)
 
 
 def _of_program(call: Call) -> Iterator[Need]:
@@ -97,15 +98,35 @@ def _of_program(call: Call) -> Iterator[Need]:
 # -- what any program needs -------------------------------------------------------------------
 
 
-def _program(name: str) -> Need:
+def _program(name: str, here: Here) -> Need:
     """It is there and can be run."""
     quoted = shlex.quote(name)
     test = f"[ -f {quoted} ] && [ -x {quoted} ]" if "/" in name else f"command -v {quoted}"
     return Need(
         test,
         lambda answer: f"there is no program {name} here" if answer.status else "",
-        "install it; or, where it is elsewhere here, "
-        + ("write its folder into doc/site.toml" if "/" in name else "put it on the PATH"),
+        "install it, or put it on the PATH" if "/" not in name else "install it there",
+        _in_place(name, here),
+    )
+
+
+def _in_place(path: str, here: Here) -> tuple[Need, ...]:
+    """What a file in the folder of Mailman's programs needs."""
+    is_there = posixpath.dirname(path) == here.page.bin
+    return (programs(here),) if is_there else ()
+
+
+def programs(here: Here) -> Need:
+    """Mailman's programs are in the folder of the page."""
+    found, page = here.found.bin, here.page.bin
+    return Need(
+        f"[ {shlex.quote(page)} -ef {shlex.quote(found)} ]",
+        lambda answer: (
+            f"Mailman's programs are in {found} here, and the page says {page}"
+            if answer.status
+            else ""
+        ),
+        _SITE_TOML,
     )
 
 
@@ -118,11 +139,12 @@ def is_folder(path: str) -> Need:
     )
 
 
-def _file(path: str) -> Need:
+def _file(path: str, after: tuple[Need, ...] = ()) -> Need:
     return Need(
         f"[ -f {shlex.quote(path)} ]",
         lambda answer: f"there is no file {path} here" if answer.status else "",
         _SITE_TOML,
+        after,
     )
 
 
@@ -164,7 +186,7 @@ def _behind_sudo(call: Call) -> Iterator[Need]:
         variables.append(words.pop(0))
     program = words.pop(0)
     found = call.here.found
-    sudo = _program("sudo")
+    sudo = _program("sudo", call.here)
     exists = Need(
         f"id -u {shlex.quote(user)}",
         lambda answer: f"there is no user {user} here" if answer.status else "",
@@ -186,7 +208,7 @@ def _behind_sudo(call: Call) -> Iterator[Need]:
             sites.append(is_folder(value))
     yield from (sudo, exists, theirs, *sites)
     path = program.raw
-    there = (_program(path),) if program.is_literal else ()
+    there = (_program(path, call.here),) if program.is_literal else ()
     as_printed = shlex.join(["sudo", "-n", "-l", "-u", user, *(one.text for one in variables)])
     lets = Need(
         f"{as_printed} {path} {' '.join(word.raw for word in words)}",
@@ -198,7 +220,8 @@ def _behind_sudo(call: Call) -> Iterator[Need]:
     yield lets
     before = shlex.join(["sudo", "-n", "-u", user, *(one.text for one in variables)]) + " "
     after = (lets, *there, *sites)
-    yield from _of_program(Call(call.here, path, tuple(words), before, after, site, call.moot))
+    behind = Call(call.here, path, tuple(words), before, after, user, site, call.moot)
+    yield from _of_program(behind)
 
 
 def _refusal(user: str, answer: Answer) -> str:
@@ -234,6 +257,8 @@ def _options(call: Call) -> Need:
     wanted = [option.partition("=")[0] for option in call.options if option != "--"]
 
     def judge(answer: Answer) -> str:
+        if answer.status and answer.said.startswith("sudo: "):
+            return _refusal(call.user, answer)
         if answer.status:
             return f"{name} --help fails: it says {answer.said}"
         lacking = [
@@ -327,12 +352,15 @@ def _withlist(call: Call) -> Iterator[Need]:
     given = "".join(f" {one}" for one in arguments)
 
     def judge(answer: Answer) -> str:
-        printed = re.findall(
-            r'^<mailing list "([^"]+)" \S+ at \w+>(.*)$', answer.text, re.MULTILINE
-        )
-        if answer.status == 0 and sorted(printed) == sorted((name, given) for name in names):
-            return ""
-        return f"withlist does not give a function every list: it says {answer.said}"
+        lists = re.compile(r'^<mailing list "([^"]+)" \S+ at \w+>(.*)$', re.MULTILINE)
+        printed = lists.findall(answer.text)
+        if answer.status or not printed:
+            return f"withlist calls no function: it says {answer.said}"
+        if left_out := sorted(set(names) - {name for name, _ in printed}):
+            return f"withlist calls no function for the list {left_out[0]}"
+        if sorted(printed) != sorted((name, given) for name in names):
+            return "withlist does not give a function each list once, and what follows it"
+        return ""
 
     yield Need(call.line(*harmless), judge, "try it with a script of your own", (options, loadable))
 
@@ -435,18 +463,20 @@ def _sed(call: Call) -> Iterator[Need]:
                 call.line("-n", script, path),
                 r"\S.*",
                 f"sed does not find the interpreter in {path}",
-                _with(call, (*call.after, _file(path))),
+                _with(call, (*call.after, _file(path, _in_place(path, call.here)))),
                 "runbook sites shows the interpreter",
             )
         case ["-i", "$e cat" as script, path]:
             file = _file(path)
             yield file
             yield _writable(path, file)
+            cat = _program("cat", call.here)
+            passes_on = _passes_on(Call(call.here, "cat", (), after=(cat,)))
             yield _prints(
                 f"echo new 2> /dev/null | {call.line(script, '/proc/sys/kernel/ostype')}",
                 r"new\nLinux",
                 "sed has no command 'e'",
-                call,
+                _with(call, (*call.after, passes_on)),
             )
             yield Need(
                 call.line("--help"),
@@ -482,13 +512,19 @@ def _tee(call: Call) -> Iterator[Need]:
     yield _prints(
         f"echo yes 2> /dev/null | {call.line('/dev/null')}", "yes", "tee passes nothing on", call
     )
-    yield _writable(call.texts[0])
+    path = call.texts[0]
+    yield _writable(path, *_in_place(path, call.here))
 
 
 def _cat(call: Call) -> Iterator[Need]:
     _known(call)
     yield from _folders(call)
-    yield _prints(f"echo yes 2> /dev/null | {call.line()}", "yes", "cat passes nothing on", call)
+    yield _passes_on(call)
+
+
+def _passes_on(cat: Call) -> Need:
+    probe = f"echo yes 2> /dev/null | {cat.line()}"
+    return _prints(probe, "yes", f"{cat.program} passes nothing on", cat)
 
 
 def _rm(call: Call) -> Iterator[Need]:
@@ -553,10 +589,15 @@ def _puppet(call: Call) -> Iterator[Need]:
         case ["apply", *options, path] if not path.startswith("-"):
             yield _file(path)
             modules = [o.partition("=")[2] for o in options if o.startswith("--modulepath=")]
-            for folders in modules:
-                yield _any_folder(folders.split(":"))
+            for searched in modules:
+                yield _any_folder(searched.split(":"))
+            # Puppet makes the parents of these where they are missing, whatever it is asked. Before
+            # version 4 it had no codedir.
+            folders = ("--confdir=/", "--vardir=/", "--logdir=/")
+            line = call.line("apply", *options, *folders, "--version")
             yield _prints(
-                call.line("apply", *options, "--version"),
+                f'said=$({line} --codedir=/ 2>&1) && echo "$said" || case $said in'
+                f' *codedir*) {line};; *) echo "$said"; false;; esac',
                 r"\d+(\.\d+)+",
                 "puppet apply does not take the options of the page",
                 call,

@@ -14,15 +14,24 @@ from typing import Any
 
 import pytest
 
+from runbooks.book.shell import split
 from runbooks.book.whose import whose
+from runbooks.host.host import Host
 from runbooks.mailman.documented import INSTALLATION
+from runbooks.mailman.installation import discover
+from runbooks.mailman.printed import steps_of
+from runbooks.mailman.stepping import OnHost
+from runbooks.mailman.target import Target
 from runbooks.procedures import all_procedures, find
+from runbooks.verify.here import look
+from runbooks.verify.rehearsal import call_of, rehearse, scripts_of
 from tests.page import world
 from tests.support.box import PROGRAMS, Box, Result
 from tests.support.lockers import new_list, objects, runbook, until
 
 FIRST, LAST = whose().sites[0], whose().sites[-1]
 FOLDER = whose().folder(FIRST)
+ADDRESSES = ("target@example.com", "victim@example.org")
 
 
 @pytest.fixture
@@ -172,7 +181,8 @@ def names(server: Box, changes: Sequence[Change]) -> None:
     before = state(server)
     done = verify(server, "--json")
     found, wanted = sorted(differing(objects(done))), sorted(change.why for change in changes)
-    assert [one[: len(why)] for one, why in zip_longest(found, wanted, fillvalue="")] == wanted
+    begun = [one[: len(why)] for one, why in zip_longest(found, wanted, fillvalue="")]
+    assert begun == wanted, "\n".join(found)
     assert (done.rc, done.stderr) == (1, "")
     assert state(server) == before
 
@@ -212,6 +222,18 @@ def test_each_program_of_the_system_is_tried(server: Box) -> None:
 
 @pytest.mark.layout("multi")
 @pytest.mark.needs("puppet")
+def test_puppet_makes_none_of_its_folders(server: Box) -> None:
+    """It makes some whatever it is asked, where it was never run."""
+    assert server.sh("mv /etc/puppet /etc/puppet.moved").rc == 0
+    before = state(server)
+    steps = objects(verify(server, "add-list", "--json"))[:-1]
+    (one,) = [one for one in steps if one["anchor"] == "add-list-puppet"]
+    assert (one["state"], one["why"]) == ("holds", "")
+    assert state(server) == before
+
+
+@pytest.mark.layout("multi")
+@pytest.mark.needs("puppet")
 def test_each_program_of_mailmans_is_tried(server: Box) -> None:
     names(
         server,
@@ -237,7 +259,7 @@ def test_each_program_of_mailmans_is_tried(server: Box) -> None:
                 mailmans("remove_members", 'exec $real "$@" | sed "s/--fromall//g"'),
             ),
             Change(
-                "withlist does not give a function every list",
+                "withlist does not give a function each list once, and what follows it",
                 "sed -i 's/func(m, \\*args)/func(m)/;"
                 " s/function(load(name), \\*arguments)/function(load(name))/'"
                 f" {PROGRAMS}/withlist",
@@ -311,15 +333,58 @@ def test_what_a_step_prints_is_held_against_what_the_page_shows(
     assert "it does not print what the page shows: no line is '-rw-rw-r-- 2" in one["why"]
 
 
+#: What is spoilt in ban.py, and what is said of the first step that this shows in.
+SPOILT = (
+    ("", "", {}),
+    ("m.Save()", "pass", {f"ban-{FIRST.name}": "does not refuse target@example.com"}),
+    ('say("%s: %s%s"', 'say("%s: not %s%s"', {f"ban-{FIRST.name}": "no line is"}),
+    (
+        "def add(m, address):",
+        f"def add(m, address):\n    if m.internal_name() == {FIRST.lists[-1]!r}: raise KeyError(5)",
+        {f"ban-{FIRST.name}": f"on a copy of the list {FIRST.lists[-1]}: KeyError: 5"},
+    ),
+    (
+        'return "refuses", ',
+        'return "refuses", "x" + ',
+        {f"check-{FIRST.name}": "no line is"},
+    ),
+)
+
+
+@pytest.mark.layout("multi")
+def test_what_a_script_does_on_copies_is_judged(box: Box) -> None:
+    world.make(box)
+    found = discover(Host(box.spec))
+    target, shell = Target.of(found), OnHost(found).ask
+    steps = steps_of(find("ban"))
+    here = look(target, INSTALLATION, ADDRESSES)
+    calling = [
+        (step, call)
+        for step in steps
+        for simple in split(step.command)
+        if (call := call_of(simple, ["ban"]))
+    ]
+    before = state(box)
+    for old, new, wanted in SPOILT:
+        text = scripts_of(steps)["ban"]
+        script = {"ban": text.replace(old, new)}
+        calls = [call for _, call in calling]
+        came = rehearse(target, here, shell, calls, script, ADDRESSES)
+        faults = {step.name: came.fault(n, step.shows) for n, (step, _) in enumerate(calling)}
+        for name, fault in wanted.items():
+            assert fault in faults[name], (new, faults)
+        assert any(faults.values()) is bool(wanted), (new, faults)
+    assert state(box) == before
+
+
 @pytest.mark.layout("single")
 def test_a_server_with_other_sites_is_told_so_in_one_line(box: Box) -> None:
     new_list(box, "mailman", "announce")
     before = state(box)
     done = verify(box, "ban", "clear-lock")
-    theirs = " and ".join(site.name for site in INSTALLATION.sites)
-    assert f"  this page is about the sites {theirs}, and this server has mailman" in (
-        done.stdout.splitlines()
-    )
+    theirs = " and ".join(site.prefix for site in INSTALLATION.sites)
+    told = f"  this page is about other sites: about {theirs}, and here is {box.prefix('mailman')}"
+    assert told in done.stdout.splitlines()
     assert "Traceback" not in done.stdout + done.stderr
     assert done.rc == 1
     for site in whose().sites:
@@ -329,17 +394,26 @@ def test_a_server_with_other_sites_is_told_so_in_one_line(box: Box) -> None:
 
 @pytest.mark.layout("multi")
 @pytest.mark.needs("puppet")
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
-def test_one_that_is_ended_in_the_middle_leaves_no_trace(server: Box, number: int) -> None:
+@pytest.mark.parametrize(
+    ("number", "ends"),
+    [
+        (signal.SIGKILL, (-signal.SIGKILL, "")),
+        (signal.SIGINT, (2, "runbook: interrupted; nothing was changed")),
+    ],
+)
+def test_one_that_is_ended_in_the_middle_leaves_no_trace(
+    server: Box, number: int, ends: tuple[int, str]
+) -> None:
     before = state(server)
     running = subprocess.Popen(
         [sys.executable, "-m", "runbooks", "verify", "--host", server.spec],
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     until(server, "ls -d /tmp/runbook-rehearsal-*/*", 60)
     running.send_signal(number)
-    assert running.wait(60) != 0
+    said = running.communicate(timeout=60)[1]
+    assert (running.returncode, said.strip()) == ends
     until(server, "! ls -d /tmp/runbook-rehearsal-* && ! pgrep -u list", 60)
     assert state(server) == before

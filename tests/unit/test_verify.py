@@ -133,6 +133,23 @@ def test_withlist_has_to_give_every_list_and_every_argument(printed, status, hol
     assert (judged(WITHLIST, Answer(text, status), r"\.print") == []) is holds
 
 
+@pytest.mark.parametrize(
+    ("printed", "why"),
+    [
+        ("sudo: no", "withlist calls no function: it says sudo: no"),
+        ("{zuul-announce} ^a b$ c", "withlist calls no function for the list mailman"),
+        (
+            "{mailman}\n{zuul-announce} ^a b$ c",
+            "withlist does not give a function each list once, and what follows it",
+        ),
+    ],
+)
+def test_the_same_fault_of_withlist_has_the_same_words(printed, why):
+    """Each command of the page is tried, and one cause is told once."""
+    text = re.sub(r"\{(.*?)\}", r'<mailing list "\1" (unlocked) at 7f8cf9>', printed)
+    assert judged(WITHLIST, Answer(text, 0), r"\.print") == [why]
+
+
 def test_withlist_is_run_as_it_is_printed_but_for_the_function():
     (probe,) = [need.probe for need in needs(WITHLIST) if ".print" in need.probe]
     assert split(probe)[0].texts == tuple(
@@ -186,6 +203,13 @@ def test_each_probe_is_asked_once(tmp_path):
     probe = f"echo >> {tmp_path}/asked"
     assert found_out(Need(probe, status), Need(probe, status)) == ([], 1)
     assert (tmp_path / "asked").read_text() == "\n"
+
+
+@pytest.mark.parametrize("probe", [r" -l ", "--help"])
+def test_a_password_that_sudo_asks_for_is_the_same_cause_wherever_it_shows(probe):
+    why = "sudo asks for a password before it runs a program as list"
+    answer = Answer("sudo: a password is required\n", 1)
+    assert judged(WITHLIST, answer, probe) == [why]
 
 
 def test_what_hangs_on_what_is_not_there_is_neither_asked_nor_told(tmp_path):
