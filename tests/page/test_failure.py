@@ -26,7 +26,7 @@ import pytest
 from tests.page.failure import NotTrueError, texts
 from tests.page.parts import parts
 
-[PART] = [part for part in parts(["ban"]) if part.step and part.step.name == {step!r}]
+PART, *_ = [part for part in parts(["ban"]) if part.step and part.step.name == {step!r}]
 
 @pytest.fixture
 def walk():
