@@ -19,6 +19,7 @@ from typing import Any
 
 from runbooks.book.expected import MORE, placeholder
 from runbooks.book.procedure import (
+    Event,
     File,
     NoArguments,
     Procedure,
@@ -28,7 +29,7 @@ from runbooks.book.procedure import (
     one_list,
 )
 from runbooks.book.whose import whose
-from runbooks.mailman.installation import Installation, Site, as_mailman
+from runbooks.mailman.installation import Installation, Site, as_mailman, as_mailmans_python
 from runbooks.scripted_change.run import Script, read
 from runbooks.terminal import shown
 from runbooks.terminal.secret import VARIABLE
@@ -109,7 +110,7 @@ def _says(script: Script, label: str, *site: str) -> str | None:
         case "owners", "owners", ():
             return f"{label}: {_OWNERS}"
         case "waiting", "who", ():
-            return f"{label}: {{WAITING:nobody}}"
+            return f"{label}: {_WAITING}"
         case "closing", (("close" | "reopen") as function), ():
             return f"{label}: {_outcome(function, _CLOSING[function][1])}"
         case "whereis", "whereis", (address,) if site:
@@ -451,5 +452,84 @@ OPEN = Procedure(
     example=ClosingArguments("reopen"),
 )
 
+# -- who else was hit -----------------------------------------------------------------------
+
+#: For Mailman's Python: the first address waits for a confirmation on every list of a site, the
+#: second for a moderator on the last.
+_WAIT = """\
+from Mailman import MailList, Utils, UserDesc, mm_cfg
+names = sorted(Utils.list_names(), key=lambda name: (name == mm_cfg.MAILMAN_SITE_LIST, name))
+for name in names:
+    m = MailList.MailList(name)
+    m.pend_new("S", UserDesc.UserDesc(sys.argv[1], "", "secret", 0, "en"))
+    if name == names[-1]:
+        notify, m.admin_immed_notify = m.admin_immed_notify, 0
+        m.HoldSubscription(sys.argv[2], "", "secret", 0, "en")
+        m.admin_immed_notify = notify
+    m.Save()
+    m.Unlock()
+"""
+
+
+@dataclass(frozen=True)
+class VictimsArguments:
+    """Who was subscribed by others; only what befalls the lists is told so."""
+
+    addresses: tuple[str, ...]
+
+
+def others_befall(installation: Installation, arguments: VictimsArguments) -> Event:
+    """Somebody goes on subscribing others than those who were reported."""
+    lines = [
+        as_mailmans_python(installation, site, _WAIT, *arguments.addresses)
+        for site in installation.sites
+    ]
+    return Event("set -e\n" + "\n".join(lines))
+
+
+def victims_steps(installation: Installation, arguments: VictimsArguments) -> tuple[Step, ...]:
+    """Whose subscriptions wait, by hand."""
+    return (
+        _create(installation, read("waiting.py", "who")),
+        *(
+            Step(
+                f"who-{site.name}",
+                f"See whose subscriptions wait on the site {site.name}",
+                "",
+                _with_all(installation, site, "waiting.who"),
+                f"{every_list(site)}: {_WAITING}\n{MORE}",
+            )
+            for site in installation.sites
+        ),
+    )
+
+
+_TARGET = "target@example.com"
+
+_WAITING = placeholder("WAITING", shown=_TARGET)
+
+VICTIMS = Procedure(
+    name="find-victims",
+    synonyms=("victims", "recent subscriptions", "subscribed by the attack", "subscription log"),
+    title="Seeing Who Else Was Hit",
+    when=(
+        "The reported addresses are banned, and there may be others. An address whose subscriptions"
+        " wait for a confirmation or a moderator on many lists did not ask for them."
+    ),
+    steps=victims_steps,
+    command=lambda arguments: ("withlist", "waiting.py", "--function", "who"),
+    shows=shown.script("waiting.who(m)", f"{_first()}: {_WAITING}"),
+    troubles=(
+        Trouble(
+            "Somebody is a member already",
+            "Then nothing waits. :ref:`find-address` names the lists of an address; the log"
+            " ``subscribe`` of the site says since when.",
+        ),
+    ),
+    follows="reopen-lists",
+    befalls=others_befall,
+    example=VictimsArguments((_TARGET, "victim@example.org")),
+)
+
 #: In the order of the page, but for those that follow one of another folder.
-PROCEDURES = (PROCEDURE, FIND, CLOSE, OPEN)
+PROCEDURES = (PROCEDURE, FIND, CLOSE, OPEN, VICTIMS)

@@ -142,16 +142,6 @@ class _ByHand:
             f"{every_list(site)}: nothing waits\n{MORE}",
         )
 
-    def who(self, site: Site) -> Step:
-        words = ("-q", "-a", "-r", "waiting.who")
-        return Step(
-            f"who-{site.name}",
-            f"See whose subscriptions wait on the site {site.name}",
-            "",
-            as_mailman(self.installation, site, "withlist", *words),
-            f"{every_list(site)}: {{WAITING:{_TARGET}}}\n{MORE}",
-        )
-
     @property
     def discarded(self) -> str:
         return placeholder("OUTCOME", "discard", *self.addresses, shown=discarded(1, 1))
@@ -275,63 +265,5 @@ PROCEDURE = Procedure(
 )
 
 
-# -- who else was hit -----------------------------------------------------------------------
-
-#: For Mailman's Python: the first address waits for a confirmation on every list of a site, the
-#: second for a moderator on the last.
-_WAIT = """\
-from Mailman import MailList, Utils, UserDesc, mm_cfg
-names = sorted(Utils.list_names(), key=lambda name: (name == mm_cfg.MAILMAN_SITE_LIST, name))
-for name in names:
-    m = MailList.MailList(name)
-    m.pend_new("S", UserDesc.UserDesc(sys.argv[1], "", "secret", 0, "en"))
-    if name == names[-1]:
-        notify, m.admin_immed_notify = m.admin_immed_notify, 0
-        m.HoldSubscription(sys.argv[2], "", "secret", 0, "en")
-        m.admin_immed_notify = notify
-    m.Save()
-    m.Unlock()
-"""
-
-
-def others_befall(installation: Installation, arguments: UnsubscribeArguments) -> Event:
-    """Somebody goes on subscribing others than those who were reported."""
-    lines = [
-        as_mailmans_python(installation, site, _WAIT, *arguments.addresses)
-        for site in installation.sites
-    ]
-    return Event("set -e\n" + "\n".join(lines))
-
-
-def who_steps(installation: Installation, arguments: UnsubscribeArguments) -> tuple[Step, ...]:
-    """Whose subscriptions wait, by hand."""
-    hand = _ByHand(installation, arguments.addresses, arguments.tell)
-    return (hand.create(), *(hand.who(site) for site in installation.sites))
-
-
-VICTIMS = Procedure(
-    name="find-victims",
-    synonyms=("victims", "recent subscriptions", "subscribed by the attack", "subscription log"),
-    title="Seeing Who Else Was Hit",
-    when=(
-        "The reported addresses are banned, and there may be others. An address whose subscriptions"
-        " wait for a confirmation or a moderator on many lists did not ask for them."
-    ),
-    steps=who_steps,
-    command=lambda arguments: ("withlist", "waiting.py", "--function", "who"),
-    shows=shown.script(
-        "waiting.who(m)", f"{placeholder('LIST', shown=shown.first_list())}: {{WAITING:{_TARGET}}}"
-    ),
-    troubles=(
-        Trouble(
-            "Somebody is a member already",
-            "Then nothing waits. :ref:`find-address` names the lists of an address; the log"
-            " ``subscribe`` of the site says since when.",
-        ),
-    ),
-    befalls=others_befall,
-    example=UnsubscribeArguments((_TARGET, "victim@example.org")),
-)
-
 #: In the order of the page.
-PROCEDURES = (VICTIMS, PROCEDURE)
+PROCEDURES = (PROCEDURE,)

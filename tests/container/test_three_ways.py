@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from runbooks.book.procedure import Event, Step, paste
+from runbooks.book.procedure import Event, Step, anchor, paste
 from runbooks.book.steps import on_terminal
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
@@ -75,6 +75,7 @@ def step_by_step(box: Box, name: str, steps: tuple[Step, ...]) -> None:
     done = runbook(box.spec, *words, "--steps", "--yes", "--json", env=variable)
     assert done.returncode == 0, done.stdout + done.stderr
     ran = [one for one in objects(done) if "step" in one]
+    assert [one["step"] for one in ran] == [anchor(name, step.name) for step in steps]
     assert [one["command"] for one in ran] == [paste(step) for step in steps]
     assert [one["differs"] for one in ran] == [""] * len(steps)
 

@@ -16,7 +16,8 @@ ANOTHER = Path(__file__).resolve().parents[1] / "page" / "another.toml"
 #: Prints what the page shows of ``runbook unsubscribe``, whose outputs have all the parts.
 PRINT = """\
 from runbooks.book import expected
-from runbooks.unsubscribe.page import PROCEDURE, VICTIMS
+from runbooks.scripted_change.page import VICTIMS
+from runbooks.unsubscribe.page import PROCEDURE
 print(expected.as_shown(PROCEDURE.shows), expected.as_shown(VICTIMS.shows), sep="\\n\\n")
 """
 

@@ -25,7 +25,6 @@ from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.truth import Witness
 from runbooks.practice.site import STALE_LIST, PracticeSite, create
 from runbooks.scripted_change import page as scripted_change
-from runbooks.unsubscribe import page as unsubscribe
 from tests.support.steps import here
 
 OWNERS = "{LIST zuul:x}: {OWNERS:y}\n{MORE}"
@@ -204,7 +203,7 @@ def test_who_waits_is_who_subscribed_and_was_not_let_in(
     site: PracticeSite, old: str, new: str
 ) -> None:
     unlock(site)
-    procedure = unsubscribe.VICTIMS
+    procedure = scripted_change.VICTIMS
     assert procedure.befalls
     # The second address waits both ways, in another case of letters, on the last list.
     for addresses in (procedure.example.addresses, ("Victim@example.org", "c@example.com")):
