@@ -62,7 +62,7 @@ class Held:
             return (f"changed since it was held against {on} (", day, ")"), False
         differing = [one for one in mine if one.state == DIFFERS]
         if not differing:
-            return (f"held on {on} (", day, ")"), False
+            return (f"every step held on {on} (", day, ")"), False
         whys = "; ".join(dict.fromkeys(one.why for one in differing))
         number = f"{len(differing)} of {many(len(mine), 'step')} did not hold on {on} ("
         return (number, day, f"): {whys}"), True

@@ -140,7 +140,9 @@ TEN = (
     ),
     Change(
         "Mailman's user here is mailman2, and the page says list",
-        "useradd -M -g list mailman2; echo \"MAILMAN_USER = 'mailman2'\" >> /etc/mailman/mm_cfg.py",
+        # As in Debian's package; runbook becomes no user who is a stranger to the programs.
+        f"chgrp list {PROGRAMS}; useradd -M -g list mailman2\n"
+        "echo \"MAILMAN_USER = 'mailman2'\" >> /etc/mailman/mm_cfg.py",
     ),
     Change("there is no program puppet here", "mv $(command -v puppet) /usr/bin/puppet.moved"),
     Change(

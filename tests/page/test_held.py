@@ -69,7 +69,7 @@ def test_each_procedure_says_what_was_found_of_its_text(folder):
     assert said.pop("unban").startswith(f"Changed since it was held against {on} {day}; ")
     assert said
     for name, words in said.items():
-        assert words.startswith(f"Held on {on} {day}; "), name
+        assert words.startswith(f"Every step held on {on} {day}; "), name
 
 
 def test_a_file_that_was_cut_off_is_not_believed(folder):
@@ -79,4 +79,4 @@ def test_a_file_that_was_cut_off_is_not_believed(folder):
     assert "verify.json is not what runbook verify --json prints" in done.stderr
     (folder / "verify.json").unlink()
     assert sphinx(SOURCE, folder / "html").returncode == 0
-    assert "Held on" not in status(folder)["ban"]
+    assert "held on" not in status(folder)["ban"]

@@ -259,3 +259,8 @@ def test_ssh_has_no_terminal_to_ask_on(shell):
 )
 def test_a_host_that_is_none_is_no_word(shell, host, line):
     assert asked(f"runbook {line.format(host)}") == []
+
+
+def test_the_procedures_of_the_page_are_completed_without_a_host(shell):
+    assert asked("runbook verify ban") == ["ban", "ban-pattern"]
+    assert asked("runbook verify ban ban") == ["ban-pattern"]

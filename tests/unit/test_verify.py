@@ -342,7 +342,10 @@ def test_without_a_file_nothing_is_said(tmp_path):
 
 def test_what_held_is_said_with_its_date(tmp_path):
     path = write(tmp_path / "verify.json")
-    assert said(path) == ("held on lists.example.org, Mailman 2.1.39 (2026-11-26)", False)
+    assert said(path) == (
+        "every step held on lists.example.org, Mailman 2.1.39 (2026-11-26)",
+        False,
+    )
     found = held.read(path)
     assert found
     assert found.of("ban", ANCHORS, text_of(BAN)) == ((), False)
