@@ -76,9 +76,8 @@ class Stepping:
             password = self.printed.password()
             self.printed = replace(self.printed, password=lambda: password)
         self.screen.say(self.installation.title, style="bold")
-        shell = OnHost(self.installation).ask
         shows = [step.shows for step in self.steps]
-        self.watching = Witness(self.installation, shell, shows)
+        self.watching = Witness(self.installation, self._look, shows)
         try:
             while number < len(self.steps):
                 number = self._one(number)
@@ -105,6 +104,10 @@ class Stepping:
             hint = did_you_mean(wanted, names) or f"; they are: {', '.join(names)}"
             raise BadInputError(f"there is no step {short(start)} here{hint}")
         return names.index(wanted)
+
+    def _look(self, command: str) -> str:
+        with self.screen.busy("looking at the lists"):
+            return OnHost(self.installation).ask(command)
 
     # -- one step -----------------------------------------------------------------------
 
