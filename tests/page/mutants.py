@@ -64,7 +64,22 @@ class Mutant:
 
 
 EVERYWHERE = "        *(hand.everywhere(site) for site in installation.sites),\n"
+STEPPED = ("tests/unit/test_stepped.py",)
 MUTANTS = (
+    Mutant(
+        "other steps run by --steps than the page prints",
+        "runbooks/ban/command.py",
+        "single=target.sites[0].first_list",
+        'single=""',
+        walks=("ban",),
+    ),
+    Mutant(
+        "whatever --steps prints taken for what the page shows",
+        "runbooks/terminal/stepped.py",
+        'return ran.fault if ran.step.is_judged else ""',
+        'return ""',
+        noticed_by=STEPPED,
+    ),
     Mutant(
         "a flag dropped from a command",
         BAN,
