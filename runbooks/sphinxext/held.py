@@ -63,9 +63,10 @@ class Held:
         differing = [one for one in mine if one.state == DIFFERS]
         if not differing:
             return (f"every step held on {on} (", day, ")"), False
-        whys = "; ".join(dict.fromkeys(one.why for one in differing))
+        first, *more = dict.fromkeys(one.why for one in differing)
+        also = f", and {len(more)} more" if more else ""
         number = f"{len(differing)} of {many(len(mine), 'step')} did not hold on {on} ("
-        return (number, day, f"): {whys}"), True
+        return (number, day, f"): {first}{also}"), True
 
 
 def read(path: Path) -> Held | None:

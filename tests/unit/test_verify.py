@@ -359,6 +359,16 @@ def test_what_differs_is_said_with_its_reason(tmp_path):
     )
 
 
+def test_of_many_reasons_the_first_is_said(tmp_path):
+    path = write(tmp_path / "verify.json", state="differs", why="no sed", holding=1)
+    lines = path.read_text(encoding="utf-8").replace('"holds"', '"differs"')
+    lines = lines.replace('"why": ""', '"why": "no ps"').replace('"holding": 1', '"holding": 0')
+    path.write_text(lines, encoding="utf-8")
+    text, differs = said(path)
+    assert differs
+    assert text.endswith(("(2026-11-26): no ps, and 1 more", "(2026-11-26): no sed, and 1 more"))
+
+
 def test_another_text_is_not_said_to_hold_nor_to_differ(tmp_path):
     path = write(tmp_path / "verify.json", state="differs", why="no sed", holding=1)
     changed = (
