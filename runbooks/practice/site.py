@@ -31,7 +31,8 @@ def _lists(site: WrittenSite) -> tuple[str, ...]:
     added = (whose().examples.list,) if is_first else ()
     more = [f"{site.name}-{word}" for word in _MORE[0 if is_first else 1]]
     apart = ("release-team",) if is_first else ()
-    return tuple(dict.fromkeys((*site.lists[:2], *added, *more, *apart)))
+    known = (site.first_list, *site.lists[:2])
+    return tuple(dict.fromkeys((*known, *added, *more, *apart)))
 
 
 SITES = {site.name: _lists(site) for site in whose().sites}
