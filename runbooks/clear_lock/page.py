@@ -117,7 +117,10 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             _with_the_list(
                 installation,
                 arguments,
-                f"m.Lock(timeout=10); m.Unlock(); print({python_text(f'{name}: can be locked')})",
+                # Without the end, Python 3 would take the lock object apart when `open` is gone, and
+                # say so where somebody else has the list by then.
+                f"m.Lock(timeout=10); m.Unlock(); print({python_text(f'{name}: can be locked')});"
+                " del m",
             ),
             f"{name}: can be locked",
         ),

@@ -151,6 +151,20 @@ def test_by_hand_and_by_command_leave_the_same_folder(box: Box) -> None:
     )
 
 
+def test_the_list_may_be_somebody_elses_when_the_last_step_ends(box: Box) -> None:
+    """Python 3 then takes the lock object apart when `open` is gone, and complains of that."""
+    new_list(box, first_site(box), "alpha")
+    folder = f"{box.prefix(first_site(box))}/locks"
+    claim = f"{folder}/alpha.lock.elsewhere.1.0"
+    took = f"printf %s {claim} > {claim} && ln {claim} {folder}/alpha.lock"
+    arguments = clear_lock.ClearArguments("alpha", site=first_site(box))
+    last = clear_lock.steps(discovered(box), arguments)[-1]
+    code = f'm.Unlock(); import os; os.system("{took}");'
+    done = box.sh(paste(last).replace("m.Unlock();", code))
+    assert (done.stdout, done.stderr) == ("alpha: can be locked\n", "")
+    assert "alpha.lock" in names(box, first_site(box))
+
+
 @pytest.mark.parametrize("fate", ["", "stopped"])
 def test_a_lock_that_a_process_has_is_left_alone(box: Box, fate: str) -> None:
     site = first_site(box)
