@@ -117,8 +117,8 @@ def steps(installation: Installation, arguments: ClearArguments) -> tuple[Step, 
             _with_the_list(
                 installation,
                 arguments,
-                # Without the end, Python 3 takes the lock object apart when `open` is gone, and says
-                # so where somebody else has the list by then.
+                # Without the end, Python 3 takes the lock object apart when `open` is gone, and
+                # says so where somebody else has the list by then.
                 f"m.Lock(timeout=10); m.Unlock(); print({python_text(f'{name}: can be locked')});"
                 " del m",
             ),
