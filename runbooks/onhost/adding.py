@@ -13,7 +13,7 @@ import describing
 import journal
 import locks
 import mailmanlist
-from boot import retried
+from boot import secret
 
 
 # -- look: changes nothing --------------------------------------------------------------------
@@ -142,17 +142,6 @@ def carry_out(parameters, emit):
           "detail": detail, "description_was": kept.get("description_was"),
           "added": kept.get("added", [])})
     emit(site.look(name))
-
-
-def secret(size):
-    """That many bytes of standard input, which nobody else can see."""
-    data = b""
-    while len(data) < size:
-        more = retried(os.read, 0, size - len(data))
-        if not more:
-            raise EOFError("the password did not arrive")
-        data += more
-    return data
 
 
 def run(parameters, emit):

@@ -230,6 +230,14 @@ def read(size):
     return data
 
 
+def secret(size):
+    """That many bytes of the input, which nobody else can see."""
+    data = read(size)
+    if data is None:
+        raise EOFError("the secret did not arrive")
+    return data
+
+
 def serve():
     """Programs from standard input, each with its size in eight digits before it."""
     events = begin()

@@ -34,7 +34,7 @@ import masking
 import runner
 import saving
 import statefiles
-from boot import as_json, ended_how, keep_open, native, read, retried, write_all
+from boot import as_json, ended_how, keep_open, native, retried, secret, write_all
 
 # The most bytes of a line that are passed on at a time.
 LONGEST_LINE = 8192
@@ -547,10 +547,7 @@ def do(state, name, wait):
 def run(parameters, emit):
     size = parameters.pop("secret", 0)
     if size:
-        data = read(size)
-        if data is None:
-            raise EOFError("the secret did not arrive")
-        parameters["secret"] = native(data.decode("ascii"))
+        parameters["secret"] = native(secret(size).decode("ascii"))
         masking.remember(parameters["secret"])
     parameters["text"] = base64.b64decode(parameters.pop("script").encode("ascii"))
     refused = refusal(parameters)

@@ -23,7 +23,7 @@ import time
 
 import journal
 import masking
-from boot import as_json, become, keep_open, native, retried, write_all
+from boot import as_json, become, keep_open, native, retried, secret, write_all
 
 # Seconds: between two looks whether the command has ended; of silence after which it is taken to
 # wait for an answer; for it to end after each attempt to end it.
@@ -233,7 +233,9 @@ def shortened(text):
 
 def carry_out(parameters, emit):
     """Run a command, on record."""
-    secret = read_secret(parameters.get("secret", 0))
+    hidden = secret(parameters["secret"])
+    if hidden:
+        masking.remember(native(hidden.decode("ascii")))
     step = parameters["step"]
     if not on_record(parameters, emit, dict(step, how="begun")):
         return
@@ -247,27 +249,14 @@ def carry_out(parameters, emit):
 
     variables = {}
     if parameters["variable"]:
-        variables[parameters["variable"]] = native(secret.decode("ascii"))
-    running = Command(parameters["command"], variables, parameters["asks"], secret, hear)
+        variables[parameters["variable"]] = native(hidden.decode("ascii"))
+    running = Command(parameters["command"], variables, parameters["asks"], hidden, hear)
     ended, interrupted = running.follow(emit.stopping)
     status = os.WEXITSTATUS(ended) if os.WIFEXITED(ended) else 128 + os.WTERMSIG(ended)
     done = dict(step, how="interrupted" if interrupted else "run", status=status,
                 printed=shortened(u"".join(printed)))
     on_record(parameters, emit, done)
     emit({"event": "stepped", "status": status, "interrupted": interrupted})
-
-
-def read_secret(size):
-    """That many bytes of standard input, hidden from now on in all that is told."""
-    data = b""
-    while len(data) < size:
-        more = retried(os.read, 0, size - len(data))
-        if not more:
-            raise EOFError("the secret did not arrive")
-        data += more
-    if data:
-        masking.remember(native(data.decode("ascii")))
-    return data
 
 
 def ask(command, emit):
