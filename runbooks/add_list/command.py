@@ -21,7 +21,7 @@ from runbooks.errors import BadInputError
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site
 from runbooks.terminal import byhand, options
-from runbooks.terminal.byhand import ByHand, Printed
+from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Screen
 from runbooks.terminal.report import recorded
 
@@ -559,7 +559,7 @@ def _by_hand(
             edit=planned,
         ),
     )
-    printed = Printed.of(
+    printed = PrintedSteps.of(
         page.PROCEDURE,
         steps,
         password=lambda: _password(screen, given.name, password_file),

@@ -22,7 +22,7 @@ from runbooks.mailman.installation import short
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Work
 from runbooks.terminal import byhand, options
-from runbooks.terminal.byhand import ByHand, Printed
+from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Screen, many
 from runbooks.terminal.report import NAMED, Change, Report, Words, carry_out
 from runbooks.unsubscribe import run as unsubscribing
@@ -261,7 +261,7 @@ def _by_hand(
     everywhere = target.lists is None and target.sites == target.installation.sites
     if everywhere and (suffixed := page.of_suffixes(one)):
         found, steps = page.PATTERN, page.pattern_steps(target.installation, suffixed)
-    printed = Printed.of(found, steps)
+    printed = PrintedSteps.of(found, steps)
     return byhand.show(screen, target.installation, wanted, printed, yes)
 
 

@@ -31,7 +31,7 @@ from runbooks.mailman.locks import (
 )
 from runbooks.mailman.target import invocation
 from runbooks.terminal import byhand, options
-from runbooks.terminal.byhand import ByHand, Printed
+from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Screen, cut, many
 
 #: Seconds between two looks, with --watch.
@@ -373,7 +373,7 @@ def _by_hand(
                 f" runbook clear-lock {MASTER} --dry-run says whether a runner is left"
             )
         steps += page.steps(installation, page.ClearArguments(name, site.name))
-    printed = Printed.of(page.PROCEDURE, steps)
+    printed = PrintedSteps.of(page.PROCEDURE, steps)
     return byhand.show(screen, installation, wanted, printed, yes)
 
 

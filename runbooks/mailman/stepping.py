@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -101,19 +102,19 @@ class Run:
         self.came[step.name] = "interrupted" if ended[0].interrupted else "run"
         return Printed("".join(lines), ended[0].status, ended[0].interrupted)
 
-    def note(self, step: Step, how: str, differs: str = "") -> None:
-        """Record of a step that nothing ran it, and why; or, "judged", how it `differs`."""
-        if how != "judged":
-            self.came[step.name] = how
-        self._note({"name": step.name, "how": how, **({"differs": differs} if differs else {})})
+    def pass_over(self, step: Step, how: str) -> None:
+        """Record of a step that nothing here ran it, and why: "by hand" or "skipped"."""
+        self.came[step.name] = how
+        self._note({"name": step.name, "how": how})
+
+    def judge(self, step: Step, differs: str) -> None:
+        """Record how what a step printed `differs` from the page; "" when it does not."""
+        self._note({"name": step.name, "how": "judged", "differs": differs})
 
     def end(self, state: str) -> None:
         """Record the end, if there is anything on record. `state`: "done", or why it is not."""
         if self.recorded is not None:
-            counts: dict[str, int] = {}
-            for how in self.came.values():
-                counts[how] = counts.get(how, 0) + 1
-            self._note(None, {"state": state, "counts": counts})
+            self._note(None, {"state": state, "counts": Counter(self.came.values())})
 
     def _note(self, step: dict[str, object] | None, end: dict[str, object] | None = None) -> None:
         parameters: dict[str, object] = {

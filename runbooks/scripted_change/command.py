@@ -19,7 +19,7 @@ from runbooks.mailman.work import Answer, Work
 from runbooks.scripted_change import run as scripted
 from runbooks.scripted_change.run import Plan, Script
 from runbooks.terminal import byhand, options, secret
-from runbooks.terminal.byhand import ByHand, Printed
+from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Bar, Screen, clean, many
 from runbooks.terminal.report import Report
 
@@ -166,7 +166,7 @@ def _by_hand(
         script = replace(script, secret_file=None)
     steps = page.by_hand(target.installation, script, target.sites, target.lists, bool(hidden))
     found = page.documented(script) or page.PROCEDURE
-    printed = Printed.of(found, steps, secret=hidden, variable=secret.VARIABLE)
+    printed = PrintedSteps.of(found, steps, secret=hidden, variable=secret.VARIABLE)
     return byhand.show(screen, target.installation, wanted, printed, yes)
 
 

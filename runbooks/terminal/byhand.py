@@ -6,14 +6,16 @@ import functools
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from runbooks.book.procedure import Procedure, Step, Trouble, paste
 from runbooks.errors import BadInputError
-from runbooks.mailman.installation import Installation
 from runbooks.terminal.console import Screen
+
+if TYPE_CHECKING:
+    from runbooks.mailman.installation import Installation
 
 F = TypeVar("F", bound=Callable[..., object])
 
@@ -28,7 +30,7 @@ class ByHand:
 
 
 @dataclass(frozen=True)
-class Printed:
+class PrintedSteps:
     """The steps of a procedure by hand, for one host and one set of arguments."""
 
     #: its name, which its anchors on the page begin with
@@ -48,7 +50,7 @@ class Printed:
     @classmethod
     def of(
         cls, procedure: Procedure[Installation, Any], steps: Sequence[Step], **more: Any
-    ) -> Printed:
+    ) -> PrintedSteps:
         """`steps` of a procedure. `more`: other members."""
         return cls(procedure.name, steps, procedure.troubles, **more)
 
@@ -97,7 +99,7 @@ def options(function: F) -> F:
 
 
 def show(
-    screen: Screen, installation: Installation, wanted: ByHand, printed: Printed, yes: bool
+    screen: Screen, installation: Installation, wanted: ByHand, printed: PrintedSteps, yes: bool
 ) -> int:
     """Print the steps, ready to paste, or run them; the exit status."""
     if not wanted.steps:

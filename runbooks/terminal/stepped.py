@@ -21,7 +21,7 @@ from runbooks.mailman.installation import Installation
 from runbooks.mailman.stepping import OnHost, Run, Secret
 from runbooks.mailman.truth import Subject, Witness
 from runbooks.terminal import completion
-from runbooks.terminal.byhand import Printed
+from runbooks.terminal.byhand import PrintedSteps
 from runbooks.terminal.console import Screen, many
 from runbooks.terminal.report import recorded
 
@@ -43,7 +43,6 @@ _LINES_OF_FILE, _LINES_COMPARED = 12, 40
 _NOT_DONE = r": (?:locked|corrupt)\b|Please set MAILMAN_SITE_DIR"
 NOT_DONE = "when-a-list-is-not-done"
 
-
 #: Of a line that was printed, or had to be, what it is.
 _SIGNS = {"+": "printed", "-": "missing", "!": "wrong  "}
 
@@ -56,7 +55,7 @@ class Stepping:
     """One run through the steps of a procedure. `yes`: nobody is asked."""
 
     def __init__(
-        self, screen: Screen, installation: Installation, printed: Printed, yes: bool
+        self, screen: Screen, installation: Installation, printed: PrintedSteps, yes: bool
     ) -> None:
         self.screen, self.installation, self.printed, self.yes = screen, installation, printed, yes
         self.steps = [
@@ -189,7 +188,7 @@ class Stepping:
 
     def _pass_over(self, step: Step, how: str) -> None:
         self.differing.pop(step.name, None)
-        self.run.note(step, how)
+        self.run.pass_over(step, how)
         self.screen.object(step=step.name, how=how)
 
     # -- running it ---------------------------------------------------------------------
@@ -208,7 +207,7 @@ class Stepping:
         ran = steps.carry_out(step, run, self.watching)
         printed = ran.printed
         differs = self._differs(ran)
-        self.run.note(step, "judged", differs)
+        self.run.judge(step, differs)
         self.screen.object(
             step=step.name,
             how="interrupted" if printed.interrupted else "run",

@@ -10,7 +10,7 @@ from runbooks.ban import given
 from runbooks.book.whose import whose
 from runbooks.clear_lock.first import StaleLocks
 from runbooks.terminal import byhand, options
-from runbooks.terminal.byhand import ByHand, Printed
+from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.report import carry_out
 from runbooks.unsubscribe import run
 from runbooks.unsubscribe.shown import change
@@ -56,7 +56,7 @@ def unsubscribe(
 
         asked = page.UnsubscribeArguments(found.good, tell, target.sites, target.lists)
         steps = page.steps(target.installation, asked)
-        printed = Printed.of(page.PROCEDURE, steps)
+        printed = PrintedSteps.of(page.PROCEDURE, steps)
         return byhand.show(screen, target.installation, by_hand, printed, yes)
     found.tell(screen)
     naming = given.naming(from_file, skip_bad)

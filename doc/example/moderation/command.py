@@ -9,7 +9,7 @@ import click
 from runbooks.mailman.edit import Edit
 from runbooks.moderation import page
 from runbooks.terminal import byhand, options
-from runbooks.terminal.byhand import ByHand, Printed
+from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.report import Change, Words, carry_out
 
 WORDS = {
@@ -26,7 +26,7 @@ def moderate(state: str, dry_run: bool, yes: bool, by_hand: ByHand | None, **cho
     screen, target = options.begin(**chosen)
     if by_hand:
         steps = page.steps(target.installation, page.Arguments(state))
-        printed = Printed.of(page.PROCEDURE, steps)
+        printed = PrintedSteps.of(page.PROCEDURE, steps)
         return byhand.show(screen, target.installation, by_hand, printed, yes)
     with screen.busy("looking at the lists"):
         plan = Edit.look(target, "moderating", {"on": state == "on"}, ("moderate", state))
