@@ -135,10 +135,8 @@ class _Reader:
             elif c == "\\":
                 text += self._next().replace("\n", "")
                 self.at += 1
-            elif c == "$":
-                text, is_literal = text + self._dollar(), False
-            elif c == "`":
-                raise ValueError("there are backquotes")
+            elif c in "$`":
+                text, is_literal = text + self._put_in(c), False
             else:
                 text += c
                 is_literal = is_literal and c not in "*?~["
@@ -163,17 +161,17 @@ class _Reader:
             if c == "\\" and self._next() and self._next() in '$`"\\\n':
                 text += self._next().replace("\n", "")
                 self.at += 1
-            elif c == "$":
-                text, is_literal = text + self._dollar(), False
-            elif c == "`":
-                raise ValueError("there are backquotes")
+            elif c in "$`":
+                text, is_literal = text + self._put_in(c), False
             else:
                 text += c
         self.at += 1
         return text, is_literal
 
-    def _dollar(self) -> str:
-        """What follows a dollar, with it, as it is written."""
+    def _put_in(self, sign: str) -> str:
+        """What the shell puts something else for, with the `sign` that it follows, as written."""
+        if sign == "`":
+            raise ValueError("there are backquotes")
         begin = self.at - 1
         if self.text.startswith("((", self.at):
             raise ValueError("there is arithmetic")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import posixpath
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -88,7 +88,9 @@ def verify(
     findings = Findings()
     results: list[StepResult] = []
     for procedure in procedures:
-        checked = [_needs(procedure, step, here) for step in steps_of(procedure, found.version)]
+        steps = steps_of(procedure, found.version)
+        scripts = scripts_of(steps)
+        checked = [_needs(procedure, step, scripts, here) for step in steps]
         findings.find_out([need for one in checked for need in one.needs], shell)
         _run_what_looks(checked, here, findings, shell)
         _rehearse(procedure, checked, target, here, shell, addresses)
@@ -119,9 +121,10 @@ def _addresses(all_steps: Sequence[Step]) -> set[str]:
 # -- what a step needs --------------------------------------------------------------------------
 
 
-def _needs(procedure: Procedure[Installation, Any], step: Step, here: Here) -> _Checked:
+def _needs(
+    procedure: Procedure[Installation, Any], step: Step, scripts: Collection[str], here: Here
+) -> _Checked:
     checked = _Checked(procedure, step)
-    scripts = scripts_of(steps_of(procedure))
     for simple in split(step.command):
         checked.needs += table.needs_of(simple, here, checked.moot)
         checked.call = call_of(simple, scripts) or checked.call
