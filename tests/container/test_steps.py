@@ -16,7 +16,7 @@ import pytest
 
 from tests.support.box import PROGRAMS, Box
 from tests.support.command import run_id
-from tests.support.lockers import Actor, names, new_list, objects, play, runbook, until
+from tests.support.lockers import Actor, Cast, names, new_list, objects, play, runbook, until
 from tests.support.terminal import Terminal
 
 ADDRESS, OTHER = "target@example.com", "other@example.com"
@@ -172,15 +172,20 @@ def test_nobody_to_ask_and_a_process_that_runs(box, lists):
     cast.finish()
 
 
+def waiting(box: Box, site: str, name: str) -> tuple[Terminal, Cast]:
+    """A ban whose second step waits for a list, for ten seconds, and who has that list."""
+    terminal = Terminal(["ban", ADDRESS, "--steps", "--host", box.spec])
+    decide(terminal, "r", AS_SHOWN)
+    cast = play(box, site, [Actor(name)])
+    decide(terminal, "r", "Ctrl-C stops it")
+    return terminal, cast
+
+
 @pytest.mark.layout("multi")
 def test_ctrl_c_is_for_the_running_step_alone(box, lists):
     site = next(iter(box.sites))
     name = lists[site][0]
-    terminal = Terminal(["ban", ADDRESS, "--steps", "--host", box.spec])
-    decide(terminal, "r", AS_SHOWN)
-    cast = play(box, site, [Actor(name)])
-    # It waits for the first list, for ten seconds.
-    decide(terminal, "r", "Ctrl-C stops it")
+    terminal, cast = waiting(box, site, name)
     terminal.interrupt()
     terminal.until("interrupted: what it had begun may be half done")
     found = box.run(["pgrep", "-fl", "withlist"])
@@ -201,10 +206,7 @@ def test_ctrl_c_is_for_the_running_step_alone(box, lists):
 def test_a_lost_connection_is_taken_up_again(box, lists):
     site = next(iter(box.sites))
     name = lists[site][0]
-    terminal = Terminal(["ban", ADDRESS, "--steps", "--host", box.spec])
-    decide(terminal, "r", AS_SHOWN)
-    cast = play(box, site, [Actor(name)])
-    decide(terminal, "r", "Ctrl-C stops it")
+    terminal, cast = waiting(box, site, name)
     (child,) = subprocess.run(
         ["pgrep", "-P", str(terminal.pid)], capture_output=True, text=True, check=True
     ).stdout.split()

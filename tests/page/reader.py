@@ -26,6 +26,7 @@ import pyte
 from runbooks.book import expected
 from runbooks.book.steps import Printed
 from tests.support.box import Box
+from tests.support.terminal import environment_of_a_reader
 
 #: Seconds for one command.
 PATIENCE = 60
@@ -162,12 +163,9 @@ def without_terminal(command: str, environment: dict[str, str], folder: Path) ->
 
 
 def _of_a_reader(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a reader's shell has in its environment, whoever runs the tests."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "PYTEST_"))}
-    found = {**inherited, "TERM": "xterm", "LC_ALL": "C.UTF-8", **environment}
+    """What a reader's shell has in its environment who has installed ``runbook``."""
+    found = environment_of_a_reader(environment)
     found["PATH"] = f"{Path(sys.executable).parent}:{found['PATH']}"
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI"):
-        found.pop(name, None)
     return found
 
 

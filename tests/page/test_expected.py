@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
 from runbooks.book.expected import (
@@ -11,7 +9,6 @@ from runbooks.book.expected import (
     FORMS,
     SUBJECTS,
     Part,
-    Untrue,
     answers,
     as_shown,
     false_example,
@@ -19,28 +16,12 @@ from runbooks.book.expected import (
     parts,
     placeholder,
 )
+from tests.support.known import Known
 
 OWNERS = {"alpha": "ann@example.com", "beta": "bob@example.com"}
 
 
-class Server:
-    """Two lists, and what is known of them."""
-
-    def subjects(self, part: Part) -> Sequence[tuple[str, str]]:
-        return [(name, name) for name in OWNERS if part.name == "LIST"]
-
-    def value(self, part: Part, subject: str | None) -> str:
-        match part.name, part.of:
-            case "OWNERS", ():
-                return OWNERS[subject or ""]
-            case "LISTS", ():
-                return "2"
-            case "TO_BAN", (address,):
-                return address
-        raise Untrue(f"nothing is {part.name}")
-
-
-SERVER = Server()
+SERVER = Known(OWNERS)
 BOTH = "{LIST:alpha}: banned a\n{LIST:alpha}: banned b\n{MORE}"
 BOTH_SAID = "beta: banned a\nbeta: banned b\nalpha: banned a\nalpha: banned b"
 BANNED = "{LIST:alpha}: banned\n{MORE}"

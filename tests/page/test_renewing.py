@@ -2,39 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
-from runbooks.book.expected import Part, Untrue, fault
+from runbooks.book.expected import fault
 from runbooks.book.whose import whose
 from tests.page.renewing import NotRenewedError, applied, renewed
+from tests.support.known import Known
 
 OWNERS = {"alpha": "ann@example.com", "beta": "bob@example.com", "gamma": "ann@example.com"}
 
 
-class Server:
-    """Three lists, and what is known of them."""
-
-    def subjects(self, part: Part) -> Sequence[tuple[str, str]]:
-        return [(name, name) for name in OWNERS if part.name == "LIST"]
-
-    def value(self, part: Part, subject: str | None) -> str:
-        match part.name, part.of:
-            case "OWNERS", ():
-                return OWNERS[subject or ""]
-            case "LISTS", ():
-                return "3"
-            case "HOST", ():
-                return "lists9"
-            case "RUN", ():
-                return "20261126-125430-aa553d"
-            case "TO_BAN", (address,):
-                return address
-        raise Untrue(f"nothing is {part.name}")
-
-
-SERVER = Server()
+SERVER = Known(OWNERS, HOST="lists9", RUN="20261126-125430-aa553d")
 OWNED = "{LIST:alpha}: {OWNERS:ann@example.com}\n{MORE}"
 PRINTED = "alpha: ann@example.com\nbeta: bob@example.com\ngamma: ann@example.com"
 TWICE = "{LIST:alpha}: banned a\n{LIST:alpha}: banned b\n{MORE}"

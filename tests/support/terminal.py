@@ -10,12 +10,21 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyte
 
 #: Seconds until what is waited for has to be there.
 PATIENCE = 60
+
+
+def environment_of_a_reader(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a reader's shell has in its environment, whoever runs the tests, and `variables`."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "PYTEST_"))}
+    found = {**inherited, "TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI"):
+        found.pop(name, None)
+    return found
 
 
 class Terminal:
@@ -24,10 +33,7 @@ class Terminal:
     def __init__(self, arguments: Sequence[str], columns: int = 200, **variables: str) -> None:
         self.screen = pyte.Screen(columns, 2000)
         self.stream = pyte.ByteStream(self.screen)
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
-        environment |= {"TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
-        for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI"):
-            environment.pop(name, None)
+        environment = environment_of_a_reader(variables)
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
             words = [sys.executable, "-m", "runbooks", *arguments]
