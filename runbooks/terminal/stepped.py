@@ -168,7 +168,8 @@ class Stepping:
         for line in shown:
             say(f"    | {line}")
         if len(shown) < len(lines):
-            say(f"    … {len(lines) - len(shown):,} more; ? shows them all")
+            hint = "" if self.yes else "; ? shows them all"
+            say(f"    … {len(lines) - len(shown):,} more{hint}")
 
     def _show_command(self, command: str) -> None:
         self.screen.say("  $ " + command.rstrip("\n").replace("\n", "\n    "), style="cyan")
