@@ -47,12 +47,25 @@ Examples:
   runbook locks
   runbook locks --watch --host {whose().server.spec}
   runbook locks --json --site {whose().first.name}
+
+\b
+For Prometheus, as root in a cron job or a timer, each minute (sponge is in moreutils):
+  runbook locks --prometheus | sponge /var/lib/prometheus/node-exporter/mailman.prom
 """
 )
 @options.sites
 @click.option("--watch", is_flag=True, help="Keep looking until Ctrl-C.")
+@click.option(
+    "--prometheus",
+    "as_metrics",
+    is_flag=True,
+    help="Print metrics, for the textfile collector of node_exporter. The exit status is the same"
+    " as without it.",
+)
 @options.together(options.host, options.json)
-def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) -> int:
+def locks(
+    sites: tuple[str, ...], watch: bool, as_metrics: bool, host_spec: str, as_json: bool
+) -> int:
     """Show every lock of every site: who holds it, since when, and who is waiting.
 
     \b
@@ -68,7 +81,9 @@ def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) ->
     foreign or malformed, or the process that holds it is stopped), or if a lock folder could not
     be read.
     """
-    screen = Screen(as_json)
+    if as_metrics and (watch or as_json):
+        raise click.UsageError("--prometheus prints one look: leave out --watch and --json")
+    screen = Screen(as_json or as_metrics)
     installation = options.installation(host_spec, screen)
     installation.check_user()
     chosen = installation.choose_sites(sites)
@@ -78,6 +93,11 @@ def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) ->
 
     with screen.busy("looking at the locks"):
         seen = look()
+    if as_metrics:
+        from runbooks.clear_lock import metrics  # prometheus_client is needed for this alone
+
+        click.echo(metrics.text([(installation.host.spec, seen)], time.time()), nl=False)
+        return _status(seen)
     if watch:
         return _watch(screen, installation, seen, look)
     _show_locks(screen, installation, seen)
