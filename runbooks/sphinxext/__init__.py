@@ -38,6 +38,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         found,
         getting,
         glance,
+        leftout,
         roles,
         typed,
         verification,
@@ -52,6 +53,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     found.setup(app)
     getting.setup(app)
     glance.setup(app)
+    leftout.setup(app)
     roles.setup(app)
     typed.setup(app)
     verification.setup(app)
