@@ -154,9 +154,12 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Project:
-    """The code of the pages and of the command."""
+    """Where the code is."""
 
+    #: of the command
     repository: Url
+    #: of the pages, for a link from each to its source; "" where it is not said
+    pages: Url = ""
 
 
 @dataclass(frozen=True)
