@@ -23,7 +23,7 @@ from runbooks.procedures import load, modules
 from runbooks.terminal.commands import Commands, unknown_command
 
 #: Folders that have subcommands and no procedure.
-OTHERS = ("history", "practice", "sites", "verify")
+OTHERS = ("history", "new_page", "practice", "sites", "verify")
 
 #: The variable by which a shell asks for completions.
 COMPLETE = "_RUNBOOK_COMPLETE"

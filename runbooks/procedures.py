@@ -7,7 +7,7 @@ A page may have some of them only, and others from a package of its own: ``proce
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,11 +32,16 @@ def module_of(name: str) -> str:
 def named() -> tuple[str, ...]:
     """The modules of the procedures that the page has. Raises BadInputError."""
     for number, name in enumerate(whose().procedures):
-        if "." not in name and name not in FOLDERS:
-            hint = did_you_mean(name, FOLDERS) or f"; there are: {', '.join(FOLDERS)}"
-            why = f"there is no folder {name!r}{hint}; a module of another package has a dot"
+        if (why := _unknown(name)) is not None:
             raise wrong_procedure(number, why)
     return tuple(map(module_of, whose().procedures or FOLDERS))
+
+
+def _unknown(name: str) -> str | None:
+    if "." in name or name in FOLDERS:
+        return None
+    hint = did_you_mean(name, FOLDERS) or f"; there are: {', '.join(FOLDERS)}"
+    return f"there is no folder {name!r}{hint}; a module of another package has a dot"
 
 
 @cache
@@ -65,9 +70,9 @@ def load(module: str, part: str, member: str) -> Any:
 
 
 def _wrong(module: str, why: str) -> Exception:
-    if module not in whose().procedures:
-        return ImportError(why)
-    return wrong_procedure(whose().procedures.index(module), why)
+    if module in whose().procedures:
+        return wrong_procedure(whose().procedures.index(module), why)
+    return BadInputError(why)
 
 
 @cache
@@ -96,7 +101,17 @@ def known() -> dict[str, Procedure[Installation, Any]]:
 def all_procedures() -> tuple[Procedure[Installation, Any], ...]:
     """Every procedure of the page. Loads the pages, which ``runbook`` itself does not need."""
     known()
-    return ordered([one for module in named() for one in _procedures(module)])
+    named()
+    return procedures_of(whose().procedures)
+
+
+def procedures_of(names: Sequence[str]) -> tuple[Procedure[Installation, Any], ...]:
+    """What a page has that names these, or none. Raises BadInputError."""
+    for name in names:
+        if (why := _unknown(name)) is not None:
+            raise BadInputError(why)
+    found = map(_procedures, map(module_of, names or FOLDERS))
+    return ordered([one for procedures in found for one in procedures])
 
 
 def ordered(

@@ -211,7 +211,7 @@ def path() -> Path:
 def whose() -> Whose:
     """Whose page it is. Raises BadInputError."""
     # In a checkout the package's file is a link to the one that people edit.
-    return load(Whose, path().resolve(), _check_together)
+    return load(Whose, path().resolve(), check_together)
 
 
 def wrong_procedure(number: int, why: str) -> BadInputError:
@@ -219,7 +219,8 @@ def wrong_procedure(number: int, why: str) -> BadInputError:
     return misfit(path().resolve(), ("procedures", number), f"procedures: {why}")
 
 
-def _check_together(found: Whose) -> None:
+def check_together(found: Whose) -> None:
+    """Raises MisfitError for what does not fit together."""
     for number, name in enumerate(found.procedures):
         if name in found.procedures[:number]:
             raise MisfitError(("procedures", number), f"procedures: {name!r} is there twice")

@@ -26,9 +26,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     from runbooks.errors import BadInputError
 
     beside = Path(app.confdir).parent / "site.toml"
-    if beside.is_file():
-        # Also for what the build starts. Whoever names another file means that one.
-        os.environ.setdefault(VARIABLE, str(beside))
+    # Whoever names another file means that one.
+    if beside.is_file() and not os.environ.get(VARIABLE):
+        os.environ[VARIABLE] = str(beside)
     try:
         whose()
         from runbooks.procedures import known

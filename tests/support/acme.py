@@ -18,11 +18,28 @@ _MOVED = (
 )
 
 
+#: What ``runbook new-page`` is told of that team.
+OPTIONS = (
+    *("--server", "lists.acme.example"),
+    *("--serves", 'Acme "and" its neighbours'),
+    *("--site", "acme=lists.acme.example:announce,users"),
+    *("--site", "beta=lists.beta.example:beta-users"),
+    *("--site", "gamma=lists.gamma.example:gamma-dev,gamma-users"),
+    *("--repository", "https://git.acme.example/acme/hosts"),
+    *("--manifest", "modules/acme/manifests/lists.pp"),
+)
+
+
 def make_package(folder: Path) -> Path:
     """Write the package ``acme`` with the procedure ``acme.freeze``; where to import it from."""
     package = folder / "acme" / "freeze"
     package.mkdir(parents=True)
     (folder / "acme" / "__init__.py").touch()
+    # As pip leaves it when it has installed a package.
+    installed = folder / "acme_freeze-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-freeze\nVersion: 1.0\n")
+    (installed / "top_level.txt").write_text("acme\n")
     used = set()
     for source in _EXAMPLE.glob("*.py"):
         text = source.read_text(encoding="utf-8")
