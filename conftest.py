@@ -88,6 +88,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    if config.getoption("--update"):
+        # It rewrites what one process has seen. As -n 0 does, before or after pytest-xdist.
+        config.option.numprocesses, config.option.dist, config.option.tx = 0, "no", []
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--record") and config.getoption("--mailman-image") in (None, "standin"):
         # Without an image given, there is always the stand-in beside whatever can be had.
@@ -99,8 +106,6 @@ def pytest_configure(config: pytest.Config) -> None:
             )
         if config.getoption("--record"):
             raise pytest.UsageError("--update changes the text that --record would be of")
-        if config.getoption("numprocesses", None):
-            raise pytest.UsageError("--update rewrites what one process has seen: leave out -n")
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # A shell has what it runs in the background ignore interrupts, and so do the commands
         # that tests start; some of them are interrupted on purpose.
@@ -199,7 +204,7 @@ def prepare(config: pytest.Config, run: Run) -> None:
         if hasattr(config, "workerinput") and engines.answer() is None:
             # Each worker would install one, and stop it under the others.
             raise engines.EngineError(
-                "no Docker engine answers: for parallel tests start one, or give -m container"
+                "no Docker engine answers: for parallel tests start one, or give --dist loadgroup"
             )
         run.engine = engines.obtain(say)
         os.environ.update(run.engine.environment)
@@ -217,8 +222,11 @@ def prepare(config: pytest.Config, run: Run) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: Any) -> None:
-    """Before pytest-xdist starts its workers: get what they share, if they are for containers."""
-    if config.option.markexpr == "container" and not config.option.collectonly:
+    """Before pytest-xdist starts its workers: get what they share, if they are for containers.
+
+    No test is known yet; that those of one container are to be kept together says as much.
+    """
+    if config.option.dist == "loadgroup" and not config.option.collectonly:
         prepare(config, config.stash[RUN])
 
 

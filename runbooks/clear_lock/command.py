@@ -17,7 +17,7 @@ from runbooks.book.whose import whose
 from runbooks.clear_lock import page, run
 from runbooks.clear_lock.run import Look, Plan, Report
 from runbooks.clear_lock.shown import label_of, show_plan, show_report, what
-from runbooks.errors import BadInputError
+from runbooks.errors import BadInputError, HostError
 from runbooks.host.host import Host
 from runbooks.mailman import journal
 from runbooks.mailman.events import Outcome
@@ -108,21 +108,37 @@ def locks(
         with screen.busy("looking at the locks"):
             return found, run.look(found, found.choose_sites(sites))
 
-    seen = hosts.ask_each(screen, named, at_once, look)
     if as_metrics:
-        from runbooks.clear_lock import metrics  # prometheus_client is needed for this alone
-
-        looks = [(found.host.spec, look) for found, look in seen.of.values()]
-        for _, why in seen.failed.values():
-            screen.warn(why)
-        silent = [host.spec for host, _ in seen.failed.values()]
-        click.echo(metrics.text(looks, time.time(), silent), nl=False)
+        seen = _print_metrics(screen, named, lambda: hosts.ask_each(screen, named, at_once, look))
         return _status(seen)
+    seen = hosts.ask_each(screen, named, at_once, look)
     if watch:
         unseen = Screen(as_json, quiet=True)
         return _watch(screen, seen, lambda: hosts.ask_each(unseen, named, at_once, look))
     _show_locks(screen, seen)
     return _status(seen)
+
+
+def _print_metrics(
+    screen: Screen, named: Sequence[Host], look: Callable[[], Answers[Seen]]
+) -> Answers[Seen]:
+    from runbooks.clear_lock import metrics  # prometheus_client is needed for this alone
+
+    looks: dict[str, Look | None] = {host.spec: None for host in named}
+
+    def tell() -> None:
+        click.echo(metrics.text(looks, time.time()), nl=False)
+
+    try:
+        seen = look()
+    except HostError:
+        tell()  # that none has answered
+        raise
+    for _, why in seen.failed.values():
+        screen.warn(why)
+    looks |= {found.host.spec: one for found, one in seen.of.values()}
+    tell()
+    return seen
 
 
 def _status(seen: Answers[Seen]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -15,26 +15,25 @@ LOCKS = "mailman_locks"
 STALE_AGE = "mailman_lock_stale_age_seconds"
 BLOCKED = "mailman_lists_blocked"
 READABLE = "mailman_lock_folder_readable"
-ANSWERS = "mailman_host_answers"
+ANSWERED = "mailman_host_answered"
 LOOKED = "mailman_locks_looked_timestamp_seconds"
 
 
-def text(looks: Iterable[tuple[str, Look]], now: float, silent: Iterable[str] = ()) -> str:
-    """What was seen on each host, by its name. `now`: when, in seconds since 1970.
+def text(looks: Mapping[str, Look | None], now: float) -> str:
+    """What was seen on each host, by its name; None: it did not answer. `now`: when, in seconds
+    since 1970.
 
-    `silent`: hosts that did not answer.
     Of a lock folder that could not be read nothing is known, and nothing else is said.
     """
     registry = CollectorRegistry()
-    registry.register(_Seen(dict(looks), now, tuple(silent)))
+    registry.register(_Seen(looks, now))
     return generate_latest(registry).decode("utf-8")
 
 
 class _Seen(Collector):
-    def __init__(self, looks: Mapping[str, Look], now: float, silent: tuple[str, ...]) -> None:
+    def __init__(self, looks: Mapping[str, Look | None], now: float) -> None:
         self._looks = looks
         self._now = now
-        self._silent = silent
 
     def collect(self) -> Iterator[Metric]:
         site = ("host", "site")
@@ -52,14 +51,15 @@ class _Seen(Collector):
         readable = GaugeMetricFamily(
             READABLE, "Whether the lock folder could be read (1) or not (0).", labels=site
         )
-        answers = GaugeMetricFamily(
-            ANSWERS, "Whether the host answered (1) or not (0).", labels=["host"]
+        answered = GaugeMetricFamily(
+            ANSWERED, "Whether the host answered (1) or not (0).", labels=["host"]
         )
-        for host in (*self._looks, *self._silent):
-            answers.add_metric([host], host in self._looks)
         looked = GaugeMetricFamily(LOOKED, "When the locks were looked at.", labels=["host"])
         for host, seen in self._looks.items():
+            answered.add_metric([host], seen is not None)
             looked.add_metric([host], self._now)
+            if seen is None:
+                continue
             for name in dict.fromkeys([*(site.name for site in seen.sites), *seen.failed]):
                 readable.add_metric([host, name], name not in seen.failed)
                 if name in seen.failed:
@@ -71,7 +71,7 @@ class _Seen(Collector):
                 age.add_metric([host, name], max(map(_stale_for, locks), default=0))
                 lists = {lock.list for lock in locks if lock.blocks and lock.list is not None}
                 blocked.add_metric([host, name], len(lists))
-        yield from (number, age, blocked, readable, answers, looked)
+        yield from (number, age, blocked, readable, answered, looked)
 
 
 def _stale_for(lock: Lock) -> float:

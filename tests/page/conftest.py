@@ -7,7 +7,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,14 @@ BUILD = ROOT / "build"
 BLOCKS = pytest.StashKey[Blocks]()
 UPDATING = pytest.StashKey[Updating]()
 RECORDS = pytest.StashKey[list[Record]]()
+#: Whether the site was opened in a browser, as it is when it is to be published.
+OPENED = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[BLOCKS] = Blocks()
     config.stash[RECORDS] = []
+    config.stash[OPENED] = False
     config.stash[UPDATING] = Updating()
     only = os.environ.get("RUNBOOK_WALK_ONLY", "").split()
     if unknown := set(only) - {procedure.name for procedure in all_procedures()}:
@@ -65,11 +69,32 @@ def sphinx(
 
 
 @pytest.fixture(scope="session")
-def built() -> Path:
-    """The site in ``build/html``, as it is published."""
-    done = sphinx(SOURCE, BUILD / "html")
-    assert done.returncode == 0, done.stderr
+def built(testrun_uid: str) -> Path:
+    """The site in ``build/html``, as it is published. One worker builds it for all."""
+    with once("html", testrun_uid) as is_first:
+        if is_first:
+            build_site(BUILD / "html")
     return BUILD / "html"
+
+
+@contextmanager
+def once(what: str, run: str) -> Iterator[bool]:
+    """Lets one worker of a run do something while the others wait: whether it is this one."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / f"{what}.once").open("a+", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        is_first = file.read() != run
+        yield is_first
+        if is_first:
+            file.truncate(0)
+            file.write(run)
+
+
+def build_site(output: Path) -> None:
+    """The site, in a folder beside ``build/verification.json``: with what that has of it by now."""
+    done = sphinx(SOURCE, output)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="session")
@@ -167,14 +192,19 @@ def pytest_testnodedown(node: Any, error: Any) -> None:
     """A worker of pytest-xdist has ended: count what it has run."""
     if "blocks" in (sent := getattr(node, "workeroutput", {})):
         node.config.stash[BLOCKS].add(sent["blocks"])
+        node.config.stash[OPENED] |= sent["opened"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     blocks = session.config.stash[BLOCKS]
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["blocks"] = blocks.sent()
+        session.config.workeroutput["opened"] = session.config.stash[OPENED]
     else:
         session.exitstatus = blocks.status(session.exitstatus)
+        if session.config.stash[OPENED]:
+            # What is left in build/html says what all workers have run of it.
+            build_site(BUILD / "html")
     if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         updating = session.config.stash[UPDATING]
         updating.finish(ROOT)

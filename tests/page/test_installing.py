@@ -25,6 +25,7 @@ def blocks(built: Path) -> list[str]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.xdist_group("installing")  # both build in this tree
 @pytest.mark.parametrize("tool", ["pipx", "uv"])
 def test_what_is_pasted_installs_the_command_and_names_the_server(built, tmp_path, tool):
     source = f"git+{whose().project.repository}"

@@ -196,8 +196,8 @@ def test_metrics_say_which_host_does_not_answer(free):
     one, _ = free
     done = runbook("locks", "--prometheus", *on(one, DOWN))
     assert done.returncode == 1
-    assert f'mailman_host_answers{{host="{one.spec}"}} 1.0' in done.stdout
-    assert f'mailman_host_answers{{host="{DOWN}"}} 0.0' in done.stdout
+    assert f'mailman_host_answered{{host="{one.spec}"}} 1.0' in done.stdout
+    assert f'mailman_host_answered{{host="{DOWN}"}} 0.0' in done.stdout
     assert "No such container" in done.stderr
 
 

@@ -57,6 +57,7 @@ def test_every_verdict_of_every_site_has_a_number(look, any_sites):
     assert values[metrics.BLOCKED, "openstack"] == 1
     assert values[metrics.BLOCKED, "zuul"] == values[metrics.STALE_AGE, "zuul"] == 0
     assert values[metrics.READABLE, "openstack"] == values[metrics.READABLE, "zuul"] == 1
+    assert values[metrics.ANSWERED,] == 1
     assert before <= values[metrics.LOOKED,] <= time.time()
     age = values[metrics.STALE_AGE, "openstack"]
     assert before - 1 <= lock.stat().st_ctime + age <= time.time() + 1
@@ -104,12 +105,6 @@ def test_of_a_folder_that_cannot_be_read_nothing_else_is_said(look, any_sites):
     assert [key for key in values if "zuul" in key] == [(metrics.READABLE, "zuul")]
 
 
-def test_a_site_can_be_chosen(look):
-    status, values = look("--site", "zuul")
-    assert status == 0
-    assert {key[1] for key in values if len(key) > 1} == {"zuul"}
-
-
 @pytest.mark.parametrize("other", ["--json", "--watch"])
 def test_it_is_one_look_as_metrics(any_sites, other):
     done = runbook(any_sites.spec, "locks", "--prometheus", other)
@@ -118,6 +113,27 @@ def test_it_is_one_look_as_metrics(any_sites, other):
     assert "leave out --watch and --json" in line
 
 
-def test_a_host_that_is_not_reached_has_no_metrics():
-    done = runbook("practice:/nonexistent", "locks", "--prometheus")
-    assert (done.returncode, done.stdout) == (3, "")
+def test_of_a_host_that_does_not_answer_that_is_said(any_sites):
+    nobody = "ssh://nobody@localhost.invalid?timeout=2"
+    done = runbook(nobody, "locks", "--prometheus")
+    assert done.returncode == 3
+    assert by_host(done.stdout, metrics.ANSWERED) == {nobody: 0}
+    assert by_host(done.stdout, metrics.READABLE) == {}
+    done = runbook(nobody, "locks", "--prometheus", "--host", any_sites.spec)
+    assert done.returncode == 1
+    assert by_host(done.stdout, metrics.ANSWERED) == {nobody: 0, any_sites.spec: 1}
+    assert by_host(done.stdout, metrics.BLOCKED).keys() == {any_sites.spec}
+
+
+def by_host(text: str, name: str) -> dict[str, float]:
+    return {
+        sample.labels["host"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == name
+    }
+
+
+def test_of_a_site_that_there_is_not_nothing_is_printed(any_sites):
+    done = runbook(any_sites.spec, "locks", "--prometheus", "--site", "nosuch")
+    assert (done.returncode, done.stdout) == (2, "")
