@@ -98,7 +98,7 @@ def new_page(
         procedures=procedures,
     )
     if host_spec is not None:
-        given.take_from(options.installation(host_spec, screen))
+        given.take_from(options.on_one(host_spec, screen))
     elif given.time_zone is None:
         given.time_zone = "UTC"
     asked.ask(screen, given)
