@@ -71,7 +71,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--layout",
         choices=selection.LAYOUTS,
         action="append",
-        help="run the container tests on this site layout alone (default: on each)",
+        help="run the container tests on this site layout, with each Python; may be repeated "
+        "(default: on one layout with one Python, and on the other with the other)",
     )
     group.addoption(
         "--record",
@@ -119,16 +120,18 @@ def pytest_configure(config: pytest.Config) -> None:
         run.subjects = selection.received(chosen)
 
 
-# Every container test runs on every container
+# On which containers each container test runs
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "slot" not in metafunc.fixturenames:
         return
+    chosen = metafunc.config.getoption("--layout")
     possible = selection.slots(
-        metafunc.config.getoption("--mailman-image"),
-        metafunc.config.getoption("--layout") or selection.LAYOUTS,
+        metafunc.config.getoption("--mailman-image"), chosen or selection.LAYOUTS
     )
+    if not chosen and not any(map(metafunc.definition.get_closest_marker, ("layout", "python"))):
+        possible = selection.crosswise(possible)
     metafunc.parametrize(
         "slot",
         [

@@ -54,13 +54,29 @@ Examples:
   runbook locks
   runbook locks --watch --host {whose().server.spec}
   runbook locks --json --site {whose().first.name}
+
+\b
+For Prometheus, as root in a cron job or a timer, each minute (sponge is in moreutils):
+  runbook locks --prometheus | sponge /var/lib/prometheus/node-exporter/mailman.prom
 """
 )
 @options.sites
 @click.option("--watch", is_flag=True, help="Keep looking until Ctrl-C.")
+@click.option(
+    "--prometheus",
+    "as_metrics",
+    is_flag=True,
+    help="Print metrics, for the textfile collector of node_exporter. The exit status is the same"
+    " as without it.",
+)
 @options.together(options.host, options.json)
 def locks(
-    sites: tuple[str, ...], watch: bool, host_specs: tuple[str, ...], at_once: int, as_json: bool
+    sites: tuple[str, ...],
+    watch: bool,
+    as_metrics: bool,
+    host_specs: tuple[str, ...],
+    at_once: int,
+    as_json: bool,
 ) -> int:
     """Show every lock of every site: who holds it, since when, and who is waiting.
 
@@ -77,7 +93,9 @@ def locks(
     foreign or malformed, or the process that holds it is stopped), or if a lock folder could not
     be read.
     """
-    screen = Screen(as_json)
+    if as_metrics and (watch or as_json):
+        raise click.UsageError("--prometheus prints one look: leave out --watch and --json")
+    screen = Screen(as_json or as_metrics)
     named = hosts.opened(host_specs)
     known: dict[str, Installation] = {}
 
@@ -91,6 +109,15 @@ def locks(
             return found, run.look(found, found.choose_sites(sites))
 
     seen = hosts.ask_each(screen, named, at_once, look)
+    if as_metrics:
+        from runbooks.clear_lock import metrics  # prometheus_client is needed for this alone
+
+        looks = [(found.host.spec, look) for found, look in seen.of.values()]
+        for _, why in seen.failed.values():
+            screen.warn(why)
+        silent = [host.spec for host, _ in seen.failed.values()]
+        click.echo(metrics.text(looks, time.time(), silent), nl=False)
+        return _status(seen)
     if watch:
         unseen = Screen(as_json, quiet=True)
         return _watch(screen, seen, lambda: hosts.ask_each(unseen, named, at_once, look))

@@ -192,6 +192,15 @@ def test_locks_are_in_one_table_and_cleared_by_one_command(two):
     assert "nothing is locked" in runbook("locks", *on(one, other)).stdout
 
 
+def test_metrics_say_which_host_does_not_answer(free):
+    one, _ = free
+    done = runbook("locks", "--prometheus", *on(one, DOWN))
+    assert done.returncode == 1
+    assert f'mailman_host_answers{{host="{one.spec}"}} 1.0' in done.stdout
+    assert f'mailman_host_answers{{host="{DOWN}"}} 0.0' in done.stdout
+    assert "No such container" in done.stderr
+
+
 def test_bans_of_all_are_in_one_table(free):
     one, other = free
     runbook("ban", "evil@example.com", "--yes", *on(one, other))
