@@ -169,6 +169,13 @@ def record_of_part(
     return record
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What a file makes once (a copy of the project, a build, a browser) one worker makes.
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     if not session.config.option.collectonly:
         session.config.stash[BLOCKS].are_wanted = any(map(part_of, session.items))
