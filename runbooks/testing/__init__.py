@@ -1,23 +1,22 @@
 """The tests of a page, as a plugin of pytest: for this project's page, and for anybody's.
 
 ``pip install "mailman2-runbooks[testing]"`` installs what it needs. pytest finds the plugin by
-itself, and it does nothing until the settings of a project say where its page is:
+itself, and the plugin does nothing until a project's settings say where the source of its page is:
 
 .. code-block:: toml
 
    [tool.pytest.ini_options]
-   runbook_source = "source"       # the folder of the page's Sphinx source; needed
-   runbook_build = "build"         # where it is built, and verification.json kept
-   runbook_page = "lists"          # the document with the procedures
-   runbook_records = "records.json"  # default: beside the folder of the source
+   runbook_source = "source"   # the folder of the Sphinx source; records.json is kept beside it
+   runbook_build = "build"     # where it is built; verification.json is kept there
+   runbook_page = "lists"      # the document that has the procedures
 
-All are relative to the folder of these settings. One line makes a file of tests those of the page:
+The last two have these defaults. One line makes a file of tests those of the page:
 
 .. code-block:: python
 
    from runbooks.testing.page.tests import *
 
-The options ``--mailman-image``, ``--layout`` and ``--record`` come with the plugin, and the
-fixtures ``box`` (a container with a Mailman 2), ``built`` (the folder with the built pages),
-``lists_page`` (the page in it), ``walk`` and ``write_records``.
+The options ``--mailman-image``, ``--layout``, ``--record`` and ``--update`` come with the plugin,
+and the fixtures ``box`` (a container with a Mailman 2), ``built`` (the folder with the built
+pages), ``lists_page`` (the page in it), ``walk`` (through it, in a container), ``write_records``.
 """
