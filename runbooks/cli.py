@@ -8,33 +8,43 @@ Subcommands are imported when they are called: ``runbook --help`` loads none of 
 
 from __future__ import annotations
 
-import importlib
 import io
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 import click
 from click.exceptions import NoArgsIsHelpError, NoSuchOption
 from click.shell_completion import CompletionItem
 
-from runbooks.errors import RunbookError, did_you_mean, short
-from runbooks.procedures import FOLDERS
+from runbooks.errors import BadInputError, RunbookError, did_you_mean, short
+from runbooks.procedures import load, modules
 from runbooks.terminal.commands import Commands, unknown_command
 
-#: Subcommand: its folder, and its help in one line. The folder's command.py has it.
-SUBCOMMANDS = {
-    name: (folder, line)
-    for folder in (*FOLDERS, "history", "practice", "sites", "verify")
-    for name, line in importlib.import_module(f"runbooks.{folder}").SUBCOMMANDS.items()
-}
+#: Folders that have subcommands and no procedure.
+OTHERS = ("history", "new_page", "practice", "sites", "verify")
 
 #: The variable by which a shell asks for completions.
 COMPLETE = "_RUNBOOK_COMPLETE"
 
 #: The subcommand that is defined here.
 HELP = "help"
-SUBCOMMANDS[HELP] = ("", "Show the help of a command.")
+
+
+@cache
+def subcommands() -> dict[str, tuple[str, str]]:
+    """Subcommand: its module, and its help in one line. Of the module, ``command`` has it.
+
+    A function, since the file that names some of the modules may be bad. Raises BadInputError.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    for module in (*modules(), *(f"runbooks.{folder}" for folder in OTHERS)):
+        for name, line in load(module, "", "SUBCOMMANDS").items():
+            if name in found:
+                raise BadInputError(f"{module} and {found[name][0]} both have 'runbook {name}'")
+            found[name] = (module, line)
+    return {**found, HELP: ("", "Show the help of a command.")}
 
 
 def epilog() -> str:
@@ -69,16 +79,16 @@ class Subcommands(Commands):
     """A group whose members are imported when they are needed."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(SUBCOMMANDS)
+        return list(subcommands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in SUBCOMMANDS:
+        if cmd_name not in subcommands():
             return None
-        folder, line = SUBCOMMANDS[cmd_name]
+        module, line = subcommands()[cmd_name]
         if cmd_name == HELP:
-            return show_help
-        module = importlib.import_module(f"runbooks.{folder}.command")
-        command = getattr(module, cmd_name.replace("-", "_"))
+            command = show_help
+        else:
+            command = load(module, "command", cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         command.short_help = line  # for the completion of a shell
         return command
@@ -89,7 +99,7 @@ class Subcommands(Commands):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in SUBCOMMANDS.items()])
+            formatter.write_dl([(name, line) for name, (_, line) in subcommands().items()])
 
 
 def _command_names(
@@ -98,7 +108,7 @@ def _command_names(
     """The commands that help can be had of, for the completion of a shell."""
     return [
         CompletionItem(name, help=line)
-        for name, (_, line) in SUBCOMMANDS.items()
+        for name, (_, line) in subcommands().items()
         if name.startswith(incomplete) and not ctx.params.get("names")
     ]
 
@@ -123,7 +133,6 @@ Examples:
   runbook help ban
   runbook help practice new
 """,
-    short_help=SUBCOMMANDS[HELP][1],
 )
 @click.argument("names", metavar="[COMMAND]...", nargs=-1, shell_complete=_command_names)
 @click.pass_context

@@ -21,6 +21,10 @@ class BadInputError(RunbookError):
     exit_status = 2
 
 
+class NotThereError(BadInputError):
+    """What was named is not on this host. Of several hosts, another may have it."""
+
+
 class HostError(RunbookError):
     """The host could not be reached, or has no Mailman 2 that answers."""
 

@@ -22,7 +22,7 @@ from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site
 from runbooks.terminal import byhand, options
 from runbooks.terminal.byhand import ByHand, PrintedSteps
-from runbooks.terminal.console import Screen
+from runbooks.terminal.console import Question, Screen, Task
 from runbooks.terminal.report import recorded
 
 #: For the examples in the help and in messages.
@@ -127,7 +127,7 @@ Examples:
 @click.option(
     "--password", hidden=True, is_eager=True, expose_value=False, callback=_refuse_password
 )
-@options.host
+@options.one_host
 @options.timeout
 @options.dry_run
 @options.yes
@@ -190,7 +190,7 @@ def add_list(
     _check_together(given, check or fix, direct, password_file)
     screen = Screen(as_json, quiet)
     if given.is_by_steps and not (direct or check or fix):
-        return _by_hand(screen, options.installation(host_spec, screen), given, None)
+        return _by_hand(screen, options.on_one(host_spec, screen), given, None)
     if direct:
         return _direct(screen, given, password_file)
     if check or fix:
@@ -248,7 +248,7 @@ def _edit(screen: Screen, given: _Given) -> int:
     file = manifest_file.load(given.manifest)
     planned = edit.edit(file, _wanted(given), given.site, given.class_name)
     if given.by_hand:
-        return _by_hand(screen, options.installation(given.host_spec, screen), given, planned)
+        return _by_hand(screen, options.on_one(given.host_spec, screen), given, planned)
     file.check_writable()
     if given.host_named:
         _ask_host(screen, given)
@@ -264,7 +264,7 @@ def _edit(screen: Screen, given: _Given) -> int:
         )
         screen.say("dry run: nothing was changed")
         return 0
-    options.permission(screen, f"Write {file.path}?", given.yes)
+    screen.confirm(Question((Task(f"Write {file.path}"),)), given.yes)
     with screen.busy("writing, and having Puppet read it"):
         judged = edit.apply(planned)
         try:
@@ -288,7 +288,7 @@ def _edit(screen: Screen, given: _Given) -> int:
 
 def _ask_host(screen: Screen, given: _Given) -> None:
     """Raise BadInputError when the host has the list already."""
-    found = options.installation(given.host_spec, screen)
+    found = options.on_one(given.host_spec, screen)
     found.check_user()
     # A manifest without sites does not say where Puppet will make the list.
     sites = found.choose_sites(given.sites)
@@ -334,7 +334,7 @@ def _check(screen: Screen, given: _Given, fix: bool) -> int:
         file = manifest_file.load(given.manifest)
         wanted, in_manifest = edit.declared(file, given.name, given.site)
         site_name = site_name or in_manifest
-    found = options.installation(given.host_spec, screen)
+    found = options.on_one(given.host_spec, screen)
     found.check_user()
     sites = found.choose_sites((site_name,) if site_name is not None else ())
     lists = checking.names(found, sites)
@@ -378,8 +378,9 @@ def _check(screen: Screen, given: _Given, fix: bool) -> int:
         )
         screen.say(f"dry run: would {what} on {given.name}; nothing was changed")
         return 0
-    options.permission(screen, f"{what[0].upper()}{what[1:]} on {given.name}?", given.yes)
-    with options.changing():
+    task = Task(f"{what[0].upper()}{what[1:]} on {given.name}")
+    screen.confirm(Question((task,)), given.yes)
+    with options.changing(found.host):
         with screen.busy("setting it"):
             report = run.carry_out(
                 found, site, wanted, timeout=given.timeout, arguments=options.typed()
@@ -400,7 +401,7 @@ def _to_set(seen: Seen) -> str:
 
 
 def _direct(screen: Screen, given: _Given, password_file: str | None) -> int:
-    found = options.installation(given.host_spec, screen)
+    found = options.on_one(given.host_spec, screen)
     found.check_user()
     (site,) = _one_site(found, given)
     if given.by_hand:
@@ -423,8 +424,8 @@ def _direct(screen: Screen, given: _Given, password_file: str | None) -> int:
         screen.say("dry run: nothing was changed")
         return 0
     password = _password(screen, given.name, password_file)
-    options.permission(screen, f"Create the list {given.name}?", given.yes)
-    with options.changing():
+    screen.confirm(Question((Task(f"Create the list {given.name}"),)), given.yes)
+    with options.changing(found.host):
         with screen.busy("creating it"):
             report = run.carry_out(
                 found,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
@@ -163,6 +163,62 @@ def look(target: Target) -> Inventory:
         adders=gathering.adders,
         problems=gathering.problems,
     )
+
+
+def together(found: Mapping[str, Inventory]) -> Inventory:
+    """What is banned on several hosts, as if they were one: its sites are called HOST:SITE."""
+    merging = _Merging()
+    for host, inventory in found.items():
+        merging.take(host, inventory)
+    return merging.inventory()
+
+
+class _Merging:
+    """Puts together what hosts tell."""
+
+    def __init__(self) -> None:
+        self.seen = Work(frozenset((Outcome.LOOKED, Outcome.GONE)))
+        self.lists: list[Place] = []
+        self.without = 0
+        self.entries: dict[tuple[str, Judgement], Found] = {}
+        #: a run on several hosts has one id
+        self.adders: dict[str, Adder] = {}
+        self.problems: list[str] = []
+
+    def take(self, host: str, inventory: Inventory) -> None:
+        def place(of: Place) -> Place:
+            return f"{host}:{of[0]}", of[1]
+
+        self.lists += map(place, inventory.lists)
+        self.without += inventory.without
+        self.problems += [f"{host}: {problem}" for problem in inventory.problems]
+        numbers: dict[int | None, int | None] = {None: None}
+        for number, adder in enumerate(inventory.adders):
+            self.adders.setdefault(adder.run, adder)
+            numbers[number] = list(self.adders).index(adder.run)
+        told: dict[int, Told] = {}
+        for one in inventory.entries:
+            entry = self.entries.setdefault(
+                (compared(one.text), one.judgement), Found(one.text, one.judgement)
+            )
+            entry.for_all |= {f"{host}:{site}" for site in one.for_all}
+            entry.spelled |= one.spelled
+            entry.others += map(place, one.others)
+            for span in one.spans:
+                places = told.setdefault(
+                    id(span.told), Told(places=[place(of) for of in span.told.places])
+                )
+                entry.spans.append(Span(places, span.first, numbers[span.run], span.end))
+
+    def inventory(self) -> Inventory:
+        return Inventory(
+            seen=self.seen,
+            lists=self.lists,
+            without=self.without,
+            entries=list(self.entries.values()),
+            adders=tuple(self.adders.values()),
+            problems=self.problems,
+        )
 
 
 class _Gathering:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import click
 
 from runbooks.ban import bans as run
 from runbooks.ban.bans import Bans, Found, Inventory, Place
 from runbooks.book.whose import whose
-from runbooks.mailman.work import Answer
-from runbooks.terminal import options
-from runbooks.terminal.console import many
+from runbooks.host.host import Host
+from runbooks.mailman.clock import Clock
+from runbooks.mailman.installation import Installation
+from runbooks.terminal import hosts, options
+from runbooks.terminal.console import Screen, many
 from runbooks.terminal.report import Report
 
 #: On a terminal, so many entries of which the same is to be said are shown; the others are counted.
@@ -42,7 +44,14 @@ Examples:
 """
 )
 @options.together(options.lists, options.sites, options.host, options.jobs, options.json)
-def bans(**chosen: Any) -> int:
+def bans(
+    lists: tuple[str, ...],
+    sites: tuple[str, ...],
+    host_specs: tuple[str, ...],
+    at_once: int,
+    jobs: int | None,
+    as_json: bool,
+) -> int:
     """Show every entry of every ban list: on how many lists, since when, and by which run.
 
     Odd entries come first: those that ban everybody or nobody, and those that only some lists
@@ -51,26 +60,83 @@ def bans(**chosen: Any) -> int:
     The time and the run come from the record; a dash means that the entry was not added by
     runbook. The exit status is 1 only if a list could not be read. A locked list can be read.
     """
-    screen, target = options.begin(**chosen)
-    with screen.busy("reading the ban lists"):
-        found = run.look(target)
-    report = Report(screen, target.installation)
-    for problem in found.problems:
+    screen = Screen(as_json)
+
+    def look(screen: Screen, host: Host) -> tuple[Installation, Inventory]:
+        target = options.target(options.installation(host, screen), sites, lists, 0, jobs)
+        with screen.busy("reading the ban lists"):
+            return target.installation, run.look(target)
+
+    seen = hosts.ask_each(screen, hosts.opened(host_specs), at_once, look)
+    of_hosts = {label: found for label, (_, found) in seen.of.items()}
+    told = _Told(
+        screen,
+        of_hosts[""] if "" in of_hosts else run.together(of_hosts),
+        tuple(installation for installation, _ in seen.of.values()),
+    )
+    for problem in told.found.problems:
         screen.warn(problem)
-    for answer in found.seen.answers:
-        if answer.detail and answer not in found.seen.left:
-            screen.warn(f"{report.label(answer.site, answer.list)}: {answer.detail}")
-    screen.say(target.installation.title, style="bold")
-    sections = _sections(found)
+    for label, (installation, found) in seen.of.items():
+        report = Report(screen, installation)
+        for answer in found.seen.answers:
+            if answer.detail and answer not in found.seen.left:
+                name = report.label(answer.site, answer.list)
+                screen.warn(
+                    f"{label}: {name}: {answer.detail}" if label else f"{name}: {answer.detail}"
+                )
+    for label, (installation, _) in seen.of.items():
+        screen.say(f"{label}: {installation.title}" if label else installation.title, style="bold")
+    sections = _sections(told.found)
     for title, entries in sections.items():
-        _show(report, found, title, entries)
-    left = found.seen.left
-    screen.say(_summary(found, sections), style="yellow" if _ODD & sections.keys() else "")
-    if left:
-        screen.say(f"{len(left):,} could not be read:", style="red")
-        report.left(left)
-    _objects(report, found, sections, left)
-    return 1 if left else 0
+        _show(told, title, entries)
+    odd = _ODD & sections.keys()
+    screen.say(_summary(told.found, sections), style="yellow" if odd else "")
+    _objects(told, sections)
+    left = _show_left(screen, seen)
+    _summary_object(told, sections, left)
+    return 1 if left or seen.failed else 0
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What is told, of one host or of several as if they were one."""
+
+    screen: Screen
+    found: Inventory
+    installations: tuple[Installation, ...]
+
+    @property
+    def clock(self) -> Clock:
+        return self.installations[0].clock
+
+    def label(self, site: str, name: str) -> str:
+        if len(self.installations) == 1:
+            return Report(self.screen, self.installations[0]).label(site, name)
+        return f"{name} ({site})"
+
+    @property
+    def hosts(self) -> dict[str, object]:
+        """Whose lists these are, for a program."""
+        specs = [installation.host.spec for installation in self.installations]
+        return {"host": specs[0]} if len(specs) == 1 else {"hosts": specs}
+
+
+def _show_left(screen: Screen, seen: hosts.Answers[tuple[Installation, Inventory]]) -> int:
+    """What could not be read, by host; how many lists that are."""
+    number = 0
+    for label, (installation, found) in seen.of.items():
+        if left := found.seen.left:
+            number += len(left)
+            where = f" on {label}" if label else ""
+            screen.say(f"{len(left):,} could not be read{where}:", style="red")
+            report = Report(screen, installation)
+            report.left(left)
+            for answer in left:
+                report.object(answer)
+    for label, (host, why) in seen.failed.items():
+        screen.say(f"{label}: {why}", style="red")
+        screen.object(host=host.spec, outcome="unreachable", detail=why)
+    return number
 
 
 def _sections(found: Inventory) -> dict[str, list[Found]]:
@@ -95,35 +161,37 @@ def _section(found: Inventory, entry: Found) -> str:
 # -- for a person -------------------------------------------------------------------------
 
 
-def _show(report: Report, found: Inventory, title: str, entries: Sequence[Found]) -> None:
-    screen = report.screen
+def _show(told: _Told, title: str, entries: Sequence[Found]) -> None:
+    screen = told.screen
     shown = entries[:SHOWN] if screen.is_terminal else entries
-    rows = [_row(report, found, entry) for entry in shown]
+    rows = [_row(told, entry) for entry in shown]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)][:-1]
     screen.say()
     screen.say(f"{title}: {len(entries):,}", style="yellow" if title in _ODD else "bold")
     for row, entry in zip(rows, shown, strict=True):
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         screen.say("  " + "  ".join([*cells, row[-1]]))
-        for note in _notes(report, found, entry):
+        for note in _notes(told, entry):
             screen.say(f"      {note}", style="dim")
     if len(shown) < len(entries):
         screen.say(f"  … and {len(entries) - len(shown):,} more: 'runbook bans | less' shows all")
 
 
-def _row(report: Report, found: Inventory, entry: Found) -> tuple[str, ...]:
+def _row(told: _Told, entry: Found) -> tuple[str, ...]:
     """On how many lists, since when, by which run and whom, and what."""
+    found = told.found
     adders = found.adders_of(entry)
     first = adders[0][0] if adders else None
     run = ("-", "-", "-")
     if first:
-        since = report.installation.clock.recorded(first.at)
+        since = told.clock.recorded(first.at)
         run = (since, first.run.rpartition("-")[2], first.login)
     return (f"{found.number(entry):,} of {len(found.lists):,}", *run, entry.text or "''")
 
 
-def _notes(report: Report, found: Inventory, entry: Found) -> Iterable[str]:
+def _notes(told: _Told, entry: Found) -> Iterable[str]:
     """What else there is to say, a line each."""
+    found = told.found
     if entry.judgement.why:
         yield f"it {entry.judgement.why}"
     if entry.for_all and entry.judgement.bans in _SECTIONS:
@@ -135,11 +203,12 @@ def _notes(report: Report, found: Inventory, entry: Found) -> Iterable[str]:
     if len(adders) > 1:
         yield f"by {adders[0][0].run} and {many(len(adders) - 1, 'more run')}"
     if not found.is_everywhere(entry):
-        yield _where(report, found, entry)
+        yield _where(told, entry)
 
 
-def _where(report: Report, found: Inventory, entry: Found) -> str:
+def _where(told: _Told, entry: Found) -> str:
     """The lists that have it, or those that do not, whichever are fewer."""
+    found = told.found
     has, places = _fewer(found, entry)
     whole = [
         site
@@ -148,7 +217,7 @@ def _where(report: Report, found: Inventory, entry: Found) -> str:
     ]
     answers = [place for place in places if place[0] not in whole]
     names = [f"all of {site}" for site in whole]
-    names += [report.label(*place) for place in answers[:NAMED]]
+    names += [told.label(*place) for place in answers[:NAMED]]
     more = f" and {len(answers) - NAMED:,} more" if len(answers) > NAMED else ""
     return f"{'only on' if has else 'not on'}: {', '.join(names)}{more}"
 
@@ -173,12 +242,11 @@ def _summary(found: Inventory, sections: dict[str, list[Found]]) -> str:
 # -- for programs -------------------------------------------------------------------------
 
 
-def _objects(
-    report: Report, found: Inventory, sections: dict[str, list[Found]], left: Sequence[Answer]
-) -> None:
-    """One for each entry and each list that could not be read, and the numbers last."""
-    if not report.screen.as_json:
+def _objects(told: _Told, sections: dict[str, list[Found]]) -> None:
+    """One for each entry."""
+    if not told.screen.as_json:
         return
+    found = told.found
     for entry in (one for entries in sections.values() for one in entries):
         where: dict[str, object] = {}
         if not found.is_everywhere(entry):
@@ -186,8 +254,8 @@ def _objects(
             where["only_on" if has else "not_on"] = [
                 {"site": site, "list": name} for site, name in places
             ]
-        report.screen.object(
-            host=report.installation.host.spec,
+        told.screen.object(
+            **told.hosts,
             entry=entry.text,
             spelled=sorted(entry.spelled - {entry.text}),
             bans=entry.judgement.bans,
@@ -204,13 +272,15 @@ def _objects(
             unrecorded=entry.runs[None],
             **where,
         )
-    for answer in left:
-        report.object(answer)
-    report.screen.object(
+
+
+def _summary_object(told: _Told, sections: dict[str, list[Found]], left: int) -> None:
+    """The numbers, last of all."""
+    told.screen.object(
         summary={
-            "entries": len(found.entries),
-            "lists": len(found.lists),
-            "not_read": len(left),
+            "entries": len(told.found.entries),
+            "lists": len(told.found.lists),
+            "not_read": left,
             **{str(kind): len(sections.get(title, ())) for kind, title in _SECTIONS.items()},
             "some_lists": len(sections.get(_SOME, ())),
         }

@@ -13,6 +13,7 @@ import click
 from runbooks.ban import entries, given, run
 from runbooks.ban.bans_command import bans as bans
 from runbooks.ban.entries import Entry
+from runbooks.ban.given import Chosen
 from runbooks.ban.run import Plan, Standing
 from runbooks.book.whose import whose
 from runbooks.clear_lock.first import StaleLocks
@@ -93,9 +94,41 @@ def ban(
         return entries.entry(text, force=force)
 
     found = given.chosen(addresses, from_file, skip_bad, make)
-    screen, target = options.begin(**chosen)
-    if by_hand and not by_hand.steps:
-        return _by_hand(screen, target, found.good, "ban", by_hand, yes)
+    members = [entry.address for entry in found.good if entry.address]
+    if unsubscribe and not members:
+        raise BadInputError("--unsubscribe is for addresses, and these are patterns")
+
+    def tell(screen: Screen) -> None:
+        if not by_hand or by_hand.steps:
+            _tell(screen, found, suffixes)
+
+    def on_lists(screen: Screen, target: Target) -> int:
+        if by_hand and not by_hand.steps:
+            return _by_hand(screen, target, found.good, "ban", by_hand, yes)
+        with screen.busy("looking at the lists"):
+            plan = run.look(
+                target,
+                found.good,
+                typed=addresses,
+                naming=given.naming(from_file, skip_bad, suffixes),
+                options=("--force",) * force,
+            )
+        if plan.people and not force:
+            raise BadInputError(_would_ban_people(plan))
+        if by_hand:
+            return _by_hand(screen, target, found.good, "ban", by_hand, yes)
+        changes = [_change(plan, puts_out=unsubscribe)]
+        if unsubscribe:
+            with screen.busy("looking at their subscriptions"):
+                changes.append(shown_unsubscribing.change(unsubscribing.look(target, members)))
+        first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
+        return carry_out(screen, *changes, dry_run=dry_run, yes=yes, first=first)
+
+    return options.on_lists(on_lists, tell, **chosen)
+
+
+def _tell(screen: Screen, found: Chosen[Entry], suffixes: bool) -> None:
+    """What there is to say of the entries, wherever they are to be banned."""
     found.tell(screen)
     for entry in found.good:
         if suffixes:
@@ -104,27 +137,6 @@ def ban(
             screen.warn(f"{entry.text}: {warning}")
         if entry.probably:
             screen.warn(f"did you mean {shlex.quote(entry.probably)}?")
-    with screen.busy("looking at the lists"):
-        plan = run.look(
-            target,
-            found.good,
-            typed=addresses,
-            naming=given.naming(from_file, skip_bad, suffixes),
-            options=("--force",) * force,
-        )
-    if plan.people and not force:
-        raise BadInputError(_would_ban_people(plan))
-    if by_hand:
-        return _by_hand(screen, target, found.good, "ban", by_hand, yes)
-    changes = [_change(plan, puts_out=unsubscribe)]
-    if unsubscribe:
-        members = [entry.address for entry in found.good if entry.address]
-        if not members:
-            raise BadInputError("--unsubscribe is for addresses, and these are patterns")
-        with screen.busy("looking at their subscriptions"):
-            changes.append(shown_unsubscribing.change(unsubscribing.look(target, members)))
-    first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
-    return carry_out(screen, *changes, dry_run=dry_run, yes=yes, first=first)
 
 
 @click.command(
@@ -160,21 +172,27 @@ def unban(
         return _any_entry(entries.with_suffixes(text) if suffixes else text)
 
     found = given.chosen(addresses, from_file, skip_bad, make)
-    screen, target = options.begin(**chosen)
-    if by_hand:
-        return _by_hand(screen, target, found.good, "unban", by_hand, yes)
-    found.tell(screen)
-    with screen.busy("looking at the lists"):
-        plan = run.look(
-            target,
-            found.good,
-            run.UNBAN,
-            people=False,
-            typed=addresses,
-            naming=given.naming(from_file, skip_bad, suffixes),
-        )
-    first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
-    return carry_out(screen, _change(plan), dry_run=dry_run, yes=yes, first=first)
+
+    def tell(screen: Screen) -> None:
+        if not by_hand:
+            found.tell(screen)
+
+    def on_lists(screen: Screen, target: Target) -> int:
+        if by_hand:
+            return _by_hand(screen, target, found.good, "unban", by_hand, yes)
+        with screen.busy("looking at the lists"):
+            plan = run.look(
+                target,
+                found.good,
+                run.UNBAN,
+                people=False,
+                typed=addresses,
+                naming=given.naming(from_file, skip_bad, suffixes),
+            )
+        first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
+        return carry_out(screen, _change(plan), dry_run=dry_run, yes=yes, first=first)
+
+    return options.on_lists(on_lists, tell, **chosen)
 
 
 @click.command(
@@ -194,16 +212,18 @@ def banned(addresses: tuple[str, ...], from_file: str | None, skip_bad: bool, **
     not be asked.
     """
     found = given.chosen(addresses, from_file, skip_bad, _any_entry)
-    screen, target = options.begin(**chosen)
-    found.tell(screen)
-    with screen.busy("asking the lists"):
-        plan = run.look(target, found.good, people=False)
-    for standing in plan.standings:
-        if not standing.refused and not standing.has:
-            _check_it_can_be_somebody(standing.entry)
-    if len(found.good) == 1:
-        return _show_refusing(screen, plan)
-    return _show_standings(screen, plan)
+
+    def on_lists(screen: Screen, target: Target) -> int:
+        with screen.busy("asking the lists"):
+            plan = run.look(target, found.good, people=False)
+        for standing in plan.standings:
+            if not standing.refused and not standing.has:
+                _check_it_can_be_somebody(standing.entry)
+        if len(found.good) == 1:
+            return _show_refusing(screen, plan)
+        return _show_standings(screen, plan)
+
+    return options.on_lists(on_lists, found.tell, **chosen)
 
 
 def _would_ban_people(plan: Plan) -> str:

@@ -39,8 +39,8 @@ class MisfitError(Exception):
 def load(kind: type[T], path: Path, check: Callable[[T], None]) -> T:
     """The file as a `kind`, a dataclass. Raises BadInputError.
 
-    Every member has to be there, and no other key. A member that is ``Annotated`` with rules is
-    refused by them. `check` raises MisfitError for what does not fit together.
+    Every member without a default has to be there, and no other key. A member that is ``Annotated``
+    with rules is refused by them. `check` raises MisfitError for what does not fit together.
     """
     try:
         # As the parser does; a line that ends in a carriage return is none to it.
@@ -56,8 +56,18 @@ def load(kind: type[T], path: Path, check: Callable[[T], None]) -> T:
         made: T = _dataclass(kind, (), parsed)
         check(made)
     except MisfitError as e:
-        raise BadInputError(f"{path}, line {line_of(text, e.key)}: {e.why}") from None
+        raise _refused(path, text, e) from None
     return made
+
+
+def misfit(path: Path, key: Key, why: str) -> BadInputError:
+    """The error for a value of a loaded file that only its use shows to be wrong."""
+    text = path.read_text(encoding="utf-8").replace("\r\n", "\n")
+    return _refused(path, text, MisfitError(key, why))
+
+
+def _refused(path: Path, text: str, problem: MisfitError) -> BadInputError:
+    return BadInputError(f"{path}, line {line_of(text, problem.key)}: {problem.why}")
 
 
 def line_of(text: str, key: Key) -> int:
@@ -141,13 +151,14 @@ def _check(rules: Sequence[Rule], key: Key, text: str) -> None:
 def _dataclass(kind: Any, key: Key, value: object) -> Any:
     table = _of(dict, "a table", key, value)
     hints = typing.get_type_hints(kind, include_extras=True)
-    names = [field.name for field in dataclasses.fields(kind)]
+    fields = dataclasses.fields(kind)
+    names = [field.name for field in fields]
     for name in table:
         if name not in names:
             known = ", ".join(names)
             inside = f"; {named(key)} has {known}" if key else f"; there are {known}"
             raise MisfitError((*key, name), f"the key {named((*key, name))} is unknown{inside}")
-    for name in names:
-        if name not in table:
-            raise MisfitError((*key, name), f"the key {named((*key, name))} is missing")
-    return kind(**{name: _made(hints[name], (*key, name), table[name]) for name in names})
+    for field in fields:
+        if field.name not in table and field.default is dataclasses.MISSING:
+            raise MisfitError((*key, field.name), f"the key {named((*key, field.name))} is missing")
+    return kind(**{name: _made(hints[name], (*key, name), table[name]) for name in table})

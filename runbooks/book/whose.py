@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from runbooks.book.tables import MisfitError, load
+from runbooks.book.tables import MisfitError, load, misfit
+from runbooks.errors import BadInputError
 from runbooks.refusals import CONTROL, END, LIST_RULES, Rule
 
 #: Names another file.
@@ -58,6 +59,14 @@ ManifestFile = Annotated[
     _only(
         rf"modules/{_PUPPET}/manifests/(?:{_PUPPET}/)*{_PUPPET}\.pp",
         "{text} is no class of a module, like modules/acme/manifests/lists.pp",
+    ),
+]
+#: A folder of this package, or a module of another one.
+ProcedureName = Annotated[
+    str,
+    _only(
+        r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*",
+        "{text} is neither a folder of procedures nor a module, like clear_lock or acme.freeze",
     ),
 ]
 Url = Annotated[str, _only(r"https?://[^\s<>`\"]+", "{text} is no address of a web page")]
@@ -145,9 +154,12 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Project:
-    """The code of the pages and of the command."""
+    """Where the code is."""
 
+    #: of the command
     repository: Url
+    #: of the pages, for a link from each to its source; "" where it is not said
+    pages: Url = ""
 
 
 @dataclass(frozen=True)
@@ -171,6 +183,8 @@ class Whose:
     manifest: Manifest
     project: Project
     links: Links
+    #: what the page has, in its order; all that the package has where the file does not say
+    procedures: tuple[ProcedureName, ...] = ()
 
     def folder(self, site: WrittenSite) -> str:
         """What MAILMAN_SITE_DIR is for a site."""
@@ -197,10 +211,19 @@ def path() -> Path:
 def whose() -> Whose:
     """Whose page it is. Raises BadInputError."""
     # In a checkout the package's file is a link to the one that people edit.
-    return load(Whose, path().resolve(), _check_together)
+    return load(Whose, path().resolve(), check_together)
 
 
-def _check_together(found: Whose) -> None:
+def wrong_procedure(number: int, why: str) -> BadInputError:
+    """The error for one of the procedures that the file names, counted from 0."""
+    return misfit(path().resolve(), ("procedures", number), f"procedures: {why}")
+
+
+def check_together(found: Whose) -> None:
+    """Raises MisfitError for what does not fit together."""
+    for number, name in enumerate(found.procedures):
+        if name in found.procedures[:number]:
+            raise MisfitError(("procedures", number), f"procedures: {name!r} is there twice")
     for what in ("name", "domain"):
         seen: set[str] = set()
         for number, site in enumerate(found.sites):

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from typing import Any
 
 import click
 
@@ -15,7 +17,8 @@ from runbooks.book.whose import whose
 from runbooks.clear_lock import page, run
 from runbooks.clear_lock.run import Look, Plan, Report
 from runbooks.clear_lock.shown import label_of, show_plan, show_report, what
-from runbooks.errors import BadInputError
+from runbooks.errors import BadInputError, HostError
+from runbooks.host.host import Host
 from runbooks.mailman import journal
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site, is_list_name, list_name, short
@@ -30,9 +33,13 @@ from runbooks.mailman.locks import (
     removable,
 )
 from runbooks.mailman.target import invocation
-from runbooks.terminal import byhand, options
+from runbooks.terminal import byhand, hosts, options
 from runbooks.terminal.byhand import ByHand, PrintedSteps
-from runbooks.terminal.console import Screen, cut, many
+from runbooks.terminal.console import Question, Screen, Task, cut, many
+from runbooks.terminal.hosts import Answers
+
+#: The locks of a host.
+Seen = tuple[Installation, Look]
 
 #: Seconds between two looks, with --watch.
 INTERVAL = 2.0
@@ -47,12 +54,30 @@ Examples:
   runbook locks
   runbook locks --watch --host {whose().server.spec}
   runbook locks --json --site {whose().first.name}
+
+\b
+For Prometheus, as root in a cron job or a timer, each minute (sponge is in moreutils):
+  runbook locks --prometheus | sponge /var/lib/prometheus/node-exporter/mailman.prom
 """
 )
 @options.sites
 @click.option("--watch", is_flag=True, help="Keep looking until Ctrl-C.")
+@click.option(
+    "--prometheus",
+    "as_metrics",
+    is_flag=True,
+    help="Print metrics, for the textfile collector of node_exporter. The exit status is the same"
+    " as without it.",
+)
 @options.together(options.host, options.json)
-def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) -> int:
+def locks(
+    sites: tuple[str, ...],
+    watch: bool,
+    as_metrics: bool,
+    host_specs: tuple[str, ...],
+    at_once: int,
+    as_json: bool,
+) -> int:
     """Show every lock of every site: who holds it, since when, and who is waiting.
 
     \b
@@ -68,32 +93,68 @@ def locks(sites: tuple[str, ...], watch: bool, host_spec: str, as_json: bool) ->
     foreign or malformed, or the process that holds it is stopped), or if a lock folder could not
     be read.
     """
-    screen = Screen(as_json)
-    installation = options.installation(host_spec, screen)
-    installation.check_user()
-    chosen = installation.choose_sites(sites)
+    if as_metrics and (watch or as_json):
+        raise click.UsageError("--prometheus prints one look: leave out --watch and --json")
+    screen = Screen(as_json or as_metrics)
+    named = hosts.opened(host_specs)
+    known: dict[str, Installation] = {}
 
-    def look() -> Look:
-        return run.look(installation, chosen)
+    def look(screen: Screen, host: Host) -> Seen:
+        if host.spec not in known:
+            found = options.installation(host, screen)
+            found.check_user()
+            known[host.spec] = found
+        found = known[host.spec]
+        with screen.busy("looking at the locks"):
+            return found, run.look(found, found.choose_sites(sites))
 
-    with screen.busy("looking at the locks"):
-        seen = look()
+    if as_metrics:
+        seen = _print_metrics(screen, named, lambda: hosts.ask_each(screen, named, at_once, look))
+        return _status(seen)
+    seen = hosts.ask_each(screen, named, at_once, look)
     if watch:
-        return _watch(screen, installation, seen, look)
-    _show_locks(screen, installation, seen)
+        unseen = Screen(as_json, quiet=True)
+        return _watch(screen, seen, lambda: hosts.ask_each(unseen, named, at_once, look))
+    _show_locks(screen, seen)
     return _status(seen)
 
 
-def _status(seen: Look) -> int:
-    return 1 if seen.failed or any(found.lock.blocks for found in seen.all()) else 0
+def _print_metrics(
+    screen: Screen, named: Sequence[Host], look: Callable[[], Answers[Seen]]
+) -> Answers[Seen]:
+    from runbooks.clear_lock import metrics  # prometheus_client is needed for this alone
+
+    looks: dict[str, Look | None] = {host.spec: None for host in named}
+
+    def tell() -> None:
+        click.echo(metrics.text(looks, time.time()), nl=False)
+
+    try:
+        seen = look()
+    except HostError:
+        tell()  # that none has answered
+        raise
+    for _, why in seen.failed.values():
+        screen.warn(why)
+    looks |= {found.host.spec: one for found, one in seen.of.values()}
+    tell()
+    return seen
 
 
-def _watch(screen: Screen, installation: Installation, seen: Look, look: Callable[[], Look]) -> int:
+def _status(seen: Answers[Seen]) -> int:
+    blocked = any(
+        look.failed or any(found.lock.blocks for found in look.all())
+        for _, look in seen.of.values()
+    )
+    return 1 if seen.failed or blocked else 0
+
+
+def _watch(screen: Screen, seen: Answers[Seen], look: Callable[[], Answers[Seen]]) -> int:
     """Look again and again. Ctrl-C ends it with the status of the last look."""
     if screen.as_json or not sys.stdout.isatty():
         with suppress(KeyboardInterrupt):
             while True:
-                _show_locks(screen, installation, seen)
+                _show_locks(screen, seen)
                 time.sleep(INTERVAL)
                 seen = look()
         return _status(seen)
@@ -102,7 +163,7 @@ def _watch(screen: Screen, installation: Installation, seen: Look, look: Callabl
 
     def picture() -> Text:
         with screen.console.capture() as shown:
-            _show_locks(screen, installation, seen)
+            _show_locks(screen, seen)
             screen.say(f"  every {INTERVAL:g} s; Ctrl-C ends it", style="dim")
         return Text.from_ansi(shown.get(), overflow="fold")
 
@@ -116,49 +177,68 @@ def _watch(screen: Screen, installation: Installation, seen: Look, look: Callabl
             seen = look()
             live.update(picture(), refresh=True)
     # What was seen last, with lines that are not cut: they may be copied.
-    _show_locks(screen, installation, seen)
+    _show_locks(screen, seen)
     return _status(seen)
 
 
-def _show_locks(screen: Screen, installation: Installation, seen: Look) -> None:
-    screen.say(installation.title, style="bold")
-    everything = seen.all()
-    rows = []
-    for found in everything:
-        if screen.is_read and found.lock.verdict is not Verdict.DEBRIS:
-            rows.append((*_name(found.lock, found.site, installation), *_columns(found.lock)))
+def _show_locks(screen: Screen, seen: Answers[Seen]) -> None:
+    """All hosts in one table, and what is to be said of each below it."""
+    for label, (installation, _) in seen.of.items():
+        screen.say(f"{label}: {installation.title}" if label else installation.title, style="bold")
+    shown = [
+        (label, installation, found)
+        for label, (installation, look) in seen.of.items()
+        for found in look.all()
+    ]
+    with_sites = any(len(installation.sites) > 1 for installation, _ in seen.of.values())
+    hosted = "" not in seen.of
+    rows = [
+        (
+            *((label,) if hosted else ()),
+            found.lock.list or found.lock.name,
+            *((found.site.name,) if with_sites else ()),
+            *_columns(found.lock),
+        )
+        for label, _, found in shown
+        if screen.is_read and found.lock.verdict is not Verdict.DEBRIS
+    ]
+    failed = seen.failed or any(look.failed for _, look in seen.of.values())
     if rows:
-        head = ("LIST", "SITE") if len(installation.sites) > 1 else ("LIST",)
+        head = (*(("HOST",) if hosted else ()), "LIST", *(("SITE",) if with_sites else ()))
         titles = (*head, "VERDICT", "HOLDER", "SINCE", "EXPIRES", "WAITING")
         screen.table([titles, *rows])
-    elif not seen.failed:
+    elif not failed:
         screen.say("nothing is locked")
+    for label, (installation, look) in seen.of.items():
+        _show_more(screen, f"{label}: " if label else "", installation, look)
+    for label, (host, why) in seen.failed.items():
+        screen.say(f"{label}: {why}", style="red")
+        screen.object(host=host.spec, error=why)
+    counts = Counter(found.lock.verdict.value for _, _, found in shown)
+    screen.object(summary=dict(counts))
+
+
+def _show_more(screen: Screen, before: str, installation: Installation, seen: Look) -> None:
+    """What there is to say of the locks of a host that is not in the table, and what helps."""
     for found in seen.of(Verdict.MALFORMED):
-        screen.say(f"{found.label} ({found.site.name}): {found.lock.reason}", style="yellow")
-    for found in everything:
+        text = f"{before}{found.label} ({found.site.name}): {found.lock.reason}"
+        screen.say(text, style="yellow")
+    for found in seen.all():
         if found.lock.stopped:
             label = label_of(installation, found.site, found.label)
-            screen.say(f"{label}: {refusal(found.lock)}", style="yellow")
+            screen.say(f"{before}{label}: {refusal(found.lock)}", style="yellow")
     for site, why in seen.failed.items():
-        screen.say(f"the locks of {site} cannot be seen: {why}", style="red")
+        screen.say(f"{before}the locks of {site} cannot be seen: {why}", style="red")
     debris = seen.of(Verdict.DEBRIS)
     if debris:
-        screen.say(f"{many(len(debris), 'file')} left behind by processes that no longer run")
+        number = many(len(debris), "file")
+        screen.say(f"{before}{number} left behind by processes that no longer run")
     for line in _advice(installation, seen):
         screen.say(f"  → {line}", style="cyan")
-    for found in everything:
+    for found in seen.all():
         screen.object(host=installation.host.spec, site=found.site.name, **found.lock.as_json())
     for site, why in seen.failed.items():
         screen.object(host=installation.host.spec, site=site, error=why)
-    counts: dict[str, int] = {}
-    for found in everything:
-        counts[found.lock.verdict.value] = counts.get(found.lock.verdict.value, 0) + 1
-    screen.object(summary=counts)
-
-
-def _name(lock: Lock, site: Site, installation: Installation) -> tuple[str, ...]:
-    name = lock.list or lock.name
-    return (name, site.name) if len(installation.sites) > 1 else (name,)
 
 
 def _columns(lock: Lock) -> tuple[str, ...]:
@@ -267,12 +347,10 @@ def clear_lock(
     stale: bool,
     gone: str | None,
     sites: tuple[str, ...],
-    host_spec: str,
     dry_run: bool,
     yes: bool,
-    quiet: bool,
     by_hand: ByHand | None,
-    as_json: bool,
+    **chosen: Any,
 ) -> int:
     """Remove the lock of each LIST, if the process that took it is gone.
 
@@ -292,26 +370,43 @@ def clear_lock(
     names = tuple(dict.fromkeys(list_name(name) for name in lists))
     if by_hand and (not lists or (by_hand.steps and len(names) > 1)):
         raise click.UsageError("the steps by hand are for one list: name it")
-    screen = Screen(as_json, quiet)
-    installation = options.installation(host_spec, screen)
-    installation.check_user()
-    chosen = installation.choose_sites(sites)
-    if gone == installation.hostname:
-        raise BadInputError(f"{gone} is this host: use --stale for what its dead processes left")
-    with screen.busy("looking at the locks"):
-        seen = run.look(
-            installation,
-            chosen,
-            with_lists=bool(lists),
-            saves_of=gone or (installation.hostname if stale else None),
-            gone=gone,
-        )
-    if by_hand:
-        return _by_hand(screen, installation, seen, names, by_hand, yes)
-    if gone:
-        plan = run.plan_gone(seen, gone)
-    else:
-        plan = run.plan_stale(seen) if stale else run.plan(seen, names)
+
+    def on_host(screen: Screen, installation: Installation) -> int:
+        installation.check_user()
+        if gone == installation.hostname:
+            raise BadInputError(
+                f"{gone} is this host: use --stale for what its dead processes left"
+            )
+        with screen.busy("looking at the locks"):
+            seen = run.look(
+                installation,
+                installation.choose_sites(sites),
+                with_lists=bool(lists),
+                saves_of=gone or (installation.hostname if stale else None),
+                gone=gone,
+            )
+        if by_hand:
+            return _by_hand(screen, installation, seen, names, by_hand, yes)
+        if gone:
+            plan = run.plan_gone(seen, gone)
+        else:
+            plan = run.plan_stale(seen) if stale else run.plan(installation, seen, names)
+        return _carry_out(screen, installation, seen, plan, names, gone, dry_run, yes)
+
+    return options.on_installations(on_host, **chosen)
+
+
+def _carry_out(
+    screen: Screen,
+    installation: Installation,
+    seen: Look,
+    plan: Plan,
+    lists: Sequence[str],
+    gone: str | None,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Show the plan, ask, remove, report; the exit status."""
     screen.say(installation.title, style="bold")
     show_plan(screen, installation, plan)
     if not (lists or plan.remove or plan.saves or plan.refused or plan.failed):
@@ -321,11 +416,10 @@ def clear_lock(
         if dry_run:
             screen.say("dry run: nothing was changed")
         return 1 if plan.refused or plan.failed else 0
-    question = f"Remove {what([*plan.remove, *plan.saves])}?"
-    if gone:
-        question = f"Is the host {gone} really gone? {question}"
-    options.permission(screen, question, yes)
-    with options.changing():
+    task = Task("Remove", what([*plan.remove, *plan.saves]))
+    first = f"Is the host {gone} really gone? " if gone else ""
+    screen.confirm(Question((task,), first), yes)
+    with options.changing(installation.host):
         with screen.busy("removing, and seeing who is next"):
             report = run.clear(installation, plan, options.typed(), gone)
         show_report(screen, installation, report)

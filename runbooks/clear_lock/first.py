@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +10,7 @@ from runbooks.clear_lock.shown import show_plan, show_report, what
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.work import Answer
 from runbooks.terminal import options
-from runbooks.terminal.console import Screen
+from runbooks.terminal.console import Screen, Task
 
 
 @dataclass
@@ -26,14 +25,14 @@ class StaleLocks:
     yes: bool
     _plan: run.Plan = field(default_factory=run.Plan)
 
-    def look(self, lists: Sequence[Answer]) -> str:
-        """Look at the locks of these lists; what to ask before they are removed, or "".
+    def look(self, lists: Sequence[Answer]) -> Task | None:
+        """Look at the locks of these lists; what to ask before they are removed, if anything.
 
         Shows the evidence. Where it was not asked for, somebody at a terminal is asked now.
         """
-        offered = not self.yes and sys.stdin.isatty()
+        offered = not self.yes and self.screen.can_offer
         if not lists or not (self.wanted or offered):
-            return ""
+            return None
         sites = {site.name: site for site in self.installation.sites}
         chosen = [sites[name] for name in dict.fromkeys(answer.site for answer in lists)]
         seen = run.look(self.installation, chosen)
@@ -41,18 +40,18 @@ class StaleLocks:
         # Of the others, the command itself says why they are in the way.
         self._plan = run.Plan(remove=found.remove)
         if not found.remove:
-            return ""
+            return None
         show_plan(self.screen, self.installation, self._plan)
-        question = f"Remove {what(found.remove)}"
+        task = Task("Remove", what(found.remove))
         if self.wanted:
-            return question
+            return task
         try:
-            is_agreed = self.screen.ask(f"{question} first?")
+            is_agreed = self.screen.ask(f"{task} first?")
         except EOFError:  # the next question ends it
             is_agreed = False
         if not is_agreed:
             self._plan = run.Plan()
-        return ""
+        return None
 
     def clear(self) -> None:
         """Remove them, and say so. They have a record of their own."""

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from runbooks.errors import BadInputError, LostError
+from runbooks.errors import BadInputError, LostError, NotThereError
 from runbooks.mailman import events, journal, locks
 from runbooks.mailman.events import Event, Outcome, Recorded, UnfinishedSave
 from runbooks.mailman.installation import Installation, Site, unknown_list
@@ -218,12 +218,21 @@ def site_of(seen: Look, name: str) -> Site:
     return having[0]
 
 
-def plan(seen: Look, names: Iterable[str]) -> Plan:
+def plan(installation: Installation, seen: Look, names: Sequence[str]) -> Plan:
     """What to do about the locks of the lists `names`.
 
-    Raises BadInputError for a name that no site has, or several.
+    Raises BadInputError for a name that no site has, or several. Where another host may have the
+    list, it is left out here.
     """
-    return plan_lists(seen, ((site_of(seen, name), name) for name in names))
+    found: list[tuple[Site, str]] = []
+    missing: dict[str, NotThereError] = {}
+    for name in names:
+        try:
+            found.append((site_of(seen, name), name))
+        except NotThereError as e:
+            missing[name] = e
+    installation.lacks(missing, of=names)
+    return plan_lists(seen, found)
 
 
 def plan_lists(seen: Look, lists: Iterable[tuple[Site, str]]) -> Plan:

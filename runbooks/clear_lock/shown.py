@@ -8,7 +8,7 @@ from runbooks.clear_lock.run import Found, Plan, Report, Result, Save
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site
 from runbooks.mailman.locks import Verdict, describe, printable, refusal
-from runbooks.terminal.console import Screen, many
+from runbooks.terminal.console import Screen, counted, many
 from runbooks.terminal.report import recorded
 
 
@@ -16,8 +16,8 @@ def label_of(installation: Installation, site: Site, label: str) -> str:
     return f"{label} ({site.name})" if len(installation.sites) > 1 else label
 
 
-def what(to_remove: Sequence[Found | Save]) -> str:
-    """``2 stale locks and 3 files left behind``"""
+def what(to_remove: Sequence[Found | Save]) -> tuple[tuple[int, str, str], ...]:
+    """How many of which: ``2 stale locks and 3 files left behind``"""
     counts: dict[tuple[str, str], int] = {}
     for found in sorted(to_remove, key=lambda found: not found.is_lock):
         if isinstance(found, Save) or not found.is_lock:
@@ -27,7 +27,7 @@ def what(to_remove: Sequence[Found | Save]) -> str:
         else:
             kind = (f"{found.lock.verdict.value} lock", "")
         counts[kind] = counts.get(kind, 0) + 1
-    return " and ".join(many(number, noun) + rest for (noun, rest), number in counts.items())
+    return tuple((number, *kind) for kind, number in counts.items())
 
 
 #: Of what was left behind so many files are shown one by one.
@@ -89,7 +89,7 @@ def show_report(screen: Screen, installation: Installation, report: Report) -> N
     cleared = [r.found for r in report.results if r.outcome is Outcome.CLEARED]
     gone = sum(r.outcome is Outcome.GONE for r in report.results)
     not_done = [r for r in report.results if not r.outcome.is_done]
-    parts = [f"{what(cleared)} removed and read back"] if cleared else []
+    parts = [f"{counted(what(cleared))} removed and read back"] if cleared else []
     if gone:
         parts.append(f"{gone:,} removed by somebody else")
     if not_done:

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 import click
 
@@ -19,9 +20,10 @@ from runbooks.mailman.clock import Clock
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.journal import ListRecord, Run, StepTold
+from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Work
 from runbooks.terminal import options
-from runbooks.terminal.console import Screen, columns, cut, many
+from runbooks.terminal.console import Question, Screen, Task, columns, cut, many
 from runbooks.terminal.report import Report
 
 
@@ -43,14 +45,18 @@ Examples:
     help="Number of runs to show.",
 )
 @options.together(options.host, options.json)
-def history(run: str | None, limit: int, host_spec: str, as_json: bool) -> int:
+def history(run: str | None, limit: int, **chosen: Any) -> int:
     """Show what runbook changed on a host, newest first, or what one RUN changed.
 
     RUN is the id of a run, its beginning, or its last part. The record is kept on the host,
     where only root and Mailman's user can read it.
     """
-    screen = Screen(as_json)
-    found = options.installation(host_spec, screen)
+    return options.on_installations(
+        lambda screen, found: _history(screen, found, run, limit), **chosen
+    )
+
+
+def _history(screen: Screen, found: Installation, run: str | None, limit: int) -> int:
     found.check_user()
     if run is not None:
         with screen.busy("reading the journal"):
@@ -90,25 +96,21 @@ Examples:
     options.quiet,
     options.json,
 )
-def undo(
-    run: str,
-    host_spec: str,
-    timeout: float,
-    jobs: int | None,
-    dry_run: bool,
-    yes: bool,
-    quiet: bool,
-    as_json: bool,
-) -> int:
+def undo(run: str, dry_run: bool, yes: bool, **chosen: Any) -> int:
     """Take back what RUN changed.
 
     RUN is the id of a run (see 'runbook history'), its beginning, or its last part. A run of ban,
     unban, unsubscribe, withlist, undo or 'add-list --fix' can be taken back. What it removed is
     put back as it was. A list that is already as it was before RUN is left alone, so undoing twice
     does no harm. What somebody has changed since is left alone, and named. An undo is itself a
-    run, and can be undone.
+    run, and can be undone. A run on several hosts has the same id on each: name the same hosts.
     """
-    screen, target = options.begin(host_spec, as_json, timeout=timeout, jobs=jobs, quiet=quiet)
+    return options.on_lists(
+        lambda screen, target: _undo(screen, target, run, dry_run, yes), **chosen
+    )
+
+
+def _undo(screen: Screen, target: Target, run: str, dry_run: bool, yes: bool) -> int:
     with screen.busy("reading the journal"):
         past = journal.find(target.installation, run)
     if restore.has_states(past):
@@ -124,8 +126,8 @@ def undo(
         if dry_run:
             report.dry_run()
         return 1 if plan.left else 0
-    options.permission(screen, f"Take back {past.id} on {many(len(plan.to_do), 'list')}?", yes)
-    with options.changing():
+    screen.confirm(Question((Task.of(f"Take back {past.id} on", len(plan.to_do)),)), yes)
+    with options.changing(target.installation.host):
         with screen.progress(len(plan.to_do)) as bar:
             work = undoing.undo(target, past, plan, options.typed(), bar)
         return _show_work(report, plan, work)

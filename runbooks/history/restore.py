@@ -14,7 +14,7 @@ from runbooks.mailman.journal import ListRecord, Run
 from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
 from runbooks.terminal import options
-from runbooks.terminal.console import Screen, many
+from runbooks.terminal.console import Question, Screen, Task, many
 from runbooks.terminal.report import Report
 
 
@@ -127,8 +127,8 @@ def put_back(screen: Screen, target: Target, past: Run, dry_run: bool, yes: bool
         if dry_run:
             report.dry_run()
         return 0 if plan.is_all else 1
-    options.permission(screen, f"Put back {many(len(plan.to_do), 'list')}?", yes)
-    with options.changing():
+    screen.confirm(Question((Task.of("Put back", len(plan.to_do)),)), yes)
+    with options.changing(target.installation.host):
         with screen.progress(len(plan.to_do)) as bar:
             work = restore(past, plan, options.typed(), bar)
         left = work.left + plan.seen.left

@@ -127,15 +127,11 @@ class Host:
     @property
     def option(self) -> str:
         """What to write after ``runbook`` to mean this host: nothing where that is the default."""
-        is_default = self.spec == "local://" and not os.environ.get("RUNBOOK_HOST")
-        return "" if is_default else f" --host {shlex.quote(self.spec)}"
+        return option((self.spec,))
 
     def command(self, words: Sequence[str]) -> str:
         """``runbook`` with the arguments `words`, for this host: a line to be pasted."""
-        # What follows -- is no option any more.
-        end = words.index("--") if "--" in words else len(words)
-        rest = f" {shlex.join(words[end:])}" if words[end:] else ""
-        return f"runbook {shlex.join(words[:end])}{self.option}{rest}"
+        return command(words, (self.spec,))
 
     @property
     def uses_terminal(self) -> bool:
@@ -181,6 +177,17 @@ class Host:
         if self._session is None or not self._session.alive:
             self._session = self._connect(interpreter)
 
+    def interrupt(self) -> None:
+        """Ask the program that another thread runs to stop after what it has in hand, as Ctrl-C
+        does; its `run` then raises KeyboardInterrupt."""
+        if self._session is not None:
+            self._session.interrupt()
+
+    def kill(self) -> None:
+        """Wait for it no longer."""
+        if self._session is not None:
+            self._session.child.kill()
+
     def close(self) -> None:
         """End the connection, if there is one."""
         if self._session is not None:
@@ -223,7 +230,7 @@ class Host:
                     return inner.backend
         # testinfra imports the library of a kind of connection, and raises what that raises.
         except Exception as e:
-            raise HostError(f"{self.spec}: {_one_line(e)}") from e
+            raise HostError(f"{self.spec}: {one_line(e)}") from e
         return backend
 
     def _run_at_once(self, program: Program, interpreter: str, listener: Listener) -> None:
@@ -241,12 +248,27 @@ class Host:
             result = self._backend().run(command)
         # As above.
         except Exception as e:
-            raise HostError(f"{self.spec}: {_one_line(e)}") from e
+            raise HostError(f"{self.spec}: {one_line(e)}") from e
         self.traffic.received += len(result.stdout_bytes)
         heard = Heard(listener)
         for line in result.stdout_bytes.split(b"\n"):
             heard(line)
         heard.check(self.spec, lambda: (result.stderr.strip().splitlines() or [""])[-1])
+
+
+def option(specs: Sequence[str]) -> str:
+    """What to write after ``runbook`` to mean these hosts."""
+    if tuple(specs) == ("local://",) and not os.environ.get("RUNBOOK_HOST"):
+        return ""
+    return "".join(f" --host {shlex.quote(spec)}" for spec in specs)
+
+
+def command(words: Sequence[str], specs: Sequence[str]) -> str:
+    """``runbook`` with the arguments `words`, for these hosts: a line to be pasted."""
+    # What follows -- is no option any more.
+    end = words.index("--") if "--" in words else len(words)
+    rest = f" {shlex.join(words[end:])}" if words[end:] else ""
+    return f"runbook {shlex.join(words[:end])}{option(specs)}{rest}"
 
 
 def _container(program: str) -> Callable[[Any], list[str]]:
@@ -310,7 +332,8 @@ _WAYS: dict[str, Callable[[Any], list[str]]] = {
 }
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What testinfra, or a program that it has run, says went wrong."""
     text = str(error)
     # What testinfra says of a program of this machine that failed is its whole result.
     said = re.search(r"CommandResult\(.*_stderr=b(['\"])(.*?)(?:\\n)*\1\)", text, re.DOTALL)

@@ -161,6 +161,14 @@ class Session:
         finally:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    def interrupt(self) -> None:
+        """From another thread: what the first Ctrl-C does to the program that is run."""
+        self.interrupted = True
+        if self.answered:
+            self._hang_up()
+        else:
+            self.child.kill()
+
     def _send(self, data: bytes) -> None:
         self.traffic.sent += len(data)
         # A command that ended before it read all of it explains itself on its standard error.

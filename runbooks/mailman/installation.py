@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from runbooks.errors import BadInputError, HostError, did_you_mean
+from runbooks.errors import BadInputError, HostError, NotThereError, did_you_mean
 from runbooks.errors import short as short
 from runbooks.host.host import Host
 from runbooks.mailman.clock import Clock
+from runbooks.mailman.share import Share
 from runbooks.onhost import Program
 from runbooks.refusals import LIST_RULES, first
 
@@ -157,6 +158,8 @@ class Installation:
     #: sites that do not answer, and why. Nothing can be done to their lists
     silent: Mapping[str, str] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    #: its part in a command for several hosts; None for a command that is for it alone
+    share: Share | None = None
 
     @property
     def user(self) -> str:
@@ -180,8 +183,9 @@ class Installation:
 
         Raises BadInputError for a name that no site has, or one that does not answer.
         """
-        wanted = list(names)
         known = {site.name: site for site in self.sites}
+        missing: dict[str, NotThereError] = {}
+        wanted = list(names)
         for name in wanted:
             if name in self.silent:
                 raise BadInputError(
@@ -189,8 +193,21 @@ class Installation:
                 )
             if name not in known:
                 hint = did_you_mean(name, known) or f"; it has: {', '.join(known)}"
-                raise BadInputError(f"there is no site {name!r} on {self.hostname}{hint}")
+                why = f"there is no site {name!r} on {self.hostname}{hint}"
+                missing[f"site {name}"] = NotThereError(why)
+        self.lacks(missing, of=wanted)
         return tuple(site for site in self.sites if not wanted or site.name in wanted)
+
+    def lacks(self, missing: Mapping[str, NotThereError], *, of: Sequence[str]) -> None:
+        """Raise the first of the errors about names that are not here, if there are any.
+
+        In a command for several hosts only if this one has none `of` the names: each has to be on
+        one of the hosts.
+        """
+        if self.share is not None:
+            self.share.lacking.update(missing)
+        if missing and (self.share is None or len(missing) == len(set(of))):
+            raise next(iter(missing.values()))
 
     def call(
         self,
@@ -388,7 +405,7 @@ def list_name(text: str) -> str:
     return name
 
 
-def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
+def unknown_list(name: str, known: Iterable[str]) -> NotThereError:
     """The error for a list that no chosen site has, with the name that was perhaps meant."""
     names = sorted(set(known))
     if near := did_you_mean(name, names):
@@ -397,7 +414,7 @@ def unknown_list(name: str, known: Iterable[str]) -> BadInputError:
         hint = f"; there are {len(names):,}, among them {', '.join(names[:_NAMED])}"
     else:
         hint = f"; there are: {', '.join(names)}" if names else "; there is none at all"
-    return BadInputError(f"there is no list {name!r}{hint}")
+    return NotThereError(f"there is no list {name!r}{hint}")
 
 
 #: How many lists are named when one is asked for that is not there.

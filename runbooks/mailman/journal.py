@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runbooks.errors import BadInputError, RunbookError
+from runbooks.errors import BadInputError, NotThereError, RunbookError
 from runbooks.mailman import events
 from runbooks.mailman.clock import Clock
 from runbooks.mailman.events import Event, KeptOfList, Recorded, RunFound, StepOnRecord
@@ -170,8 +170,10 @@ def parameters(
     that is taken back. `more`: anything else to record, without passwords and members'
     addresses.
     """
+    share = installation.share
     return {
         "folder": folder(installation.sites[0]),
+        "run": share.run_id(command) if share else None,
         "arguments": without_passwords(arguments),
         "begin": {
             "command": command,
@@ -232,10 +234,7 @@ def heard(event: Event) -> Recorded | None:
     nothing was changed.
     """
     if isinstance(event, events.Unrecorded) and not event.begun:
-        raise JournalError(
-            f"the journal cannot be written, so nothing was changed: {event.why}"
-            " (Mailman's user must be able to make the folder, or own it)"
-        )
+        raise JournalError(f"the journal cannot be written, so nothing was changed: {event.why}")
     return event if isinstance(event, Recorded) else None
 
 
@@ -280,7 +279,9 @@ def find(installation: Installation, wanted: str) -> Run:
         raise BadInputError(f"{wanted} may mean several runs: {', '.join(several)}")
     if not found.runs:
         why = f" ({'; '.join(found.problems)})" if found.problems else ""
-        raise BadInputError(
+        # It may be what cannot be read.
+        kind = BadInputError if found.problems else NotThereError
+        raise kind(
             f"there is no run {wanted} on {installation.hostname}{why}:"
             f" 'runbook history{installation.host.option}' shows what there is"
         )

@@ -54,16 +54,17 @@ class Target:
         """The lists called `names` on the sites called `sites`; without names, all.
 
         Raises BadInputError for a site that is not there or does not answer, and for a list that
-        none of the sites has.
+        none of the sites has. Where another host may have the list, it is left out here.
         """
         chosen = installation.choose_sites(sites)
         silent = {} if sites else installation.silent
         if not names:
             return cls(installation, chosen, None, jobs, timeout, silent)
         there, failed = installation.names(chosen)
-        for name in names:
-            if not failed and not any(name in found for found in there.values()):
-                raise unknown_list(name, (one for found in there.values() for one in found))
+        if not failed:
+            known = {name for found in there.values() for name in found}
+            missing = {name: unknown_list(name, known) for name in names if name not in known}
+            installation.lacks(missing, of=names)
         lists = {
             site.name: [name for name in names if name in there.get(site.name, names)]
             for site in chosen

@@ -68,7 +68,17 @@ def source(name: str) -> str:
 
 
 def _path(name: str) -> str:
-    """The file of a program. On the host they are all in one place, those that are pasted too."""
+    """The file of a program. On the host they are all in one place, those that are pasted too.
+
+    A name with a dot is a module of another package. It is found, and not imported here either.
+    """
+    if "." in name:
+        from importlib.util import find_spec
+
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            raise FileNotFoundError(f"there is no on-host program {name}")
+        return spec.origin
     # importlib.resources would take longer to load than all of these together.
     folder = os.path.dirname(__file__)
     pasted = os.path.join(folder, "pasted", f"{name}.py")
@@ -85,7 +95,8 @@ def server() -> bytes:
 class Program:
     """One conversation with a host: a module, its parameters, and how to run it.
 
-    ``run(parameters, emit)`` of the module `name` is called. Those that it imports come along.
+    ``run(parameters, emit)`` of the module `name` is called: one of this package, or of another one
+    with its full name (``acme.freeze.freezing``). Those of this package that it imports come along.
     Nothing of `parameters` ever meets a shell: they travel as JSON over standard input.
 
     The program stops after the list in hand when its standard input ends, which is how
@@ -110,7 +121,7 @@ class Program:
         return _packed(
             json.dumps(
                 {
-                    "modules": [[name, source(name)] for name in self.modules],
+                    "modules": [[_called(name), source(name)] for name in self.modules],
                     "parameters": self.parameters,
                     "run_as": self.run_as,
                     "environment": dict(self.environment),
@@ -130,6 +141,11 @@ class Program:
         return base64.b64encode(_packed(code)).decode("ascii")
 
 
+def _called(name: str) -> str:
+    """What a program is called on the host."""
+    return name.rpartition(".")[2]
+
+
 #: A module that is imported. What the host has itself is not in this folder.
 _IMPORTED = re.compile(r"^ *(?:import|from) (\w+)", re.MULTILINE)
 
@@ -138,6 +154,8 @@ def _collect(name: str, found: list[str]) -> None:
     """Put the module `name` behind those that it imports, each once."""
     for imported in _IMPORTED.findall(source(name)):
         if imported not in ("boot", name, *found) and os.path.exists(_path(imported)):
+            if imported == _called(name):
+                raise ValueError(f"{name} imports the program of ours that has its name")
             _collect(imported, found)
     if name not in found:
         found.append(name)

@@ -87,18 +87,26 @@ class Record(object):
     """
 
     def __init__(self, parameters, process=None):
-        """Begin a run. `process`: the one that lives as long as the run, if not this one."""
-        self.prepare(parameters, native(new_run()))
+        """Begin a run. `process`: the one that lives as long as the run, if not this one.
+
+        A run on several hosts has the same id on each, which its parameters then give.
+        """
+        given = parameters.get("run")
+        self.prepare(parameters, native(given or new_run()))
         try:
             self.fd = open_journal(self.folder)
             first = self.line("begin", dict(parameters["begin"], at=now(), host=here(process),
                                             arguments=parameters["arguments"]))
             # Both or none: a run with only a beginning would look as if it had been killed.
-            self.room = append(self.fd, first + self.line("room", {}, ROOM)) + len(first)
+            lines = first + self.line("room", {}, ROOM)
+            self.room = append(self.fd, lines, new=self.run if given else None) + len(first)
             self.sync()
             sync_folder(self.folder)
         except EnvironmentError as e:
-            raise JournalError("%s: %s" % (e.filename or self.path, e.strerror or e))
+            help = ""
+            if e.errno in (errno.EACCES, errno.EPERM):
+                help = " (Mailman's user must be able to make the folder, or own it)"
+            raise JournalError("%s: %s%s" % (e.filename or self.path, e.strerror or e, help))
 
     def prepare(self, parameters, run):
         self.run = run
@@ -220,11 +228,16 @@ def as_json(body):
     return json.dumps(unicoded(body), ensure_ascii=True, sort_keys=True).encode("ascii")
 
 
-def append(fd, lines):
-    """Append whole lines, or nothing; the offset at which they begin."""
+def append(fd, lines, new=None):
+    """Append whole lines, or nothing; the offset at which they begin.
+
+    `new`: a run of which there must be no line yet.
+    """
     lock(fd)
     try:
         begin = size = os.fstat(fd).st_size
+        if new and has_run(fd, new):
+            raise JournalError("two of the hosts are one: the run %s is on record already" % new)
         if size:
             os.lseek(fd, size - 1, os.SEEK_SET)
             if os.read(fd, 1) != b"\n":
@@ -238,6 +251,19 @@ def append(fd, lines):
         return begin
     finally:
         fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def has_run(fd, run):
+    wanted = b'{"run": "%s"' % run.encode("ascii")
+    os.lseek(fd, 0, os.SEEK_SET)
+    data = before = b""
+    while True:
+        data = os.read(fd, 1 << 20)
+        if not data:
+            return False
+        if wanted in before + data:
+            return True
+        before = (before + data)[-len(wanted):]
 
 
 def overwrite(fd, begin, line):

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Any
 
 import click
 
 from runbooks.book.whose import whose
 from runbooks.errors import BadInputError
-from runbooks.history import restore as put_back
+from runbooks.history import restore as restoring
 from runbooks.mailman import journal
 from runbooks.mailman.events import Change
 from runbooks.mailman.target import Target
@@ -20,7 +20,7 @@ from runbooks.scripted_change import run as scripted
 from runbooks.scripted_change.run import Plan, Script
 from runbooks.terminal import byhand, options, secret
 from runbooks.terminal.byhand import ByHand, PrintedSteps
-from runbooks.terminal.console import Bar, Screen, clean, many
+from runbooks.terminal.console import Bar, Question, Screen, Task, clean, many
 from runbooks.terminal.report import Report
 
 #: Lists that are named for the same reason, before the rest is counted.
@@ -82,15 +82,10 @@ def withlist(
     secret_file: str | None,
     restore: str | None,
     lists: tuple[str, ...],
-    sites: tuple[str, ...],
-    host_spec: str,
-    timeout: float,
-    jobs: int,
     dry_run: bool,
     yes: bool,
-    quiet: bool,
     by_hand: ByHand | None,
-    as_json: bool,
+    **chosen: Any,
 ) -> int:
     """Call a function of SCRIPT.py on every list, as Mailman's 'withlist -r' does.
 
@@ -108,27 +103,46 @@ def withlist(
     functions then change and send nothing. It does not stop a script from opening files by a path
     of its own, connecting somewhere, or starting programs.
     """
-    screen = Screen(as_json, quiet)
     if restore is not None:
         if script is not None or function is not None or lists or by_hand or lock or secret_file:
             raise BadInputError(
                 "--restore takes a run and no script, and puts back every list of it"
             )
-    elif script is None:
+
+        def put_back(screen: Screen, target: Target) -> int:
+            with screen.busy("reading the journal"):
+                past = journal.find(target.installation, restore)
+            return restoring.put_back(screen, target, past, dry_run, yes)
+
+        return options.on_lists(put_back, **chosen)
+    if script is None:
         raise BadInputError("name a script, or a run with --restore (see runbook withlist --help)")
-    else:
-        wanted = scripted.read(script, function, arguments, lock=lock, secret_file=secret_file)
-        is_run = by_hand is None or by_hand.steps
-        hidden, source, warning = secret.for_script(secret_file) if is_run else (b"", "", "")
+    wanted = scripted.read(script, function, arguments, lock=lock, secret_file=secret_file)
+    is_run = by_hand is None or by_hand.steps
+    hidden, source, warning = secret.for_script(secret_file) if is_run else (b"", "", "")
+
+    def tell(screen: Screen) -> None:
         if warning:
             screen.warn(warning)
-    target = options.target(options.installation(host_spec, screen), sites, lists, timeout, jobs)
-    if restore is not None:
-        with screen.busy("reading the journal"):
-            past = journal.find(target.installation, restore)
-        return put_back.put_back(screen, target, past, dry_run, yes)
-    if by_hand:
-        return _by_hand(screen, target, wanted, hidden, by_hand, yes)
+
+    def on_lists(screen: Screen, target: Target) -> int:
+        if by_hand:
+            return _by_hand(screen, target, wanted, hidden, by_hand, yes)
+        return _carry_out(screen, target, wanted, hidden, source, dry_run, yes)
+
+    return options.on_lists(on_lists, tell, lists=lists, **chosen)
+
+
+def _carry_out(
+    screen: Screen,
+    target: Target,
+    wanted: Script,
+    hidden: bytes,
+    source: str,
+    dry_run: bool,
+    yes: bool,
+) -> int:
+    """Show the plan, ask, run the script, report; the exit status."""
     with screen.busy("looking at the lists"):
         plan = scripted.look(target, wanted)
     report = Report(screen, target.installation)
@@ -137,17 +151,16 @@ def withlist(
         screen.say("there is no list to run it on")
         return 1 if plan.seen.sites_failed else 0
     if not dry_run:
-        lists_of_it = many(len(plan.lists), "list")
-        question = f"Run {wanted.module}.{wanted.function} on {lists_of_it}?"
-        options.permission(screen, question, yes)
-    with options.changing():
+        task = Task.of(f"Run {wanted.module}.{wanted.function} on", len(plan.lists))
+        screen.confirm(Question((task,)), yes)
+    with options.changing(target.installation.host):
         with screen.progress(len(plan.lists)) as bar:
             work = scripted.run(
                 plan,
                 rehearse=dry_run,
                 secret=hidden,
                 arguments=options.typed(),
-                on_output=_printer(screen, host_spec, plan, bar),
+                on_output=_printer(screen, plan, bar),
                 on_stopping=lambda seconds: screen.warn(
                     f"stopping: the script has {seconds:g} s to finish this list"
                     " (Ctrl-C again: do not wait for it)"
@@ -196,32 +209,21 @@ def _show_plan(report: Report, plan: Plan, source: str) -> None:
 # -- while it runs ------------------------------------------------------------------------
 
 
-def _printer(
-    screen: Screen, host_spec: str, plan: Plan, bar: Bar
-) -> Callable[[str, str, str], None]:
+def _printer(screen: Screen, plan: Plan, bar: Bar) -> Callable[[str, str, str], None]:
     """What prints the lines of a script, with the list's name in front."""
     names = [answer.list for answer in plan.lists]
     several = {name for name, number in Counter(names).items() if number > 1}
-    # While a bar is shown, sys.stdout is in the hands of what shows it.
-    stream = sys.__stdout__ if bar.progress and sys.__stdout__ else sys.stdout
+    host = plan.target.installation.host
 
     def show(site: str, name: str, text: str) -> None:
         label = f"{name} ({site})" if name in several else name
         for line in text.split("\n"):
             if screen.as_json:
-                screen.object(host=host_spec, site=site, list=name, output=line)
+                screen.object(host=host.spec, site=site, list=name, output=line)
                 continue
             shown = clean(line.rstrip("\r"))
             # Many scripts name the list themselves.
-            shown = f"{label}: {shown.removeprefix(f'{name}: ')}"
-            if bar.progress and stream.isatty():
-                from rich.text import Text
-
-                bar.progress.console.print(Text(shown), soft_wrap=True)
-            else:
-                stream.write(shown + "\n")
-        if not bar.progress:
-            stream.flush()
+            screen.output(f"{label}: {shown.removeprefix(f'{name}: ')}", bar)
 
     return show
 
@@ -230,7 +232,7 @@ def _printer(
 
 
 def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
-    screen, host = report.screen, report.installation.host
+    screen = report.screen
     if rehearsed:
         _show_differences(report, work)
     counts, left = work.counts, work.left
@@ -246,7 +248,7 @@ def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
         screen.say(f"changed attributes: {', '.join(attributes)}")
     files = [file for a in work.answers for file in a.said.files]
     if files:
-        screen.say(f"changed files: {', '.join(put_back.counted(files))}")
+        screen.say(f"changed files: {', '.join(restoring.counted(files))}")
     for note in dict.fromkeys(note for a in work.answers for note in a.said.notes):
         having = [a for a in work.answers if note in a.said.notes]
         screen.warn(f"{note}: {report.names(having)}")
@@ -257,7 +259,7 @@ def _show_work(report: Report, work: Work, rehearsed: bool) -> int:
         report.dry_run("it ran on copies of the lists; the lists are as they were")
     report.recorded(work.recorded)
     if work.recorded and any(a.said.changed or a.said.files for a in work.answers):
-        screen.say(f"to put them back: runbook withlist --restore {work.recorded.run}{host.option}")
+        report.next("to put them back", ("withlist", "--restore", work.recorded.run))
     for answer in work.answers:
         members = ("changed", "files", "changes", "others", "notes", "traceback")
         said = {key: getattr(answer.said, key) for key in members}

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from runbooks.book.whose import whose
+from runbooks.mailman.installation import Installation
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
 
 
 @click.command(epilog=f"\b\nExample:\n  runbook sites --host {whose().server.spec}")
 @options.together(options.host, options.json)
-def sites(host_spec: str, as_json: bool) -> int:
+def sites(**chosen: Any) -> int:
     """Show the Mailman 2 on a host, and what is wrong with it.
 
     Everything comes from the installation itself: version, Python, user, sites, folders.
     The exit status is 1 if something is wrong with it.
     """
-    screen = Screen(as_json)
-    found = options.installation(host_spec, screen)
+    return options.on_installations(_show, **chosen)
+
+
+def _show(screen: Screen, found: Installation) -> int:
     screen.say(found.title, style="bold")
     screen.table(
         [

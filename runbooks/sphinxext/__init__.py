@@ -3,14 +3,17 @@
 Directives: ``procedure NAME`` under a heading that is its title; ``procedure-index`` and
 ``procedure-commands`` for all of them; ``installation`` for where things are; ``at-a-glance`` for
 whose page it is; ``command-help`` for the command line; ``typed`` for the form in which a reader
-types once what the commands are about; ``verification`` for the table of what was run. No command
-of a procedure is typed in a page. Roles: ``example`` and ``elsewhere`` for a literal that cannot be
-looked up, ``ours`` for one with names from ``doc/site.toml`` in it.
+types once what the commands are about; ``verification`` for the table of what was run;
+``shared-page`` for a page that is the same for every team. No command of a procedure is typed in a
+page. Roles: ``example`` and ``elsewhere`` for a literal that cannot be looked up, ``ours`` for one
+with names from ``site.toml`` in it. That file is beside the folder of the pages.
 """
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,11 +22,18 @@ if TYPE_CHECKING:
 
 def setup(app: Sphinx) -> dict[str, Any]:
     """Called by Sphinx."""
-    from runbooks.book.whose import whose
+    from runbooks.book.whose import VARIABLE, whose
     from runbooks.errors import BadInputError
 
+    beside = Path(app.confdir).parent / "site.toml"
+    # Whoever names another file means that one.
+    if beside.is_file() and not os.environ.get(VARIABLE):
+        os.environ[VARIABLE] = str(beside)
     try:
         whose()
+        from runbooks.procedures import known
+
+        known()
     except BadInputError as problem:
         # An error of Sphinx's own would be told with a traceback.
         print(f"sphinx-build: {problem}", file=sys.stderr)
@@ -38,7 +48,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
         found,
         getting,
         glance,
+        leftout,
         roles,
+        shared,
         typed,
         verification,
     )
@@ -52,7 +64,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     found.setup(app)
     getting.setup(app)
     glance.setup(app)
+    leftout.setup(app)
     roles.setup(app)
+    shared.setup(app)
     typed.setup(app)
     verification.setup(app)
     return {"version": "1.0", "parallel_read_safe": True, "parallel_write_safe": True}

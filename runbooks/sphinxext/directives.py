@@ -12,10 +12,11 @@ from sphinx.util.docutils import SphinxDirective
 
 from runbooks.book.procedure import A, M, Procedure, Step, paste
 from runbooks.book.typed import Place
+from runbooks.book.whose import path
 from runbooks.mailman.documented import INSTALLATION, SERVER
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.printed import anchor, by_command, command_of, steps_of, text_of
-from runbooks.procedures import all_procedures, find
+from runbooks.procedures import all_procedures, known, taken_in
 from runbooks.sphinxext import blocks, found, verification
 from runbooks.sphinxext.folded import folding
 from runbooks.sphinxext.typed import places_of
@@ -35,17 +36,18 @@ class _Directive(SphinxDirective):
 
     def procedure(self) -> Procedure[Installation, Any]:
         self.note_sources()
-        try:
-            return find(self.arguments[0])
-        except KeyError:
-            known = ", ".join(procedure.name for procedure in all_procedures())
-            raise self.error(
-                f"there is no procedure {self.arguments[0]!r}; there are: {known}"
-            ) from None
+        on_page = {procedure.name: procedure for procedure in all_procedures()}
+        name = self.arguments[0]
+        if name in on_page:
+            return on_page[name]
+        there = f"there are: {', '.join(on_page)}"
+        if name in known():
+            raise self.error(f"'procedures' in {path()} leaves out {name!r}; {there}")
+        raise self.error(f"there is no procedure {name!r}; {there}")
 
     def note_sources(self) -> None:
-        for path in _sources():
-            self.env.note_dependency(str(path))
+        for source in _sources():
+            self.env.note_dependency(str(source))
 
     def prose(self, text: str) -> list[nodes.Node]:
         return self.parse_text_to_nodes(text)
@@ -226,7 +228,8 @@ class InstallationDirective(_Directive):
 def _sources() -> list[Path]:
     """The files that a printed procedure is made of: when one changes, so does the page."""
     standin = blocks.PACKAGE / "standin"
-    return sorted(p for p in blocks.PACKAGE.rglob("*.py") if standin not in p.parents)
+    folders = [blocks.PACKAGE, *taken_in()]
+    return sorted(p for f in folders for p in f.rglob("*.py") if standin not in p.parents)
 
 
 def setup(app: Sphinx) -> None:

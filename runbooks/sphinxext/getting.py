@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TOOLS = {"pipx": "pipx install", "uv": "uv tool install"}
 
 BRANCH = "main"
-#: of the pages' sources, in the repository
+#: of the pages' sources, in their repository
 FOLDER = "doc/source"
 
 #: Sites that the theme knows the links of. Others are taken for a Gitea, as opendev.org is one.
@@ -36,7 +36,9 @@ def getting(tool: str) -> str:
 
 def theme_options() -> dict[str, Any]:
     """Options of the theme, for links from each page to its source."""
-    repository = whose().project.repository.rstrip("/")
+    repository = whose().project.pages.rstrip("/")
+    if not repository:
+        return {}
     options: dict[str, Any] = {
         "footer_icons": [
             {"name": "Source code", "url": repository, "html": "Source code", "class": ""}

@@ -25,7 +25,7 @@ from runbooks.book import records as real
 from runbooks.book.dates import Words, joined
 from runbooks.book.records import OnMailman, RealRun, Standing
 from runbooks.mailman.printed import STATE, anchor, by_command, steps_of
-from runbooks.procedures import find
+from runbooks.procedures import find, taken_in
 from runbooks.sphinxext import held
 from runbooks.sphinxext.age import as_html, as_nodes
 
@@ -101,13 +101,16 @@ def read(path: Path) -> list[Record]:
 
 
 def source_hash() -> str:
-    """Changes with every file of the package but the records, which a run of this build makes."""
-    package = Path(runbooks.__file__).parent
+    """Changes with every file of the package but the records, which a run of this build makes.
+
+    And with those of the procedures that the page takes in from elsewhere.
+    """
     digest = hashlib.sha256()
-    for path in sorted(package.rglob("*")):
-        if path.is_file() and path.name != real.RECORDS and "__pycache__" not in path.parts:
-            digest.update(f"{path.relative_to(package)}\0{path.stat().st_size}\0".encode())
-            digest.update(path.read_bytes())
+    for folder in (Path(runbooks.__file__).parent, *taken_in()):
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and path.name != real.RECORDS and "__pycache__" not in path.parts:
+                digest.update(f"{path.relative_to(folder)}\0{path.stat().st_size}\0".encode())
+                digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

@@ -104,6 +104,8 @@ def show(
     """Print the steps, ready to paste, or run them; the exit status."""
     if not wanted.steps:
         return _explained(screen, installation, printed.steps)
+    if screen.share is not None:
+        raise BadInputError("--steps is for one host at a time: name one host")
     if not yes and not sys.stdin.isatty():
         raise BadInputError("standard input is not a terminal, so nobody can be asked: add --yes")
     from runbooks.terminal.stepped import Stepping  # needed for this alone

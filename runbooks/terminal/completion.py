@@ -109,7 +109,8 @@ def _items(found: dict[str, str], incomplete: str, given: object = None) -> list
 
 def _answer(ctx: click.Context, what: str) -> Answer:
     """What the host says, or said within the last minute; nothing where that cannot be had."""
-    spec = ctx.params.get("host_spec") or os.environ.get("RUNBOOK_HOST") or "local://"
+    given = ctx.params.get("host_specs") or ctx.params.get("host_spec") or "local://"
+    spec = given if isinstance(given, str) else given[0]
     try:
         with limited(PATIENCE):
             from runbooks.host.host import Host

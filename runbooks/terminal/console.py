@@ -9,14 +9,20 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from runbooks.errors import BadInputError
+
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import Progress, TaskID
+
+    from runbooks.host.host import Host
+    from runbooks.mailman.share import Share
 
 
 def clean(text: str) -> str:
@@ -24,6 +30,59 @@ def clean(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text)
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that is to be done, in a question: ``Ban t@example.com from 7 lists``."""
+
+    #: what comes before the things, with a capital
+    words: str
+    #: how many of which: their noun, and what follows it
+    things: tuple[tuple[int, str, str], ...] = ()
+
+    @classmethod
+    def of(cls, words: str, number: int, noun: str = "list") -> Task:
+        return cls(words, ((number, noun, ""),))
+
+    def __str__(self) -> str:
+        return f"{self.words} {counted(self.things)}".rstrip()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a person is asked before anything is changed."""
+
+    tasks: tuple[Task, ...]
+    #: what has to be answered as well
+    first: str = ""
+    #: "" for a single host
+    where: str = ""
+
+    def __str__(self) -> str:
+        """``Remove 1 stale lock and ban t@example.com from 7 lists?``"""
+        one, *others = map(str, self.tasks)
+        text = " and ".join([one, *(other[:1].lower() + other[1:] for other in others)])
+        return f"{self.first}{text}{self.where}?"
+
+    @classmethod
+    def together(cls, questions: Sequence[Question], where: str) -> Question:
+        """The questions of several hosts as one. The same things are added up."""
+        found: dict[str, dict[tuple[str, str], int]] = {}
+        for task in (task for question in questions for task in question.tasks):
+            things = found.setdefault(task.words, {})
+            for number, noun, rest in task.things:
+                things[noun, rest] = things.get((noun, rest), 0) + number
+        tasks = [
+            Task(words, tuple((number, *kind) for kind, number in things.items()))
+            for words, things in found.items()
+        ]
+        return cls(tuple(tasks), questions[0].first, where)
+
+
+def counted(things: Iterable[tuple[int, str, str]]) -> str:
+    """``2 stale locks and 3 files left behind``"""
+    return " and ".join(many(number, noun) + rest for number, noun, rest in things)
 
 
 class Screen:
@@ -36,6 +95,8 @@ class Screen:
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json = as_json
         self.quiet = quiet
+        #: what the host has in common with others; None where the command is for it alone
+        self.share: Share | None = None
         #: what was not told: lines and their styles
         self._held: list[tuple[str, str]] = []
 
@@ -116,6 +177,43 @@ class Screen:
         self._held.clear()
         return self.answer(f"{question} [y/N] ").strip().lower() in ("y", "yes")
 
+    def confirm(self, question: Question, yes: bool) -> None:
+        """Raise BadInputError when the answer is no, or when nobody can answer."""
+        if yes:
+            return
+        if not sys.stdin.isatty():
+            raise BadInputError(
+                "standard input is not a terminal, so nobody can be asked: add --yes"
+            )
+        try:
+            confirmed = self.ask(str(question))
+        except EOFError:
+            confirmed = False
+        if not confirmed:
+            raise BadInputError("not confirmed; nothing was changed")
+
+    @property
+    def can_offer(self) -> bool:
+        """Whether more may be asked than what a command has to ask."""
+        return sys.stdin.isatty()
+
+    def next(self, what: str, words: tuple[str, ...], host: Host) -> None:
+        """A command that may come next: the arguments of ``runbook``."""
+        self.say(f"{what}: {host.command(words)}")
+
+    def output(self, text: str, bar: Bar) -> None:
+        """A line of what a script prints, as it comes: also with --quiet, and above the bar."""
+        if bar.progress and sys.stdout.isatty():
+            from rich.text import Text
+
+            bar.progress.console.print(Text(text), soft_wrap=True)
+            return
+        # While a bar is shown, sys.stdout is in the hands of what shows it.
+        stream = sys.__stdout__ if bar.progress and sys.__stdout__ else sys.stdout
+        stream.write(text + "\n")
+        if not bar.progress:
+            stream.flush()
+
     def answer(self, question: str) -> str:
         """What a person types. Raises EOFError at the end of input."""
         return self.errors.input(clean(question), markup=False, emoji=False)
@@ -148,41 +246,53 @@ class Screen:
         if self.quiet or not self.has_terminal:
             yield Bar()
             return
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-
-        with Progress(
-            BarColumn(bar_width=40),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=self.errors,
-        ) as progress:
-            progress.add_task("", total=total)
-            yield Bar(progress)
+        with bars(self.errors) as progress:
+            yield Bar.of(progress, total)
 
 
 class Bar:
     """How far the work is."""
 
-    def __init__(self, progress: Progress | None = None) -> None:
+    def __init__(self, progress: Progress | None = None, task: TaskID | None = None) -> None:
         self.progress = progress
+        self.task = task
+
+    @classmethod
+    def of(cls, progress: Progress, total: int, name: str = "") -> Bar:
+        """A bar over `total` lists."""
+        return cls(progress, progress.add_task("", total=total, name=name))
 
     def advance(self) -> None:
         """One list more is done."""
-        if self.progress:
-            self.progress.advance(self.progress.task_ids[0])
+        if self.progress and self.task is not None:
+            self.progress.advance(self.task)
 
     def waiting(self, lists: int, seconds: float) -> None:
         """Show beside the bar what takes its time: at most `seconds`, for locked lists."""
-        if self.progress:
+        if self.progress and self.task is not None:
             text = f"waiting for {many(lists, 'locked list')}, {seconds:g} s at most"
-            self.progress.update(self.progress.task_ids[0], description=text)
+            self.progress.update(self.task, description=text)
+
+
+def bars(console: Console, *, names: bool = False) -> Progress:
+    """What shows bars. `names`: each has its name before it."""
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+    )
+
+    named = [TextColumn("{task.fields[name]}", markup=False)] if names else []
+    return Progress(
+        *named,
+        BarColumn(bar_width=40),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+    )
 
 
 def _console(*, stderr: bool) -> Console:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from runbooks.book.whose import whose
-from runbooks.errors import BadInputError, LostError
-from runbooks.terminal import byhand
+from runbooks.errors import LostError
+from runbooks.terminal import byhand, hosts
 from runbooks.terminal.console import Screen
 
 if TYPE_CHECKING:
@@ -38,15 +39,91 @@ def completing(what: str) -> Callable[..., list[CompletionItem]]:
     return complete
 
 
-host = click.option(
-    "--host",
-    "host_spec",
-    metavar="SPEC",
-    envvar="RUNBOOK_HOST",
-    default="local://",
-    show_default=True,
-    show_envvar=True,
-    help=f"The list server: {whose().server.spec}, docker://ID, local:// or practice:DIR.",
+class Seconds(click.FloatRange):
+    """A number of seconds, as messages call it."""
+
+    name = "number of seconds"
+
+
+class Number(click.IntRange):
+    """A whole number, as messages call it."""
+
+    name = "number"
+
+
+class Spec(click.ParamType[str]):
+    """What names a host, or the hosts of an inventory."""
+
+    name = "host"
+
+    def split_envvar_value(self, rv: str) -> Sequence[str]:
+        """Several in one variable, with blanks between them. The name of a folder may have some."""
+        return re.split(r"\s+(?=[A-Za-z][-+.A-Za-z0-9]*:)", rv.strip())
+
+
+def together(*options: Callable[[F], F]) -> Callable[[F], F]:
+    """Several options as one decorator, shown in this order."""
+
+    def decorate(function: F) -> F:
+        for option in reversed(options):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _hosts(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> tuple[str, ...]:
+    """Every host that is meant."""
+    if len(given) == 1 and not given[0].startswith("ansible://"):
+        return given
+    from runbooks.host import inventory  # needed for several alone
+
+    return inventory.hosts(given)
+
+
+def _one(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> str:
+    """The only host that is meant."""
+    found = _hosts(ctx, param, given)
+    if len(found) > 1:
+        raise click.UsageError("it is about one server: name one host.", ctx)
+    return found[0]
+
+
+def _host(name: str, check: Callable[..., object], more: str = "") -> Callable[[F], F]:
+    return click.option(
+        "--host",
+        name,
+        metavar="SPEC",
+        type=Spec(),
+        multiple=True,
+        callback=check,
+        envvar="RUNBOOK_HOST",
+        default=["local://"],
+        show_default="local://",
+        show_envvar=True,
+        help=f"The list server: {whose().server.spec}, docker://ID, local:// or practice:DIR."
+        f"{more}",
+    )
+
+
+#: Of a command that is about one server.
+one_host = _host("host_spec", _one)
+
+#: Of a command that may be about several.
+host = together(
+    _host(
+        "host_specs",
+        _hosts,
+        " May be repeated; ansible://GROUP?ansible_inventory=FILE is every host of a group.",
+    ),
+    click.option(
+        "--at-once",
+        metavar="N",
+        type=Number(1, 64),
+        default=hosts.AT_ONCE,
+        show_default=True,
+        help="Hosts to work on at a time, of several.",
+    ),
 )
 json = click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object a line, for programs."
@@ -78,18 +155,6 @@ lists = click.option(
 )
 
 
-class Seconds(click.FloatRange):
-    """A number of seconds, as messages call it."""
-
-    name = "number of seconds"
-
-
-class Number(click.IntRange):
-    """A whole number, as messages call it."""
-
-    name = "number"
-
-
 def _number(ctx: click.Context, param: click.Parameter, value: float) -> float:
     if math.isnan(value):  # which is in every range, as it is neither below nor above
         raise click.BadParameter("nan is not a number of seconds.")
@@ -119,42 +184,27 @@ clear_stale = click.option(
 )
 
 
-def together(*options: Callable[[F], F]) -> Callable[[F], F]:
-    """Several options as one decorator, shown in this order."""
-
-    def decorate(function: F) -> F:
-        for option in reversed(options):
-            function = option(function)
-        return function
-
-    return decorate
-
-
 #: Of a command that changes lists.
 change_lists = together(
     lists, sites, host, timeout, jobs, dry_run, yes, quiet, byhand.options, json
 )  # fmt: skip
 
 
-def reach(host_spec: str) -> Host:
-    """The host that was named. Begins to connect; what is imported meanwhile costs no time."""
-    from runbooks.host.host import Host
-    from runbooks.mailman.installation import connect
-
-    host = Host(host_spec)
-    click.get_current_context().call_on_close(host.close)
-    connect(host)
-    return host
-
-
-def installation(host: str | Host, screen: Screen) -> Installation:
-    """The Mailman 2 on a host, named or reached already."""
+def installation(host: Host, screen: Screen) -> Installation:
+    """The Mailman 2 on a host that a command is about."""
     from runbooks.mailman.installation import discover
 
-    asked = reach(host) if isinstance(host, str) else host
     # A spinner would overwrite what ssh asks.
-    with nullcontext() if asked.uses_terminal else screen.busy(f"asking {asked.name}"):
-        return discover(asked)
+    asks = host.uses_terminal and not host.unattended
+    with nullcontext() if asks else screen.busy(f"asking {host.name}"):
+        return replace(discover(host), share=screen.share)
+
+
+def on_one(host_spec: str, screen: Screen) -> Installation:
+    """The Mailman 2 on the only host that a command is about."""
+    (host,) = hosts.opened([host_spec])
+    hosts.reach(host)
+    return installation(host, screen)
 
 
 def target(
@@ -179,18 +229,42 @@ def target(
     )
 
 
-def begin(
-    host_spec: str | Host,
+def on_installations(
+    work: Callable[[Screen, Installation], int],
+    tell: Callable[[Screen], None] = lambda screen: None,
+    *,
+    host_specs: tuple[str, ...],
+    at_once: int,
     as_json: bool,
+    quiet: bool = False,
+) -> int:
+    """Do `work` with the Mailman 2 on each host; the exit status. See `hosts.on_each`.
+
+    `tell`: says what there is to say before, once for all hosts.
+    """
+    screen = Screen(as_json, quiet)
+    tell(screen)
+    return hosts.on_each(
+        screen, host_specs, at_once, lambda part, host: work(part, installation(host, part))
+    )
+
+
+def on_lists(
+    work: Callable[[Screen, Target], int],
+    tell: Callable[[Screen], None] = lambda screen: None,
+    *,
     sites: tuple[str, ...] = (),
     lists: tuple[str, ...] = (),
     timeout: float = 0,
     jobs: int | None = None,
-    quiet: bool = False,
-) -> tuple[Screen, Target]:
-    """Where a command writes, and the lists that it is about."""
-    screen = Screen(as_json, quiet)
-    return screen, target(installation(host_spec, screen), sites, lists, timeout, jobs)
+    **chosen: Any,
+) -> int:
+    """Do `work` with the lists that a command is about, on each host; the exit status."""
+
+    def begin(screen: Screen, found: Installation) -> int:
+        return work(screen, target(found, sites, lists, timeout, jobs))
+
+    return on_installations(begin, tell, **chosen)
 
 
 def typed() -> tuple[str, ...]:
@@ -198,27 +272,11 @@ def typed() -> tuple[str, ...]:
     return tuple(click.get_current_context().find_root().obj or ())
 
 
-def permission(screen: Screen, question: str, yes: bool) -> None:
-    """Ask on a terminal; raise BadInputError when the answer is no, or when nobody can answer."""
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise BadInputError("standard input is not a terminal, so nobody can be asked: add --yes")
-    try:
-        confirmed = screen.ask(question)
-    except EOFError:
-        confirmed = False
-    if not confirmed:
-        raise BadInputError("not confirmed; nothing was changed")
-
-
 @contextmanager
-def changing() -> Iterator[None]:
+def changing(host: Host) -> Iterator[None]:
     """Around what changes the host, and the report of it: Ctrl-C is not 'nothing was changed'."""
-    from runbooks.host.host import Host
     from runbooks.terminal import completion
 
-    host = Host(click.get_current_context().params["host_spec"])
     try:
         yield
     except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from runbooks.mailman.events import Outcome, Recorded
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.work import Answer, Work
 from runbooks.terminal import options
-from runbooks.terminal.console import Screen, many
+from runbooks.terminal.console import Question, Screen, Task, many
 
 #: So many lists of which the same is to be said have a row each; more share one.
 NAMED = 5
@@ -104,7 +104,7 @@ class Report:
 
     def next(self, what: str, command: tuple[str, ...]) -> None:
         """A command that may come next."""
-        self.screen.say(f"{what}: {self.installation.host.command(command)}")
+        self.screen.next(what, command, self.installation.host)
 
     # -- for programs -----------------------------------------------------------------
 
@@ -180,8 +180,8 @@ class Change:
 class First(Protocol):
     """What may have to be done before lists can be changed."""
 
-    def look(self, lists: Sequence[Answer]) -> str:
-        """Show what there is to do for these lists, whose locks are stale; the question, or ""."""
+    def look(self, lists: Sequence[Answer]) -> Task | None:
+        """Show what there is to do for these lists, whose locks are stale; what to ask, if any."""
 
     def clear(self) -> None:
         """Do it."""
@@ -196,18 +196,19 @@ def carry_out(
         _show_plan(report, change, is_first=not number)
         change.details(report)
     to_do = [change for change in changes if change.plan.to_do]
-    question = ""
+    before: Task | None = None
     if first:
         # They are the same lists for each change.
         stale = [one for one in changes[0].plan.seen.stale if _is_in_the_way(one, to_do)]
-        question = first.look(stale)
+        before = first.look(stale)
     if dry_run:
         status = max(_would_be(report, change) for change in changes)
         report.dry_run()
         return status
     if to_do:
-        options.permission(screen, _question(question, to_do), yes)
-    with options.changing():
+        tasks = [Task.of(one.words.question, len(one.plan.to_do)) for one in to_do]
+        screen.confirm(Question((*([before] if before else []), *tasks)), yes)
+    with options.changing(report.installation.host):
         if first and to_do:
             first.clear()
         status = 0
@@ -222,14 +223,6 @@ def carry_out(
 def _is_in_the_way(one: Answer, changes: Sequence[Change]) -> bool:
     where = (one.site, one.list)
     return any(where == (it.site, it.list) for change in changes for it in change.plan.to_do)
-
-
-def _question(before: str, changes: Sequence[Change]) -> str:
-    """``Remove 1 stale lock and ban t@example.com from 7 lists?``"""
-    parts = [before] if before else []
-    for change in changes:
-        parts.append(f"{change.words.question} {many(len(change.plan.to_do), 'list')}")
-    return " and ".join([parts[0], *(part[:1].lower() + part[1:] for part in parts[1:])]) + "?"
 
 
 def _would_be(report: Report, change: Change) -> int:

@@ -9,8 +9,10 @@ import click
 from runbooks.ban import given
 from runbooks.book.whose import whose
 from runbooks.clear_lock.first import StaleLocks
+from runbooks.mailman.target import Target
 from runbooks.terminal import byhand, options
 from runbooks.terminal.byhand import ByHand, PrintedSteps
+from runbooks.terminal.console import Screen
 from runbooks.terminal.report import carry_out
 from runbooks.unsubscribe import run
 from runbooks.unsubscribe.shown import change
@@ -50,17 +52,23 @@ def unsubscribe(
     back, with the member's settings. To keep an address out, ban it with 'runbook ban'.
     """
     found = given.chosen(addresses, from_file, skip_bad, run.address)
-    screen, target = options.begin(**chosen)
-    if by_hand:
-        from runbooks.unsubscribe import page
-
-        asked = page.UnsubscribeArguments(found.good, tell, target.sites, target.lists)
-        steps = page.steps(target.installation, asked)
-        printed = PrintedSteps.of(page.PROCEDURE, steps)
-        return byhand.show(screen, target.installation, by_hand, printed, yes)
-    found.tell(screen)
     naming = given.naming(from_file, skip_bad)
-    with screen.busy("looking at the lists"):
-        plan = run.look(target, found.good, tell=tell, typed=addresses, naming=naming)
-    first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
-    return carry_out(screen, change(plan), dry_run=dry_run, yes=yes, first=first)
+
+    def before(screen: Screen) -> None:
+        if not by_hand:
+            found.tell(screen)
+
+    def on_lists(screen: Screen, target: Target) -> int:
+        if by_hand:
+            from runbooks.unsubscribe import page
+
+            asked = page.UnsubscribeArguments(found.good, tell, target.sites, target.lists)
+            steps = page.steps(target.installation, asked)
+            printed = PrintedSteps.of(page.PROCEDURE, steps)
+            return byhand.show(screen, target.installation, by_hand, printed, yes)
+        with screen.busy("looking at the lists"):
+            plan = run.look(target, found.good, tell=tell, typed=addresses, naming=naming)
+        first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)
+        return carry_out(screen, change(plan), dry_run=dry_run, yes=yes, first=first)
+
+    return options.on_lists(on_lists, before, **chosen)

@@ -46,7 +46,7 @@ Examples:
     shell_complete=options.completing("files"),
     help="Write the results to FILE as well, as JUnit has them.",
 )
-@options.together(options.host, options.quiet, options.json)
+@options.together(options.one_host, options.quiet, options.json)
 def verify(
     procedures: tuple[str, ...],
     junit_file: str | None,
@@ -68,7 +68,7 @@ def verify(
     chosen = [_procedure(name) for name in dict.fromkeys(procedures)] or list(all_procedures())
     if junit_file is not None and not Path(junit_file).absolute().parent.is_dir():
         raise BadInputError(f"{short(junit_file)} cannot be written: there is no such folder")
-    found = options.installation(host_spec, screen)
+    found = options.on_one(host_spec, screen)
     found.check_user()
     with screen.progress(run.number_of_steps(chosen)) as bar:
         report = run.verify(found, chosen, bar)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 BAN, LOCK, PAGE = "runbooks/ban/page.py", "runbooks/clear_lock/page.py", "doc/source/lists.rst"
-BACKGROUND = "doc/source/background.rst"
+BACKGROUND = "runbooks/sphinxext/files/pages/background.rst"
 UNSUBSCRIBE = "runbooks/unsubscribe/page.py"
 SCRIPTED, HELP = "runbooks/scripted_change/page.py", "runbooks/add_list/command.py"
 

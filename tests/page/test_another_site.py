@@ -72,6 +72,7 @@ def test_one_can_practise_on_its_sites(copy: Path):
 
 @pytest.mark.layout("multi")
 @pytest.mark.needs("puppet")
+@pytest.mark.xdist_group("another")  # beside the walk through our own page
 @pytest.mark.timeout(1500)
 def test_every_command_does_what_its_page_says(box: Box, copy: Path):
     image = str(box.container.attrs["Config"]["Image"])

@@ -14,6 +14,7 @@ from runbooks.book.whose import whose
 from runbooks.mailman.printed import anchor, command_of, steps_of
 from runbooks.procedures import all_procedures
 from runbooks.sphinxext.blocks import creates_source
+from runbooks.sphinxext.shared import FILES
 from runbooks.testing.page import pages
 from runbooks.testing.page.pages import Page
 from tests.page.conftest import ROOT, SOURCE, build_in, sphinx
@@ -100,7 +101,7 @@ def test_procedures_and_steps_can_be_referred_to_and_are_in_the_index(built):
 
 def test_no_command_of_a_procedure_is_typed_in_a_page():
     typed = []
-    for source in SOURCE.rglob("*.rst"):
+    for source in [*SOURCE.rglob("*.rst"), *FILES.rglob("*.rst")]:
         text = source.read_text(encoding="utf-8")
         for procedure in all_procedures():
             commands = [command_of(procedure)]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from runbooks.new_page.project import FILES
 from runbooks.testing.containers.box import Box
 from runbooks.testing.page.pages import Page
 from tests.page.conftest import ROOT, build_in, copy_project, in_copy
@@ -103,28 +104,26 @@ def test_the_anchors_that_the_page_speaks_of_are_there(copy, built):
     assert set(referred) <= Page(copy / "build" / "html", "lists").ids
 
 
-PUBLISH = ROOT / "doc" / "publish"
-
-
 def test_zuul_runs_playbooks_that_the_page_has_and_publishes_no_failure(built):
     """They are no more than parsed: Zuul does not run here."""
-    jobs = [entry["job"] for entry in yaml.safe_load((PUBLISH / "zuul.yaml").read_text())[:-1]]
+    jobs = [entry["job"] for entry in yaml.safe_load((FILES / "zuul.yaml").read_text())[:-1]]
     named = {job[key] for job in jobs for key in ("pre-run", "post-run") if key in job}
     captions = Page(built, "publishing").text_of("div.code-block-caption .caption-text")
     assert named == {caption for caption in captions if caption.startswith("playbooks/")}
     # What runs after a job runs after one that failed as well.
-    plays = yaml.safe_load((PUBLISH / "playbooks-publish.yaml").read_text())
+    plays = yaml.safe_load((FILES / "publish.yaml").read_text())
     done = [each for play in plays for key in ("tasks", "roles") for each in play.get(key, ())]
     assert done
     assert {each.get("when") for each in done} == {"zuul_success | bool"}
 
 
-@pytest.mark.parametrize("name", ["zuul.yaml", "github.yaml"])
+@pytest.mark.parametrize("name", ["zuul.yaml", "page.yaml"])
 def test_the_jobs_run_what_there_is(name):
     """They are no more than parsed: neither Zuul nor GitHub runs here."""
-    text = (PUBLISH / name).read_text(encoding="utf-8")
+    text = (FILES / name).read_text(encoding="utf-8")
     assert yaml.safe_load(text)
-    environments = re.findall(r"^\[testenv:(\w+)\]", (ROOT / "tox.ini").read_text(), re.MULTILINE)
     named = re.findall(r"(?:tox -e|tox_envlist:) (\w+)", text)
-    assert set(named) <= set(environments)
+    for tox in (ROOT / "tox.ini", FILES / "tox.ini"):
+        there = re.findall(r"^\[testenv:(\w+)\]", tox.read_text(), re.MULTILINE)
+        assert set(named) <= set(there)
     assert "page" in named

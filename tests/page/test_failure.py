@@ -196,7 +196,6 @@ def test_the_blocks_that_parallel_workers_ran_are_counted(run_tests, test, statu
     [
         ((), {"CI": "true"}, "not where CI is set"),
         ((), {"GITHUB_ACTIONS": "true"}, "not where GITHUB_ACTIONS is set"),
-        (("-n", "2"), {}, "leave out -n"),
         (("--record", "--mailman-image", "a:b"), {}, "--record"),
     ],
 )
@@ -206,6 +205,14 @@ def test_update_is_refused_in_one_line(run_tests, options, variables, why):
     [line] = (done.stdout + done.stderr).strip().splitlines()
     assert line.startswith("ERROR: --update ")
     assert why in line
+
+
+@pytest.mark.parametrize("update", [True, False])
+def test_update_rewrites_what_one_process_has_seen(run_tests, update):
+    options = ("-n", "2", *(["--update"] if update else []))
+    done = run_tests(*options, test=RUN, CI="")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ("bringing up nodes" in done.stdout) is not update
 
 
 def test_tox_hands_on_what_update_is_refused_by():

@@ -25,6 +25,7 @@ def blocks(built: Path) -> list[str]:
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.xdist_group("installing")  # both build in this tree
 @pytest.mark.parametrize("tool", ["pipx", "uv"])
 def test_what_is_pasted_installs_the_command_and_names_the_server(built, tmp_path, tool):
     source = f"git+{whose().project.repository}"
@@ -66,10 +67,10 @@ def test_the_package_names_the_same_repository():
 def test_each_page_links_to_its_source(built):
     for source in sorted((ROOT / "doc" / "source").glob("*.rst")):
         page = Page(built, source.stem)
-        assert whose().project.repository in [a["href"] for a in page.soup.select("footer a[href]")]
+        assert whose().project.pages in [a["href"] for a in page.soup.select("footer a[href]")]
         for button in ("view", "edit"):
             (link,) = page.soup.select(f".content-icon-container .{button}-this-page a")
-            assert link["href"].startswith(whose().project.repository)
+            assert link["href"].startswith(whose().project.pages)
             assert link["href"].endswith(f"/doc/source/{source.name}")
 
 

@@ -118,17 +118,17 @@ class Sites:
 
 
 @pytest.fixture(scope="session")
-def make_sites(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sites]:
-    """A practice site for a Python, as new each time it is asked for."""
-    kept: dict[str, tuple[PracticeSite, Path]] = {}
+def make_sites(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Sites]:
+    """A practice site for a Python, as new each time it is asked for. There may be several."""
+    kept: dict[tuple[str, str], tuple[PracticeSite, Path]] = {}
 
-    def make(python: str) -> Sites:
-        if python not in kept:
+    def make(python: str, name: str = "site") -> Sites:
+        if (python, name) not in kept:
             parent = tmp_path_factory.mktemp("practice")
-            site = create(parent / "site", python)
+            site = create(parent / name, python)
             subprocess.run(["cp", "-a", site.folder, parent / "kept"], check=True)
-            kept[python] = (site, parent / "kept")
-        site, source = kept[python]
+            kept[python, name] = (site, parent / "kept")
+        site, source = kept[python, name]
         shutil.rmtree(site.folder, ignore_errors=True)
         # With the hard links that a lock is made of.
         subprocess.run(["cp", "-a", source, site.folder], check=True)

@@ -83,11 +83,11 @@ def test_help_loads_nothing_that_only_work_needs():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
     )
     assert done.stderr.strip() == "0 []"
-    for name, (_, line) in cli.SUBCOMMANDS.items():
+    for name, (_, line) in cli.subcommands().items():
         assert re.search(rf"^  {name} +{re.escape(line[:30])}", done.stdout, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", cli.SUBCOMMANDS)
+@pytest.mark.parametrize("name", cli.subcommands())
 def test_every_subcommand_has_help_with_examples(name):
     done = runbook(name, "--help")
     assert (done.returncode, done.stderr) == (0, "")
@@ -95,12 +95,12 @@ def test_every_subcommand_has_help_with_examples(name):
     assert max(len(line) for line in done.stdout.splitlines()) <= 100
 
 
-@pytest.mark.parametrize("name", cli.SUBCOMMANDS)
+@pytest.mark.parametrize("name", cli.subcommands())
 def test_a_shell_completes_subcommands_with_the_lines_of_the_help(name):
     words = f"runbook {name[:-1]}"
     done = runbook(_RUNBOOK_COMPLETE="zsh_complete", COMP_WORDS=words, COMP_CWORD="1")
     lines = done.stdout.splitlines()
-    assert lines[lines.index(name) + 1] == cli.SUBCOMMANDS[name][1]
+    assert lines[lines.index(name) + 1] == cli.subcommands()[name][1]
 
 
 def test_no_arguments_show_the_help():

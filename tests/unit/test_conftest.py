@@ -33,7 +33,7 @@ def test_deselected_container_tests_need_no_engine() -> None:
 def test_collecting_container_tests_needs_no_engine() -> None:
     done = run_pytest("--collect-only", "tests/container/test_image.py")
     assert done.returncode == 0, done
-    assert "test_the_host_is_called_lists[python3.9-multi]" in done.stdout
+    assert "test_the_host_is_called_lists[python3.9-single]" in done.stdout
 
 
 def test_without_an_engine_container_tests_fail_in_one_line() -> None:

@@ -252,6 +252,13 @@ def test_the_stand_in_has_two_pythons_and_two_layouts() -> None:
     assert names(None) == names("standin")
 
 
+def test_each_python_and_each_layout_has_a_container_of_its_own() -> None:
+    chosen = selection.crosswise(selection.slots("standin"))
+    assert [slot.id for slot in chosen] == ["python2.7-multi", "python3.9-single"]
+    for fewer in (selection.slots("standin", ["multi"]), selection.slots("packaged")):
+        assert selection.crosswise(fewer) == fewer
+
+
 def test_the_packaged_mailman_has_one_python() -> None:
     assert names("packaged") == [("single", "python2.7-single"), ("multi", "python2.7-multi")]
 

@@ -7,9 +7,11 @@ from typing import Any
 import click
 
 from runbooks.mailman.edit import Edit
+from runbooks.mailman.target import Target
 from runbooks.moderation import page
 from runbooks.terminal import byhand, options
 from runbooks.terminal.byhand import ByHand, PrintedSteps
+from runbooks.terminal.console import Screen
 from runbooks.terminal.report import Change, Words, carry_out
 
 WORDS = {
@@ -23,13 +25,16 @@ WORDS = {
 @options.change_lists
 def moderate(state: str, dry_run: bool, yes: bool, by_hand: ByHand | None, **chosen: Any) -> int:
     """Turn emergency moderation on, or off: while it is on, every post waits for a moderator."""
-    screen, target = options.begin(**chosen)
-    if by_hand:
-        steps = page.steps(target.installation, page.Arguments(state))
-        printed = PrintedSteps.of(page.PROCEDURE, steps)
-        return byhand.show(screen, target.installation, by_hand, printed, yes)
-    with screen.busy("looking at the lists"):
-        plan = Edit.look(target, "moderating", {"on": state == "on"}, ("moderate", state))
-    question, done = WORDS[state]
-    words = Words(question, f"to turn {state}", "changed", done)
-    return carry_out(screen, Change(plan, words), dry_run=dry_run, yes=yes)
+
+    def on_lists(screen: Screen, target: Target) -> int:
+        if by_hand:
+            steps = page.steps(target.installation, page.Arguments(state))
+            printed = PrintedSteps.of(page.PROCEDURE, steps)
+            return byhand.show(screen, target.installation, by_hand, printed, yes)
+        with screen.busy("looking at the lists"):
+            plan = Edit.look(target, "moderating", {"on": state == "on"}, ("moderate", state))
+        question, done = WORDS[state]
+        words = Words(question, f"to turn {state}", "changed", done)
+        return carry_out(screen, Change(plan, words), dry_run=dry_run, yes=yes)
+
+    return options.on_lists(on_lists, **chosen)

@@ -60,7 +60,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--layout",
         choices=selection.LAYOUTS,
         action="append",
-        help="run the container tests on this site layout alone (default: on each)",
+        help="run the container tests on this site layout, with each Python; may be repeated "
+        "(default: on one layout with one Python, and on the other with the other)",
     )
 
 
@@ -84,16 +85,18 @@ def pytest_configure(config: pytest.Config) -> None:
         run.subjects = selection.received(chosen)
 
 
-# Every container test runs on every container
+# On which containers each container test runs
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "slot" not in metafunc.fixturenames:
         return
+    chosen = metafunc.config.getoption("--layout")
     possible = selection.slots(
-        metafunc.config.getoption("--mailman-image"),
-        metafunc.config.getoption("--layout") or selection.LAYOUTS,
+        metafunc.config.getoption("--mailman-image"), chosen or selection.LAYOUTS
     )
+    if not chosen and not any(map(metafunc.definition.get_closest_marker, ("layout", "python"))):
+        possible = selection.crosswise(possible)
     metafunc.parametrize(
         "slot",
         [
@@ -161,7 +164,7 @@ def prepare(config: pytest.Config, run: Run) -> None:
         if hasattr(config, "workerinput") and engines.answer() is None:
             # Each worker would install one, and stop it under the others.
             raise engines.EngineError(
-                "no Docker engine answers: for parallel tests start one, or give -m container"
+                "no Docker engine answers: for parallel tests start one, or give --dist loadgroup"
             )
         run.engine = engines.obtain(say)
         os.environ.update(run.engine.environment)
@@ -179,8 +182,11 @@ def prepare(config: pytest.Config, run: Run) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config, specs: Any) -> None:
-    """Before pytest-xdist starts its workers: get what they share, if they are for containers."""
-    if config.option.markexpr == "container" and not config.option.collectonly:
+    """Before pytest-xdist starts its workers: get what they share, if they are for containers.
+
+    No test is known yet; that those of one container are to be kept together says as much.
+    """
+    if config.option.dist == "loadgroup" and not config.option.collectonly:
         prepare(config, config.stash[RUN])
 
 

@@ -57,6 +57,21 @@ def slots(option: str | None, layouts: Iterable[str] = LAYOUTS) -> list[Slot]:
     ]
 
 
+def crosswise(possible: list[Slot]) -> list[Slot]:
+    """Of these containers each Python and each layout, and not each Python on each layout.
+
+    What is so on both layouts and on both Pythons need not be shown of all four pairs.
+    """
+    pythons = sorted({slot.python or "" for slot in possible}, reverse=True)
+    layouts = sorted({slot.layout for slot in possible})
+    if len(pythons) != 2 or len(layouts) != 2:
+        return possible
+    # The older Python on "multi", the other on "single".
+    return [
+        slot for slot in possible if pythons.index(slot.python or "") != layouts.index(slot.layout)
+    ]
+
+
 @dataclass(frozen=True)
 class Subject:
     """One image under test and the Mailman in it."""

@@ -31,6 +31,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    if config.getoption("--update"):
+        # It rewrites what one process has seen. As -n 0 does, before or after pytest-xdist.
+        config.option.numprocesses, config.option.dist, config.option.tx = 0, "no", []
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("--record") and config.getoption("--mailman-image") in (None, "standin"):
         # Without an image given, there is always the stand-in beside whatever can be had.
@@ -42,8 +49,6 @@ def pytest_configure(config: pytest.Config) -> None:
             )
         if config.getoption("--record"):
             raise pytest.UsageError("--update changes the text that --record would be of")
-        if config.getoption("numprocesses", None):
-            raise pytest.UsageError("--update rewrites what one process has seen: leave out -n")
         if Path(runbooks.__file__).resolve().parents[1] != config.rootpath.resolve():
             raise pytest.UsageError(
                 "--update rewrites the procedures of mailman2-runbooks: for a checkout of it alone"
@@ -58,4 +63,4 @@ def pytest_testnodedown(node: Any) -> None:
     """
     if "blocks" in getattr(node, "workeroutput", {}):
         node.config.pluginmanager.import_plugin(PLUGIN)
-        node.config.pluginmanager.get_plugin(PLUGIN).add_blocks(node)
+        node.config.pluginmanager.get_plugin(PLUGIN).add_worker(node)

@@ -19,7 +19,7 @@ from runbooks.testing.containers.selection import Slot, skip_without
 from runbooks.testing.containers.ssh import SshBoxes
 from runbooks.testing.page import annotations as github
 from runbooks.testing.page import recording
-from runbooks.testing.page.building import sphinx
+from runbooks.testing.page.building import build, once
 from runbooks.testing.page.counting import Blocks
 from runbooks.testing.page.failure import NotTrueError, Told
 from runbooks.testing.page.pages import Page
@@ -32,6 +32,8 @@ from runbooks.testing.settings import Settings, settings
 BLOCKS = pytest.StashKey[Blocks]()
 UPDATING = pytest.StashKey[Updating]()
 RECORDS = pytest.StashKey[list[Record]]()
+#: Whether the site was built to be read by the tests.
+BUILT = pytest.StashKey[bool]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -39,6 +41,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ["MAILMAN_HOSTNAME"] = whose().server.hostname
     config.stash[BLOCKS] = Blocks()
     config.stash[RECORDS] = []
+    config.stash[BUILT] = False
     config.stash[UPDATING] = Updating()
     only = os.environ.get("RUNBOOK_WALK_ONLY", "").split()
     if unknown := set(only) - {procedure.name for procedure in all_procedures()}:
@@ -56,10 +59,12 @@ def page_settings(pytestconfig: pytest.Config) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def built(page_settings: Settings) -> Path:
-    """The folder with the built pages, as they are published."""
-    done = sphinx(page_settings.root, page_settings.source, page_settings.html)
-    assert done.returncode == 0, done.stderr
+def built(pytestconfig: pytest.Config, page_settings: Settings, testrun_uid: str) -> Path:
+    """The folder with the built pages, as they are published. One worker builds them for all."""
+    with once(page_settings, "html", testrun_uid) as is_first:
+        if is_first:
+            build(page_settings, page_settings.html)
+    pytestconfig.stash[BUILT] = True
     return page_settings.html
 
 
@@ -202,17 +207,23 @@ def pytest_runtest_makereport(
     return report
 
 
-def add_blocks(node: Any) -> None:
+def add_worker(node: Any) -> None:
     """Count what a worker of pytest-xdist has run."""
     node.config.stash[BLOCKS].add(node.workeroutput["blocks"])
+    node.config.stash[BUILT] |= node.workeroutput["built"]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     blocks = session.config.stash[BLOCKS]
     if hasattr(session.config, "workeroutput"):
         session.config.workeroutput["blocks"] = blocks.sent()
+        session.config.workeroutput["built"] = session.config.stash[BUILT]
     else:
         session.exitstatus = blocks.status(session.exitstatus)
+        if session.config.stash[BUILT] and blocks.run:
+            # What is left to be published says what all workers have run of it.
+            page = settings(session.config)
+            build(page, page.html)
     if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
         updating = session.config.stash[UPDATING]
         updating.finish(session.config.rootpath)

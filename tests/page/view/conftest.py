@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from tests.page.conftest import BUILD, ROOT, SOURCE, sphinx
+from runbooks.testing.page.building import build, once
+from runbooks.testing.settings import Settings
+from tests.page.conftest import ROOT
 from tests.page.view import browser as browsers
 
 #: Not longer for a page of a server on this machine.
@@ -40,12 +42,21 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # A browser for each file, and not for each of its tests in whichever worker.
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture(scope="session")
-def published() -> Path:
-    """The site in ``build/html``, built again: with what was run of it until now."""
-    done = sphinx(SOURCE, BUILD / "html")
-    assert done.returncode == 0, done.stderr
-    return BUILD / "html"
+def published(page_settings: Settings, testrun_uid: str) -> Path:
+    """The site built again, with what was run of it until now, beside the one that others read."""
+    site = page_settings.build / "opened"
+    with once(page_settings, "opened", testrun_uid) as is_first:
+        if is_first:
+            build(page_settings, site)
+    return site
 
 
 @pytest.fixture(scope="session")
@@ -59,11 +70,14 @@ def address(published: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser(pytestconfig: pytest.Config) -> Iterator[Browser]:
-    try:
-        path = browsers.obtain(_reporter(pytestconfig))
-    except browsers.MissingError as problem:
-        pytest.fail(str(problem), pytrace=False)
+def browser(
+    pytestconfig: pytest.Config, page_settings: Settings, testrun_uid: str
+) -> Iterator[Browser]:
+    with once(page_settings, "browser", testrun_uid):
+        try:
+            path = browsers.obtain(_reporter(pytestconfig))
+        except browsers.MissingError as problem:
+            pytest.fail(str(problem), pytrace=False)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(
             executable_path=path, headless=True, args=list(browsers.FLAGS)
