@@ -7,8 +7,8 @@ import re
 
 import pytest
 
+from runbooks.testing.containers import running
 from runbooks.testing.containers.box import PROGRAMS, Box
-from tests.support import containers
 from tests.support.command import run_id
 from tests.support.command import runbook as runbook_on
 from tests.support.lockers import new_list
@@ -58,7 +58,7 @@ def test_one_is_down_and_another_has_a_stale_lock(box: Box, ssh_boxes):
         user="list",
         env={**stale.box.environment("openstack"), "PYTHONPATH": "/tmp"},
     )
-    containers.remove(down.box.container)
+    running.remove(down.box.container)
 
     def runbook(*words: str):
         more = [word for spec in specs[1:] for word in ("--host", spec)]
