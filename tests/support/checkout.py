@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from runbooks.add_list.page import CHECKOUT, MANIFEST
-from tests.support.box import Box, Result
+from runbooks.testing.containers.box import Box, Result
 
 _MODULE = Path(__file__).with_name("puppet-mailman")
 

@@ -25,7 +25,7 @@ import pyte
 
 from runbooks.book import expected
 from runbooks.book.steps import Printed
-from tests.support.box import Box
+from runbooks.testing.containers.box import Box
 from tests.support.terminal import environment_of_a_reader
 
 #: Seconds for one command.
