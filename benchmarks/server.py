@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks import ROOT
 from runbooks.onhost import LAUNCHER
-from tests.support import containers
-from tests.support.box import PROGRAMS, Box
-from tests.support.containers import Process
-from tests.support.selection import Subject
+from runbooks.testing.containers import running
+from runbooks.testing.containers.box import PROGRAMS, Box
+from runbooks.testing.containers.running import Process
+from runbooks.testing.containers.selection import Subject
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -62,7 +62,7 @@ class Server:
         self.mailman = subject.mailman
         processors = sorted(os.sched_getaffinity(0))[:PROCESSORS]
         self.processors = len(processors)
-        self._container = containers.start(
+        self._container = running.start(
             client,
             subject.image.id,
             {"mailman2-runbooks": "bench"},
@@ -80,7 +80,7 @@ class Server:
             raise
 
     def close(self) -> None:
-        containers.remove(self._container)
+        running.remove(self._container)
 
     def _run(
         self,

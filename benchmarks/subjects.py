@@ -8,12 +8,10 @@ import signal
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
-import engine as engines
-import images
-
 from benchmarks.server import Server
-from tests.support import selection
-from tests.support.box import BoxError
+from runbooks.testing.containers import engine as engines
+from runbooks.testing.containers import images, selection
+from runbooks.testing.containers.box import BoxError
 
 #: What `servers` raises: with one line for a person.
 Trouble = (engines.EngineError, images.ImageError, BoxError)

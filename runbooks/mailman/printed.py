@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from typing import Any
 
 from runbooks.book import records
 from runbooks.book.procedure import A, M, Procedure, Step
@@ -11,6 +12,9 @@ from runbooks.book.procedure import anchor as named
 from runbooks.host.host import Host
 from runbooks.mailman.documented import INSTALLATION, REACHED
 from runbooks.mailman.installation import Installation
+
+#: One of those on the pages: each has arguments of a kind of its own.
+AnyProcedure = Procedure[Installation, Any]
 
 #: Beside the steps by hand: the command, and that both ways end in the same state.
 COMMAND = "command"

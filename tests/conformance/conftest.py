@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.box import PROGRAMS, Box
+from runbooks.testing.containers.box import PROGRAMS, Box
 
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.support.box import Box
+from runbooks.testing.containers.box import Box
 
 MM_CFG = "/etc/mailman/mm_cfg.py"
 GLOBAL_BAN_LIST = 'GLOBAL_BAN_LIST = ["everywhere@example.com", "^bad.*@example[.]com$"]\n'

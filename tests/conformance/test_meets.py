@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.box import PROGRAMS
+from runbooks.testing.containers.box import PROGRAMS
 
 SCRIPT = Path(__file__).resolve().parent / "scripts" / "meets.py"
 

@@ -19,7 +19,7 @@ import replay
 from filters import Where
 from preparations import PREPARATIONS
 
-from tests.support.box import PROGRAMS
+from runbooks.testing.containers.box import PROGRAMS
 
 LOCKS = "/var/lib/mailman/locks"
 

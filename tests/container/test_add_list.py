@@ -23,8 +23,8 @@ from runbooks.book.expected import as_shown
 from runbooks.book.procedure import Step, paste
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
+from runbooks.testing.containers.box import PROGRAMS, Box, Result, shell_of
 from tests.support import checkout
-from tests.support.box import PROGRAMS, Box, Result, shell_of
 from tests.support.steps import faults
 
 TEXT = "Discussion of OpenStack Foo"

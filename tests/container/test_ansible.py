@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.box import PROGRAMS, Box
+from runbooks.testing.containers.box import PROGRAMS, Box
+from runbooks.testing.containers.ssh import SshBoxes
 from tests.support.lockers import Actor, new_list, play
-from tests.support.ssh import SshBoxes
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "doc" / "example" / "ansible"
 SERVERS = ("lists1.example.org", "lists2.example.org")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from runbooks.onhost import source
-from tests.support.box import PROGRAMS, Box, Result
+from runbooks.testing.containers.box import PROGRAMS, Box, Result
 from tests.support.lockers import Actor, names, new_list, objects, play, runbook, until
 
 LISTS_A_SITE = 15

@@ -16,7 +16,7 @@ from runbooks.ban import page as ban_page
 from runbooks.book.procedure import paste
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
-from tests.support.box import PROGRAMS, Box, shell_of
+from runbooks.testing.containers.box import PROGRAMS, Box, shell_of
 from tests.support.lockers import Actor, names, new_list, objects, play, runbook
 from tests.support.steps import faults
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.support.box import PROGRAMS, Box
+from runbooks.testing.containers.box import PROGRAMS, Box
 from tests.support.command import run_id
 from tests.support.lockers import Actor, new_list, objects, play, runbook
 

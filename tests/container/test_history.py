@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runbooks.terminal.console import many
-from tests.support.box import Box
+from runbooks.testing.containers.box import Box
 from tests.support.command import run_id, started
 from tests.support.lockers import ROOT, Actor, new_list, objects, play, runbook, until
 

@@ -1,11 +1,11 @@
-"""What a test may assume of an image. docker/README.md says the same in words."""
+"""What a test may assume of an image. The README beside `Box` says the same in words."""
 
 from __future__ import annotations
 
 import pytest
 
-from tests.support.box import PROGRAMS, TOOLS, Box
-from tests.support.selection import OWN
+from runbooks.testing.containers.box import PROGRAMS, TOOLS, Box
+from runbooks.testing.containers.selection import OWN
 
 ORIGINAL_COMMAND = (
     *("sudo", "-u", "list", f"{PROGRAMS}/withlist"),

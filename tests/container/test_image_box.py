@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.box import PROGRAMS, Box, BoxError, Result
-from tests.support.containers import Process
+from runbooks.testing.containers.box import PROGRAMS, Box, BoxError, Result
+from runbooks.testing.containers.running import Process
 
 # These are about tests/support, so that one layout will do.
 pytestmark = pytest.mark.layout("single")

@@ -14,12 +14,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import engine as engines
 import pytest
 
-from tests.support.box import Box
-
-ROOT = Path(__file__).resolve().parents[2]
+from runbooks.testing.containers import engine as engines
+from runbooks.testing.containers.box import Box
 
 
 @pytest.fixture
@@ -106,8 +104,9 @@ def test_an_engine_comes_up_where_it_can_have_no_network(
 @pytest.mark.container
 def test_an_engine_ends_with_a_test_run_that_is_killed(place: Path) -> None:
     script = (
-        "import sys, time, engine\n"
+        "import sys, time\n"
         "from pathlib import Path\n"
+        "from runbooks.testing.containers import engine\n"
         "engine.start(print, Path(sys.argv[1]))\n"
         "print('up', flush=True)\n"
         "time.sleep(60)\n"
@@ -115,7 +114,6 @@ def test_an_engine_ends_with_a_test_run_that_is_killed(place: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, "-c", script, str(place)],
         stdout=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "docker")},
     )
     assert parent.stdout is not None
     try:
@@ -149,7 +147,7 @@ def containers(project: str) -> list[str]:
 def test_an_interrupted_run_leaves_no_container(
     box: Box, tmp_path: Path, request: pytest.FixtureRequest, number: signal.Signals
 ) -> None:
-    (tmp_path / "conftest.py").symlink_to(ROOT / "conftest.py")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nrunbook_source = source\n")
     waiting = tmp_path / "test_waiting.py"
     waiting.write_text(
         "import time\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.box import PROGRAMS, Box
+from runbooks.testing.containers.box import PROGRAMS, Box
 from tests.support.lockers import names, new_list, runbook, until
 
 #: Until none is left: one that is just being started has another name in between.

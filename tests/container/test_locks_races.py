@@ -17,7 +17,7 @@ from runbooks.host.host import Host
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.locks import Verdict
-from tests.support.box import PROGRAMS, Box
+from runbooks.testing.containers.box import PROGRAMS, Box
 from tests.support.lockers import Actor, names, new_list, play, runbook, until
 
 

@@ -6,7 +6,7 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from tests.support.box import Box
+from runbooks.testing.containers.box import Box
 from tests.support.lockers import Actor, Cast, names, objects, play, runbook, until
 
 SITUATIONS = 200

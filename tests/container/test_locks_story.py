@@ -10,7 +10,7 @@ from runbooks.book.procedure import Step, paste
 from runbooks.clear_lock import page as clear_lock
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
-from tests.support.box import Box, shell_of
+from runbooks.testing.containers.box import Box, shell_of
 from tests.support.lockers import Actor, names, new_list, objects, play, runbook, until
 from tests.support.steps import faults
 

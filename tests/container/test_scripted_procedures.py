@@ -14,7 +14,7 @@ from runbooks.host.host import Host
 from runbooks.mailman.installation import discover
 from runbooks.mailman.truth import Witness
 from runbooks.scripted_change.page import CLOSE, FIND, OPEN, PROCEDURE
-from tests.support.box import PROGRAMS, Box, shell_of
+from runbooks.testing.containers.box import PROGRAMS, Box, shell_of
 from tests.support.lockers import new_list, runbook
 from tests.support.steps import faults
 

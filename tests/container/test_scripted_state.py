@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from runbooks.testing.containers.box import Box
 from tests.container.test_scripted_story import attribute, no_locks, run_id, script, withlist
-from tests.support.box import Box
 from tests.support.lockers import new_list, runbook
 
 HOLDS = """

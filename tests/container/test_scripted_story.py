@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.box import Box, Result
+from runbooks.testing.containers.box import Box, Result
 from tests.support.command import run_id, started
 from tests.support.lockers import Actor, names, new_list, objects, play, runbook, until
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import containers
-from tests.support.box import PROGRAMS, Box
+from runbooks.testing.containers import running
+from runbooks.testing.containers.box import PROGRAMS, Box
 from tests.support.command import run_id
 from tests.support.command import runbook as runbook_on
 from tests.support.lockers import new_list
@@ -61,7 +61,7 @@ def test_one_is_down_and_another_has_a_stale_lock(box: Box, ssh_boxes, tmp_path:
         user="list",
         env={**stale.box.environment("openstack"), "PYTHONPATH": "/tmp"},
     )
-    containers.remove(down.box.container)
+    running.remove(down.box.container)
 
     def runbook(*words: str):
         more = [word for spec in specs[1:] for word in ("--host", spec)]

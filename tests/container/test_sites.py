@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.box import Box
+from runbooks.testing.containers.box import Box
 from tests.support.lockers import new_list, objects, runbook
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.box import PROGRAMS, Box
+from runbooks.testing.containers.box import PROGRAMS, Box
 from tests.support.command import run_id
 from tests.support.lockers import Actor, Cast, names, new_list, objects, play, runbook, until
 from tests.support.terminal import Terminal

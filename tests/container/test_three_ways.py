@@ -16,8 +16,8 @@ from runbooks.book.steps import on_terminal
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
 from runbooks.procedures import all_procedures, find
-from tests.page import state
-from tests.support.box import Box, Result, shell_of
+from runbooks.testing.containers.box import Box, Result, shell_of
+from runbooks.testing.page import state
 from tests.support.command import runbook
 from tests.support.lockers import new_list, objects
 from tests.support.steps import faults

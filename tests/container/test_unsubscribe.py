@@ -12,9 +12,9 @@ import pytest
 from runbooks.book.procedure import paste
 from runbooks.host.host import Host
 from runbooks.mailman.installation import discover
+from runbooks.testing.containers.box import PROGRAMS, Box
 from runbooks.unsubscribe import page
 from tests.support import subscriptions
-from tests.support.box import PROGRAMS, Box
 from tests.support.command import run_id
 from tests.support.lockers import Actor, new_list, objects, play, runbook
 

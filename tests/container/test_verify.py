@@ -23,10 +23,10 @@ from runbooks.mailman.printed import steps_of
 from runbooks.mailman.stepping import OnHost
 from runbooks.mailman.target import Target
 from runbooks.procedures import all_procedures, find
+from runbooks.testing.containers.box import PROGRAMS, Box, Result
+from runbooks.testing.page import world
 from runbooks.verify.here import look
 from runbooks.verify.rehearsal import call_of, rehearse, scripts_of
-from tests.page import world
-from tests.support.box import PROGRAMS, Box, Result
 from tests.support.lockers import new_list, objects, runbook, until
 
 FIRST, LAST = whose().sites[0], whose().sites[-1]

@@ -8,8 +8,6 @@ from typing import Any
 import pytest
 
 from tests.faults.ledger import Ledger
-from tests.support.spare import spares as spares
-from tests.support.ssh import ssh_boxes as ssh_boxes
 
 SEED = pytest.StashKey[int]()
 LEDGER = pytest.StashKey[Ledger]()

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from runbooks.testing.containers.box import PROGRAMS, Box
+from runbooks.testing.containers.spare import Spares
 from tests.faults import world
 from tests.faults.ledger import Ledger
 from tests.faults.world import Name
-from tests.support.box import PROGRAMS, Box
-from tests.support.spare import Spares
 
 #: Where root's login stands: a folder of Mailman's user.
 FOLDER = "/var/lib/mailman/data"

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import pytest
 
+from runbooks.testing.containers.box import PROGRAMS, Box
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
 from tests.faults.world import Name
-from tests.support.box import PROGRAMS, Box
 
 #: In the list's folder, as root. $1 is the list's name.
 DAMAGE = {

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from runbooks.testing.containers.box import Box
+from runbooks.testing.containers.spare import Spares
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
 from tests.faults.world import Done, Name, Seen
-from tests.support.box import Box
-from tests.support.spare import Spares
 
 MIB = 1 << 20
 LISTS = 30

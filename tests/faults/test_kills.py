@@ -14,11 +14,11 @@ from dataclasses import dataclass
 
 import pytest
 
+from runbooks.testing.containers.box import Box
+from runbooks.testing.containers.ssh import SshBoxes
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
 from tests.faults.world import Name, State
-from tests.support.box import Box
-from tests.support.ssh import SshBoxes
 
 LISTS = 200
 

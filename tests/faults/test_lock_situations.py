@@ -11,10 +11,10 @@ from typing import Any
 import hypothesis
 import pytest
 
+from runbooks.testing.containers.box import Box
+from runbooks.testing.containers.running import Process
 from tests.faults import world
 from tests.faults.ledger import Ledger, Row
-from tests.support.box import Box
-from tests.support.containers import Process
 from tests.unit import test_locks_situations as generated
 
 #: Of a folder with four locks at most, so many make at least so many locks.

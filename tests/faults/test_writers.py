@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from runbooks.testing.containers.box import Box
 from tests.faults import world
 from tests.faults.ledger import Ledger
 from tests.faults.world import Name
-from tests.support.box import Box
 
 LISTS = 20
 BANNERS, SCRIPTS, SUBSCRIBERS = 5, 3, 12

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from runbooks.onhost import LAUNCHER
-from tests.support.box import PROGRAMS, Box
-from tests.support.containers import Process
+from runbooks.testing.containers.box import PROGRAMS, Box
+from runbooks.testing.containers.running import Process
 
 INSIDE = Path(__file__).with_name("inside")
 

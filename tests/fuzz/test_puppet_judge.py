@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 
 from runbooks.add_list.manifest.insertion import NotUnderstood, read
 from runbooks.add_list.manifest.language import Kind, scan
+from runbooks.testing.containers.box import Box
 from tests.fuzz.manifests import LISTDOMAIN, LISTPASSWORD, WISHES, Made, Wish, manifests
-from tests.support.box import Box
 
 JUDGE = Path(__file__).with_name("puppet_judge.rb")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from runbooks.book.whose import whose
-from tests.support.box import PROGRAMS, Box
+from runbooks.testing.containers.box import PROGRAMS, Box
 
 #: Where a page may have the reader look for files.
 FOLDERS = (

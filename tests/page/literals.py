@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bs4 import Tag
 
 from runbooks.sphinxext.roles import MARKS
-from tests.page.pages import Block, Page
+from runbooks.testing.page.pages import Block, Page
 
 #: What holds sentences.
 PARAGRAPH = ("p", "dt", "dd", "li", "figcaption", "td", "h1", "h2", "h3", "h4")

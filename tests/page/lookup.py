@@ -31,9 +31,9 @@ from runbooks.mailman.documented import INSTALLATION
 from runbooks.mailman.events import Outcome
 from runbooks.sphinxext.roles import EXAMPLE, MARKS, OURS
 from runbooks.sphinxext.verification import VERIFICATION
-from tests.page import recording, toxcalls
+from tests.page import toxcalls
 from tests.page.asked import Server
-from tests.page.conftest import BUILD, ROOT
+from tests.page.conftest import BUILD, RECORDS, ROOT
 from tests.page.literals import Literal
 
 #: What stands in a command for something that is left out.
@@ -466,7 +466,7 @@ def directives() -> frozenset[str]:
 
 def is_file_here(text: str) -> bool:
     """A file of the repository, or one that the tests of the pages make."""
-    made = (BUILD / VERIFICATION, BUILD / "html", recording.PATH)
+    made = (BUILD / VERIFICATION, BUILD / "html", RECORDS)
     return "/" in text and ((ROOT / text).exists() or ROOT / text in made)
 
 

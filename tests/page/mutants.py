@@ -28,7 +28,10 @@ SCRIPTED, HELP = "runbooks/scripted_change/page.py", "runbooks/add_list/command.
 
 #: What notices: arguments of pytest. One Mailman is enough, where there are two.
 COMMANDS = ("tests/page/test_commands.py", "-k", "not python3")
-BUILDING = ("tests/page/test_build.py", "-k", "not man_page")
+BUILDING = (
+    *("tests/page/test_build.py", "tests/page/test_commands.py"),
+    *("-k", "not man_page", "-m", "not container"),
+)
 SENTENCES = ("tests/page/test_prose.py", "-m", "not container")
 SERVER = ("tests/page/test_prose.py", "-k", "server and not python3")
 PASTED = "runbooks/onhost/pasted"

@@ -1,6 +1,6 @@
 """Makes the README's pictures: the page as built in build/html, and a run in a terminal.
 
-    python tests/page/pictures.py
+    python -m tests.page.pictures
 
 Build the pages first, with tox -e page.
 """
@@ -13,15 +13,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pyte
+from playwright.sync_api import Browser, sync_playwright
+
+from runbooks.testing.page import reader
+from tests.page.view import browser as browsers
+
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "docker")]
-
-import pyte  # noqa: E402
-from playwright.sync_api import Browser, sync_playwright  # noqa: E402
-
-from tests.page import reader  # noqa: E402
-from tests.page.view import browser as browsers  # noqa: E402
-
 PICTURES = ROOT / "doc" / "pictures"
 COMMAND = "runbook ban target@example.com"
 COLOURS = {"green": "#7ee787", "red": "#ff7b72", "brown": "#e3b341", "cyan": "#79c0ff"}

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from runbooks.book.whose import VARIABLE
+from runbooks.testing.containers.box import Box
+from runbooks.testing.page.pages import Page, names
 from tests.page.conftest import build_in, copy_project, in_copy
-from tests.page.pages import Page, names
-from tests.support.box import Box
 
 ANOTHER = Path(__file__).with_name("another.toml")
 

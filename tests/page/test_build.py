@@ -15,10 +15,9 @@ from runbooks.mailman.printed import anchor, command_of, steps_of
 from runbooks.procedures import all_procedures
 from runbooks.sphinxext.blocks import creates_source
 from runbooks.sphinxext.shared import FILES
-from tests.page import pages
+from runbooks.testing.page import pages
+from runbooks.testing.page.pages import Page
 from tests.page.conftest import ROOT, SOURCE, build_in, sphinx
-from tests.page.pages import Page
-from tests.page.printing import Reading
 
 ANCHORS = Path(__file__).with_name("anchors.txt")
 
@@ -62,13 +61,6 @@ def test_nothing_is_fetched_from_elsewhere(built):
             for found in re.findall(r"(?:@import|url\()\s*['\"]?(?:https?:)?//[^)\s]*", text)
         ]
     assert not fetched, "\n".join(fetched)
-
-
-def test_the_page_prints_every_procedure_and_nothing_that_no_test_runs(lists_page):
-    reading = Reading(lists_page, all_procedures())
-    assert not reading.faults, "\n".join(["", *map(str, reading.faults)])
-    printed = [printing.procedure.name for printing in reading.printings]
-    assert printed == [procedure.name for procedure in all_procedures()]
 
 
 def test_anchors_are_those_that_were_published(lists_page):

@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from runbooks.new_page.project import FILES
+from runbooks.testing.containers.box import Box
+from runbooks.testing.page.pages import Page
 from tests.page.conftest import ROOT, build_in, copy_project, in_copy
-from tests.page.pages import Page
-from tests.support.box import Box
 
 #: What the test of the commands asks for, as the page says.
 WALK = ("tests/page/test_commands.py", "-k", "test_step")

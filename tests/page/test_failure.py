@@ -15,7 +15,7 @@ import pytest
 
 from runbooks.mailman.printed import steps_of
 from runbooks.procedures import find
-from tests.page import annotations
+from runbooks.testing.page import annotations
 from tests.page.conftest import ROOT
 
 STEP = steps_of(find("ban"))[-1]
@@ -23,8 +23,8 @@ FILE, LINE = STEP.defined.path, STEP.defined.line
 
 TESTS = """
 import pytest
-from tests.page.failure import NotTrueError, texts
-from tests.page.parts import parts
+from runbooks.testing.page.failure import NotTrueError, texts
+from runbooks.testing.page.parts import parts
 
 PART, *_ = [part for part in parts(["ban"]) if part.step and part.step.name == {step!r}]
 

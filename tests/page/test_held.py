@@ -9,8 +9,8 @@ import pytest
 
 from runbooks.mailman.printed import anchor, steps_of, text_of
 from runbooks.procedures import all_procedures
+from runbooks.testing.page.pages import Page
 from tests.page.conftest import SOURCE, sphinx
-from tests.page.pages import Page
 
 
 @pytest.fixture(scope="module")

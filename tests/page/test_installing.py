@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from runbooks.book.whose import whose
+from runbooks.testing.page.pages import Page
 from tests.page.conftest import ROOT
-from tests.page.pages import Page
 
 if sys.version_info >= (3, 11):
     import tomllib

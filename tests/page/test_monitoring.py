@@ -16,7 +16,7 @@ from runbooks.book.whose import whose
 from runbooks.clear_lock import alerts
 from runbooks.practice.site import create
 from runbooks.sphinxext.alerts import FILE
-from tests.page.pages import Page
+from runbooks.testing.page.pages import Page
 
 #: A metric in an expression, and what is asked of its labels.
 ASKED = re.compile(r"\b(mailman_\w+)(?:\{([^}]*)\})?")

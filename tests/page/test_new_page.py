@@ -12,8 +12,8 @@ import pytest
 
 from runbooks.book.whose import VARIABLE
 from runbooks.procedures import all_procedures
+from runbooks.testing.page.pages import Page, names
 from tests.page.conftest import ROOT
-from tests.page.pages import Page, names
 from tests.support.acme import OPTIONS, make_package
 
 #: Names of our own page. A Zuul is also what may run the jobs.

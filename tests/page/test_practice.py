@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tests.page import reader
-from tests.page.pages import Page
+from runbooks.testing.page import reader
+from runbooks.testing.page.pages import Page
 
 #: What the page tells a newcomer to answer: yes, and any password.
 ANSWERS = {r"\[y/N\] ": "y", r"(Password [^:]*|Repeat for confirmation): ": "practice"}

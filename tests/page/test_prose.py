@@ -20,12 +20,12 @@ from runbooks.mailman.printed import steps_of
 from runbooks.procedures import all_procedures
 from runbooks.sphinxext.blocks import PACKAGE
 from runbooks.sphinxext.roles import EXAMPLE
-from tests.page import pages, reader, world
+from runbooks.testing.containers.box import PROGRAMS, Box
+from runbooks.testing.page import pages, reader, world
+from runbooks.testing.page.pages import Page
 from tests.page.asked import Server, files_of
 from tests.page.literals import Literal, literals
 from tests.page.lookup import Lookup, command_fault, words
-from tests.page.pages import Page
-from tests.support.box import PROGRAMS, Box
 
 #: For withlist.
 HOLDS = """

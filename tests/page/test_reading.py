@@ -9,7 +9,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from runbooks.procedures import all_procedures
-from tests.page.pages import Page
+from runbooks.testing.page.pages import Page
 
 #: Whoever reads it at night reads all of it.
 MOST_WORDS = 1900

@@ -13,7 +13,6 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from images import Image
 
 from runbooks.book import records
 from runbooks.book.dates import joined, plain
@@ -22,11 +21,12 @@ from runbooks.book.records import RealRun, Standing, text_hash
 from runbooks.mailman.printed import STATE, by_command, steps_of
 from runbooks.procedures import all_procedures
 from runbooks.sphinxext.verification import FAILED, PASSED, Record
-from tests.page import recording
-from tests.page.conftest import ROOT
-from tests.support import selection
-from tests.support.box import BoxError, Mailman
-from tests.support.selection import Subject
+from runbooks.testing.containers import selection
+from runbooks.testing.containers.box import BoxError, Mailman
+from runbooks.testing.containers.images import Image
+from runbooks.testing.containers.selection import Subject
+from runbooks.testing.page import recording
+from tests.page.conftest import RECORDS, ROOT
 
 TODAY = date(2026, 5, 3)
 RUN = RealRun("ban", "2.1.39", "2.7", "multi", TODAY, True, "now")
@@ -37,7 +37,7 @@ NAMES = [procedure.name for procedure in all_procedures()]
 
 
 def test_every_procedure_has_a_record_and_the_newest_passed():
-    faults = records.faults(records.read(recording.PATH), recording.texts())
+    faults = records.faults(records.read(RECORDS), recording.texts())
     if faults:
         pytest.fail(
             "\n".join(
@@ -183,7 +183,7 @@ def test_a_file_of_something_else_is_refused_in_one_line(tmp_path, content):
     with pytest.raises(ValueError, match=r"records\.json") as caught:
         records.read(path)
     assert "\n" not in str(caught.value)
-    assert recording.outdated(path) == [str(caught.value)]
+    assert recording.outdated(path, tmp_path) == [str(caught.value)]
 
 
 def test_new_records_replace_those_of_the_same_place_and_no_others(tmp_path):
@@ -245,15 +245,15 @@ def test_a_procedure_passed_when_it_passed_with_every_layout(single, standing):
 
 
 def test_the_summary_names_what_has_changed_since(tmp_path):
-    path = tmp_path / "records.json"
+    path = tmp_path / "doc" / "records.json"
     runs = [
         dataclasses.replace(RUN, procedure=name, text=text, date=TODAY)
         for name, text in recording.texts().items()
     ]
     records.write(path, runs)
-    assert recording.outdated(path) == []
+    assert recording.outdated(path, tmp_path) == []
     records.write(path, [dataclasses.replace(runs[0], text="before"), *runs[1:]])
-    title, line = recording.outdated(path)
+    title, line = recording.outdated(path, tmp_path)
     assert title == "text changed since its record in doc/records.json:"
     assert line.startswith(
         f"  {NAMES[0]}: changed since it ran in a test container: GNU Mailman 2.1.39 ("
@@ -298,7 +298,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def run_tests(checkout: Path) -> Run:
     """Runs tests of a copy of the checkout, where a walk has written down what it is told to."""
-    for name in ("tests", "docker", "conftest.py", "pyproject.toml"):
+    for name in ("tests", "conftest.py", "pyproject.toml"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
         copy(ROOT / name, checkout / name)
     (checkout / "doc" / "records.json").unlink(missing_ok=True)

@@ -6,7 +6,7 @@ import pytest
 
 from runbooks.book.expected import fault
 from runbooks.book.whose import whose
-from tests.page.renewing import NotRenewedError, applied, renewed
+from runbooks.testing.page.renewing import NotRenewedError, applied, renewed
 from tests.support.known import Known
 
 OWNERS = {"alpha": "ann@example.com", "beta": "bob@example.com", "gamma": "ann@example.com"}

@@ -12,10 +12,10 @@ import pytest
 from runbooks.book.defined import Defined
 from runbooks.mailman.printed import by_command, steps_of
 from runbooks.procedures import find
+from runbooks.testing.page.renewing import Change
+from runbooks.testing.page.rewriting import Rewriting, Wanted
+from runbooks.testing.page.sourcetext import Source
 from tests.page.conftest import ROOT
-from tests.page.renewing import Change
-from tests.page.rewriting import Rewriting, Wanted
-from tests.page.sourcetext import Source
 
 VERSION = "2.1.39"
 

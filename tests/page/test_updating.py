@@ -12,13 +12,13 @@ import pytest
 
 from runbooks.book.steps import Printed, Ran
 from runbooks.procedures import find
+from runbooks.testing.page.pages import Block
+from runbooks.testing.page.parts import Part
+from runbooks.testing.page.renewing import NotRenewedError
+from runbooks.testing.page.updating import Updating
+from runbooks.testing.page.walk import Outcome
+from runbooks.testing.page.ways import ByCommand, ByHand, StepByStep
 from tests.page.conftest import ROOT
-from tests.page.pages import Block
-from tests.page.parts import Part
-from tests.page.renewing import NotRenewedError
-from tests.page.updating import Updating
-from tests.page.walk import Outcome
-from tests.page.ways import ByCommand, ByHand, StepByStep
 
 PROCEDURE = find("scripted-change")
 HAND = {step.name: step for step in ByHand().steps(PROCEDURE)}

@@ -13,9 +13,9 @@ from runbooks.book.records import RealRun
 from runbooks.mailman.printed import STATE, by_command, steps_of, text_of
 from runbooks.procedures import all_procedures
 from runbooks.sphinxext.verification import FAILED, PASSED, Record, read, write
+from runbooks.testing.page.pages import Page
+from runbooks.testing.page.walk import add_records
 from tests.page.conftest import SOURCE, sphinx
-from tests.page.pages import Page
-from tests.page.walk import add_records
 
 NOT_VERIFIED = "This build was not verified"
 

@@ -11,10 +11,10 @@ from runbooks.book.steps import Printed, Ran
 from runbooks.mailman.printed import STATE
 from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext.verification import FAILED, PASSED
-from tests.page import state, world
-from tests.page.printing import Reading
-from tests.page.walk import Walk
-from tests.page.ways import ByCommand, ByHand
+from runbooks.testing.page import state, world
+from runbooks.testing.page.printing import Reading
+from runbooks.testing.page.walk import Walk
+from runbooks.testing.page.ways import ByCommand, ByHand
 
 BOX = SimpleNamespace(version="2.1.39", is_standin=True, python="2.7", layout="multi")
 PROCEDURE = find("scripted-change")

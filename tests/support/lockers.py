@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.support.box import PROGRAMS, Box, Result
+from runbooks.testing.containers.box import PROGRAMS, Box, Result
 
 ROOT = Path(__file__).resolve().parents[2]
 

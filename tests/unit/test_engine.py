@@ -8,10 +8,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import engine as engines
 import pytest
 from docker.transport.unixconn import UnixHTTPConnection
 
+from runbooks.testing.containers import engine as engines
 from tests.support.fake_engine import FakeEngine, fake_engine, no_engine
 
 __all__ = ["fake_engine", "no_engine"]  # fixtures

@@ -10,11 +10,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-import engine as engines
-import images
 import pytest
 
-from tests.support import selection
+from runbooks.testing.containers import engine as engines
+from runbooks.testing.containers import images, selection
 from tests.support.fake_engine import FakeEngine, Request, fake_engine, no_engine
 
 __all__ = ["fake_engine", "no_engine"]  # fixtures

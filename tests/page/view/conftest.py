@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
-from tests.page.conftest import BUILD, OPENED, ROOT, build_site, once
+from runbooks.testing.page.building import build, once
+from runbooks.testing.settings import Settings
+from tests.page.conftest import ROOT
 from tests.page.view import browser as browsers
 
 #: Not longer for a page of a server on this machine.
@@ -41,13 +43,12 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 @pytest.fixture(scope="session")
-def published(pytestconfig: pytest.Config, testrun_uid: str) -> Path:
+def published(page_settings: Settings, testrun_uid: str) -> Path:
     """The site built again, with what was run of it until now, beside the one that others read."""
-    site = BUILD / "opened"
-    pytestconfig.stash[OPENED] = True
-    with once("opened", testrun_uid) as is_first:
+    site = page_settings.build / "opened"
+    with once(page_settings, "opened", testrun_uid) as is_first:
         if is_first:
-            build_site(site)
+            build(page_settings, site)
     return site
 
 
@@ -62,8 +63,10 @@ def address(published: Path) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def browser(pytestconfig: pytest.Config, testrun_uid: str) -> Iterator[Browser]:
-    with once("browser", testrun_uid):
+def browser(
+    pytestconfig: pytest.Config, page_settings: Settings, testrun_uid: str
+) -> Iterator[Browser]:
+    with once(page_settings, "browser", testrun_uid):
         try:
             path = browsers.obtain(_reporter(pytestconfig))
         except browsers.MissingError as problem:

@@ -7,13 +7,13 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from runbooks.book import records
-from tests.page import recording
+from tests.page.conftest import RECORDS
 
 
 @pytest.fixture(scope="module")
 def ran():
     """The oldest day that the page names for a procedure, at noon."""
-    days = [run.date for run in records.read(recording.PATH)]
+    days = [run.date for run in records.read(RECORDS)]
     assert days
     return datetime.combine(min(days), datetime.min.time(), timezone.utc).replace(hour=12)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from runbooks.testing.page.pages import Page
 from tests.page.conftest import SOURCE
-from tests.page.pages import Page
 
 NAMES = sorted(source.stem for source in SOURCE.glob("*.rst"))
 

@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 import pytest
 
 from runbooks.procedures import all_procedures
-from tests.page.pages import Page
+from runbooks.testing.page.pages import Page
 
 #: What people have in mind, and the procedure that they need.
 LOOKED_FOR = {

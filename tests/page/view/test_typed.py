@@ -25,8 +25,8 @@ from runbooks.mailman.documented import REACHED
 from runbooks.mailman.installation import list_name
 from runbooks.mailman.printed import COMMAND, anchor, by_command, from_elsewhere, steps_of
 from runbooks.procedures import all_procedures
-from tests.page import reader
-from tests.page.pages import Page
+from runbooks.testing.page import reader
+from runbooks.testing.page.pages import Page
 
 WIDTHS = (390, 1440)
 SCHEMES = ("light", "dark")

@@ -8,8 +8,8 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 from runbooks.procedures import all_procedures
+from runbooks.testing.page.pages import Page
 from tests.page.conftest import BUILD, SOURCE
-from tests.page.pages import Page
 
 NAMES = sorted(source.stem for source in SOURCE.glob("*.rst"))
 GENERATED = ("genindex", "search")

@@ -28,14 +28,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-import engine as engines
+from runbooks.testing.containers import engine as engines
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parent
-STANDIN_SOURCE = ROOT / "runbooks" / "standin"
+STANDIN_SOURCE = HERE.parents[1] / "standin"
 
 REPOSITORY = "mailman2-runbooks"
 STANDIN_BASE = "debian:bullseye-slim"
@@ -195,7 +194,7 @@ def standin_base(engine: engines.Engine, directory: Path, say: Callable[[str], N
     return tag
 
 
-def chunks(file: IO[bytes]) -> Iterator[bytes]:
+def chunks(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
     return iter(lambda: file.read(1 << 20), b"")
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import engine as engines
-import images
 import pytest
 
-from tests.support.box import SITES, Box, BoxError, Mailman, ask_mailman
+from runbooks.testing.containers import engine as engines
+from runbooks.testing.containers import images
+from runbooks.testing.containers.box import SITES, Box, BoxError, Mailman, ask_mailman
 
 LAYOUTS = tuple(SITES)
 #: What `--mailman-image` may be for images that are made here.
@@ -26,7 +26,7 @@ NO_RECORD = (
 class Slot:
     """A container that tests may run on.
 
-    `service` is its name in docker/compose.yaml. `python` is the version that Mailman's programs
+    `service` is its name in compose.yaml. `python` is the version that Mailman's programs
     run on, None for an image that has not been asked yet.
     """
 
@@ -90,7 +90,7 @@ class Subject:
 def choose(
     option: str | None, engine: engines.Engine, say: Callable[[str], None]
 ) -> dict[str, Subject]:
-    """The images of the run, by the environment variable that gives each to docker/compose.yaml.
+    """The images of the run, by the environment variable that gives each to compose.yaml.
 
     Raises ImageError or BoxError with one line for a person.
     """

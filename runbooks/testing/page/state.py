@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from runbooks.book.whose import whose
-from tests.support.box import Box
+from runbooks.testing.containers.box import Box
 
 State = dict[str, Any]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import engine as engines
 import pytest
 
-from tests.support import containers
-from tests.support.box import Box
+from runbooks.testing.containers import engine as engines
+from runbooks.testing.containers import running
+from runbooks.testing.containers.box import Box
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
@@ -28,7 +28,7 @@ class Spares:
         # By the second label the end of the run finds those that an interrupt has left.
         labels = {"mailman2-runbooks": "test", "mailman2-runbooks.run": self._project}
         with engines.asking():
-            container = containers.start(
+            container = running.start(
                 like.container.client, image or like.container.image.id, labels, **options
             )
         self._containers.append(container)
@@ -44,7 +44,7 @@ class Spares:
         for box in self._boxes:
             box.close()
         for container in self._containers:
-            containers.remove(container)
+            running.remove(container)
 
 
 @pytest.fixture(scope="session")

@@ -6,17 +6,17 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from runbooks.book.defined import Defined
-from runbooks.book.procedure import Procedure, Step
-from runbooks.mailman.printed import anchor
+from runbooks.book.procedure import Step
+from runbooks.mailman.printed import AnyProcedure, anchor
 from runbooks.procedures import all_procedures
-from tests.page.ways import WAYS, Way
+from runbooks.testing.page.ways import WAYS, Way
 
 
 @dataclass(frozen=True)
 class Part:
     """A step of a procedure, one way; or, without these, the state in which all ways end."""
 
-    procedure: Procedure
+    procedure: AnyProcedure
     step: Step | None = None
     way: Way | None = None
 

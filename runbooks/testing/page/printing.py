@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from runbooks.book import expected
-from runbooks.book.procedure import Procedure, Step, paste
-from runbooks.mailman.printed import anchor, by_command, steps_of
-from tests.page.pages import Block, Page
+from runbooks.book.procedure import Step, paste
+from runbooks.mailman.printed import AnyProcedure, anchor, by_command, steps_of
+from runbooks.testing.page.pages import Block, Page
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Fault:
 class Printing:
     """A procedure as a page prints it: its blocks, by the step that they belong to."""
 
-    procedure: Procedure
+    procedure: AnyProcedure
     #: each command, and what the page shows of its output, by the name of the step
     commands: dict[str, Block] = field(default_factory=dict)
     outputs: dict[str, Block] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Printing:
         return [(step, found[step.name]) for step in having]
 
 
-def printed_once(procedures: Sequence[Procedure]) -> list[tuple[Procedure, Step]]:
+def printed_once(procedures: Sequence[AnyProcedure]) -> list[tuple[AnyProcedure, Step]]:
     """Every step of which a page prints the command, in the order of the definitions.
 
     What creates a file is printed once; other procedures refer to it.
@@ -61,7 +61,7 @@ def printed_once(procedures: Sequence[Procedure]) -> list[tuple[Procedure, Step]
 class Reading:
     """A page, read: what it prints of each procedure, and what is wrong with that."""
 
-    def __init__(self, page: Page, procedures: Sequence[Procedure]) -> None:
+    def __init__(self, page: Page, procedures: Sequence[AnyProcedure]) -> None:
         self.page = page
         self.procedures = procedures
         self.faults: list[Fault] = []
@@ -71,7 +71,7 @@ class Reading:
     def fault(self, place: str, what: str) -> None:
         self.faults.append(Fault(place, what))
 
-    def place(self, procedure: Procedure, step: str = "") -> str:
+    def place(self, procedure: AnyProcedure, step: str = "") -> str:
         return f"{self.page.name}.html#{anchor(procedure, step)}"
 
     def _read(self) -> dict[str, Printing]:

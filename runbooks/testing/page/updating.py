@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from runbooks.book import expected
-from runbooks.book.procedure import Procedure
-from tests.page.parts import Part
-from tests.page.renewing import NotRenewedError, renewed
-from tests.page.rewriting import Key, Rewriting, Rewritten, Wanted
-from tests.page.walk import Outcome, Walk
+from runbooks.mailman.printed import AnyProcedure
+from runbooks.testing.page.parts import Part
+from runbooks.testing.page.renewing import NotRenewedError, renewed
+from runbooks.testing.page.rewriting import Key, Rewriting, Rewritten, Wanted
+from runbooks.testing.page.walk import Outcome, Walk
 
 #: As ruff has it.
 LINE_LENGTH = 100
@@ -44,7 +44,7 @@ class Updating:
                 # What is true of a server is asked when it is wanted: at the end it is gone.
                 self.fits(key, outcome.step.shows)
 
-    def rewrites(self, procedure: Procedure) -> bool:
+    def rewrites(self, procedure: AnyProcedure) -> bool:
         """Whether something that the procedure prints is to be rewritten."""
         return any(name == procedure.name for name, _, _ in self.wanted)
 

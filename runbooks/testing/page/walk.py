@@ -9,20 +9,20 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from runbooks.book import expected
-from runbooks.book.procedure import Procedure, Step
+from runbooks.book.procedure import Step
 from runbooks.book.steps import Ran
 from runbooks.host.host import Host
 from runbooks.mailman.documented import REACHED
 from runbooks.mailman.installation import Installation, discover
-from runbooks.mailman.printed import STATE
+from runbooks.mailman.printed import STATE, AnyProcedure
 from runbooks.mailman.truth import Subject
 from runbooks.sphinxext import verification
 from runbooks.sphinxext.verification import FAILED, PASSED, Record
-from tests.page import state, world
-from tests.page.pages import Block
-from tests.page.printing import Printing, Reading
-from tests.page.ways import WAYS, Server, Way
-from tests.support.box import Box
+from runbooks.testing.containers.box import Box
+from runbooks.testing.page import state, world
+from runbooks.testing.page.pages import Block
+from runbooks.testing.page.printing import Printing, Reading
+from runbooks.testing.page.ways import WAYS, Server, Way
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Outcome:
     step: Step
     #: the block that it was taken from
     block: Block
-    ran: Ran[Subject]
+    ran: Ran[Subject | None]
     #: what is wrong; "" when nothing is
     trouble: str
 
@@ -95,7 +95,7 @@ class Walk:
         #: why there is no server to walk on
         self._trouble = ""
 
-    def of(self, procedure: Procedure, keep: Callable[[Sequence[Record]], None]) -> Walked:
+    def of(self, procedure: AnyProcedure, keep: Callable[[Sequence[Record]], None]) -> Walked:
         """What came of a procedure, which is carried out if that has not been done yet.
 
         `keep` gets the records of what was run, whatever ends it.
@@ -126,7 +126,7 @@ class Walk:
             self._trouble = ""
         return self._begun
 
-    def _go(self, procedure: Procedure, walked: Walked, records: list[Record]) -> None:
+    def _go(self, procedure: AnyProcedure, walked: Walked, records: list[Record]) -> None:
         printings = {one.procedure.name: one for one in self.reading.printings}
         printing = printings.get(procedure.name) or Printing(procedure)
         installation, clean = self._begin()
@@ -175,7 +175,7 @@ class Walk:
                     break
 
     def _differing(
-        self, procedure: Procedure, before: state.State, ends: dict[str, state.State]
+        self, procedure: AnyProcedure, before: state.State, ends: dict[str, state.State]
     ) -> list[str]:
         """How the ends of the ways differ, and from the beginning where that is to come back."""
         first, *others = self.ways
@@ -192,7 +192,7 @@ class Walk:
             found += state.differences(before, after, "before", "afterwards")
         return found
 
-    def _record(self, procedure: Procedure, step: str, trouble: str) -> Record:
+    def _record(self, procedure: AnyProcedure, step: str, trouble: str) -> Record:
         return Record(
             build=self.reading.page.build,
             page=self.reading.page.name,
@@ -209,7 +209,7 @@ class Walk:
         )
 
 
-def _trouble(ran: Ran[Subject], status: int | None) -> str:
+def _trouble(ran: Ran[Subject | None], status: int | None) -> str:
     """What is wrong with what a step printed, and its exit status where one is wanted."""
     if ran.fault:
         return ran.fault

@@ -4,7 +4,7 @@ As root on Debian, Ubuntu and their relatives, what is missing is installed from
 and `dockerd` is started; `Engine.stop()` ends what was started here and nothing else. Anywhere
 else one line says what to install. Run this file to see what it finds, without starting anything:
 
-    .tox/container/bin/python docker/engine.py
+    python -m runbooks.testing.containers.engine
 """
 
 from __future__ import annotations

@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from runbooks.book.procedure import Event, Procedure, paste
+from runbooks.book.procedure import Event, paste
 from runbooks.book.whose import whose
 from runbooks.mailman.documented import INSTALLATION, LISTS
 from runbooks.mailman.installation import Installation
-from runbooks.mailman.printed import steps_of
+from runbooks.mailman.printed import AnyProcedure, steps_of
 from runbooks.procedures import find
-from tests.support import checkout
-from tests.support.box import LAYOUTS, PROGRAMS, Box
+from runbooks.testing.containers.box import LAYOUTS, PROGRAMS, Box
+from runbooks.testing.page.puppet import install_module
 
 ADMIN = whose().examples.administrator
 
@@ -47,7 +47,7 @@ SETTINGS_OF_LAST: tuple[dict[str, Any], ...] = (
 def make(box: Box) -> None:
     """The sites and lists of the documented installation, and what is set on some of them."""
     lay_over(box)
-    checkout.install_module(box)
+    install_module(box)
     for site, lists in LISTS.items():
         for name in lists:
             mailman(box, site, ["newlist", "-q", name, ADMIN, "page"])
@@ -96,14 +96,14 @@ def configure(box: Box, site: str, name: str, settings: Mapping[str, Any]) -> No
     assert box.run(["rm", "/tmp/page_settings"]).rc == 0
 
 
-def befall(box: Box, folder: Path, procedure: Procedure) -> None:
+def befall(box: Box, folder: Path, procedure: AnyProcedure) -> None:
     """Bring about what `procedure` is there for. `folder`: where the reader is at home."""
     if procedure.after:
         leave_behind(box, find(procedure.after))
     happen(box, folder, procedure, procedure.befalls)
 
 
-def leave_behind(box: Box, procedure: Procedure) -> None:
+def leave_behind(box: Box, procedure: AnyProcedure) -> None:
     """Go through a procedure by hand, and leave what it did, but none of the files it needed."""
     steps = steps_of(procedure)
     for step in steps:
@@ -113,7 +113,7 @@ def leave_behind(box: Box, procedure: Procedure) -> None:
     assert box.run(["rm", *made]).rc == 0
 
 
-def come_of_it(box: Box, folder: Path, procedure: Procedure) -> None:
+def come_of_it(box: Box, folder: Path, procedure: AnyProcedure) -> None:
     """What others do between the command of `procedure` and what follows it."""
     happen(box, folder, procedure, procedure.meanwhile)
 
@@ -121,7 +121,7 @@ def come_of_it(box: Box, folder: Path, procedure: Procedure) -> None:
 def happen(
     box: Box,
     folder: Path,
-    procedure: Procedure,
+    procedure: AnyProcedure,
     make: Callable[[Installation, Any], Event] | None,
 ) -> None:
     """Bring about an event: in the reader's clone, which is in `folder`, and on the server."""
@@ -170,7 +170,7 @@ esac
 
 
 @contextmanager
-def company(box: Box, procedure: Procedure) -> Iterator[None]:
+def company(box: Box, procedure: AnyProcedure) -> Iterator[None]:
     """Those who want the list while its lock is removed: one waits, and gets it afterwards; the
     other comes in the very moment, and would break a lock that has expired.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -11,10 +12,8 @@ from runbooks.book.records import RealRun
 from runbooks.mailman.printed import STATE, by_command, steps_of, text_of
 from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext.verification import PASSED, Record
-from tests.page.pages import Page
-from tests.page.printing import Reading
-
-PATH = Path(__file__).resolve().parents[2] / "doc" / records.RECORDS
+from runbooks.testing.page.pages import Page
+from runbooks.testing.page.printing import Reading
 
 #: The name of what a test's report says of records.
 PROPERTY = "record"
@@ -73,8 +72,11 @@ def _made(steps: Sequence[Record]) -> RealRun | None:
     )
 
 
-def outdated(path: Path) -> list[str]:
-    """For the end of a run: the procedures whose text is not the one that is on record."""
+def outdated(path: Path, root: Path) -> list[str]:
+    """For the end of a run: the procedures whose text is not the one that is on record.
+
+    `root`: of the project.
+    """
     try:
         changed = records.changed(records.read(path), texts())
     except ValueError as problem:
@@ -82,6 +84,6 @@ def outdated(path: Path) -> list[str]:
     if not changed:
         return []
     return [
-        f"text changed since its record in doc/{path.name}:",
+        f"text changed since its record in {os.path.relpath(path, root)}:",
         *(f"  {line}" for line in changed),
     ]

@@ -1,5 +1,5 @@
 # Lay several sites over an installation of Mailman 2 in Debian's layout, chosen by MAILMAN_SITE_DIR.
-# Run as root in a container: docker exec -i CONTAINER sh -s < docker/layouts/multi.sh
+# Run as root in a container: docker exec -i CONTAINER sh -s < layouts/multi.sh
 # That makes /srv/mailman/openstack and /srv/mailman/zuul. For other sites add, behind sh -s, for
 # each its folder, the domain that /etc/mailman/sites has, and the domain of its lists.
 set -eu

@@ -19,8 +19,8 @@ from itertools import islice, product
 from pathlib import Path
 
 from runbooks.book.defined import Defined
-from tests.page.renewing import Change, applied
-from tests.page.sourcetext import Edit, Literal, Source, edited
+from runbooks.testing.page.renewing import Change, applied
+from runbooks.testing.page.sourcetext import Edit, Literal, Source, edited
 
 #: What several procedures put their outputs together from.
 SHARED = "runbooks/terminal/shown.py"
@@ -101,9 +101,10 @@ class Rewriting:
         """Find what to edit; the checkout is left as it is."""
         self.versions = sorted({one.key[2] for one in wanted})
         found = Rewritten()
-        first = now = self._shown([])
+        first = self._shown([])
         if first is None:
             raise RuntimeError("the procedures cannot be read in a copy")
+        now = first
         for one in wanted:
             try:
                 if first[one.key] != one.shows:

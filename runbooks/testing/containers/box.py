@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import engine as engines
-
-from tests.support.containers import Process, remove
+from runbooks.testing.containers import engine as engines
+from runbooks.testing.containers.running import Process, remove
 
 if TYPE_CHECKING:
     from docker.models.containers import Container
 
 SERVANT = Path(__file__).with_name("inside.py").read_bytes()
-LAYOUTS = Path(__file__).resolve().parents[2] / "docker" / "layouts"
+LAYOUTS = Path(__file__).with_name("layouts")
+README = "runbooks/testing/containers/README.md"
 PROGRAMS = "/usr/lib/mailman/bin"
 ANSWER_SECONDS = 60  # for what the servant does by itself
 ASK_SECONDS = 60  # for an image to say which Mailman it has
@@ -161,7 +161,7 @@ def ask_mailman(image: str) -> Mailman:
     lines = answer.split("\n")
     if lines[0].startswith("lacking "):
         lacking = lines[0].partition(" ")[2].replace(" ", ", ")
-        raise BoxError(f"{image} lacks {lacking}: docker/README.md says what an image has to have")
+        raise BoxError(f"{image} lacks {lacking}, which an image has to have: see {README}")
     if len(lines) < 3 or not lines[0].startswith("#!"):
         raise BoxError(f"{PROGRAMS}/version in {image} answered {lines!r}")
     output = "\n".join(lines[2:]).strip()

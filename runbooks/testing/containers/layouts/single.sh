@@ -1,5 +1,5 @@
 # Lay one site over an installation of Mailman 2 in Debian's layout: the one in /var/lib/mailman.
-# Run as root in a container: docker exec -i CONTAINER sh -s < docker/layouts/single.sh
+# Run as root in a container: docker exec -i CONTAINER sh -s < layouts/single.sh
 set -eu
 
 umask 022

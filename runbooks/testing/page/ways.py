@@ -11,18 +11,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from runbooks.book.procedure import Procedure, Step, paste
+from runbooks.book.procedure import Step, paste
 from runbooks.book.steps import Printed, Ran, go_through
 from runbooks.mailman import printed
 from runbooks.mailman.documented import INSTALLATION
 from runbooks.mailman.installation import Installation
-from runbooks.mailman.printed import COMMAND
+from runbooks.mailman.printed import COMMAND, AnyProcedure
 from runbooks.mailman.truth import Subject, Witness
-from tests.page import reader, world
-from tests.support.box import Box, shell_of
+from runbooks.testing.containers.box import Box, shell_of
+from runbooks.testing.page import reader, world
 
 #: What came of each step, as one goes.
-Going = Generator[Ran[Subject], None, None]
+Going = Generator[Ran[Subject | None], None, None]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Server:
 
     box: Box
     installation: Installation
-    procedure: Procedure
+    procedure: AnyProcedure
     #: where a command is run that is not run on the list server
     home: Path
     #: what such a command finds there; ``ssh`` on its ``PATH`` leads to the list server
@@ -44,12 +44,17 @@ class Server:
 class Way(Protocol):
     """One way."""
 
-    #: in the names of tests
-    name: str
-    #: the exit status that every step has to have; None where it proves nothing
-    status: int | None
+    @property
+    def name(self) -> str:
+        """In the names of tests."""
+        ...
 
-    def steps(self, procedure: Procedure, version: str = ...) -> tuple[Step, ...]:
+    @property
+    def status(self) -> int | None:
+        """The exit status that every step has to have; None where it proves nothing."""
+        ...
+
+    def steps(self, procedure: AnyProcedure, version: str = ...) -> tuple[Step, ...]:
         """The steps that the pages print; of another `version` they may show something else."""
         ...
 
@@ -64,7 +69,9 @@ class ByCommand:
     name = "by command"
     status = 0
 
-    def steps(self, procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+    def steps(
+        self, procedure: AnyProcedure, version: str = INSTALLATION.version
+    ) -> tuple[Step, ...]:
         return printed.by_command(procedure, version)
 
     def go(self, server: Server, steps: Sequence[Step]) -> Going:
@@ -87,7 +94,9 @@ class ByHand:
     name = "by hand"
     status = None
 
-    def steps(self, procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+    def steps(
+        self, procedure: AnyProcedure, version: str = INSTALLATION.version
+    ) -> tuple[Step, ...]:
         return printed.steps_of(procedure, version)
 
     def go(self, server: Server, steps: Sequence[Step]) -> Going:
@@ -101,7 +110,9 @@ class StepByStep:
     name = "step by step"
     status = None
 
-    def steps(self, procedure: Procedure, version: str = INSTALLATION.version) -> tuple[Step, ...]:
+    def steps(
+        self, procedure: AnyProcedure, version: str = INSTALLATION.version
+    ) -> tuple[Step, ...]:
         return printed.steps_of(procedure, version)
 
     def go(self, server: Server, steps: Sequence[Step]) -> Going:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from runbooks.procedures import all_procedures
-from tests.page.printing import printed_once
+from runbooks.testing.page.printing import printed_once
 
 
 @dataclass

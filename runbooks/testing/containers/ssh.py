@@ -14,12 +14,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import engine as engines
-import images
 import pytest
 
-from tests.support.box import Box, BoxError
-from tests.support.spare import Spares
+from runbooks.testing.containers import engine as engines
+from runbooks.testing.containers import images
+from runbooks.testing.containers.box import Box, BoxError
+from runbooks.testing.containers.spare import Spares
 
 DOCKERFILE = """\
 FROM {image}

@@ -119,7 +119,8 @@ class Row:
 def _rows(shows: str) -> Iterator[Row]:
     start = len(shows) - len(shows.lstrip())
     for line in shows.strip().splitlines():
-        at, pieces = start, []
+        at = start
+        pieces: list[Piece] = []
         for part in expected.parts(line.rstrip()):
             if not part.name:
                 end = at + len(part.text)
@@ -278,7 +279,8 @@ class _Renewal:
     ) -> list[tuple[Unit | None, Sequence[str]]]:
         """Each unit with its lines; without any where it is gone; alone the lines that are new."""
         if sum(unit.number for unit in units) == len(lines):
-            found, left = [], list(lines)
+            left = list(lines)
+            found: list[tuple[Unit | None, Sequence[str]]] = []
             for unit in units:
                 found.append((unit, left[: unit.number]))
                 left = left[unit.number :]

@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import engine as engines
+from runbooks.testing.containers import engine as engines
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -21,7 +21,7 @@ SEND_SECONDS = 60
 
 
 def start(client: DockerClient, image: str, labels: dict[str, str], **options: Any) -> Container:
-    """A container like those of docker/compose.yaml, without a network; it does nothing."""
+    """A container like those of compose.yaml, without a network; it does nothing."""
     hostname = os.environ.get("MAILMAN_HOSTNAME", "lists")
     return client.containers.run(
         image,
