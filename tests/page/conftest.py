@@ -57,7 +57,7 @@ def copy_project(folder: Path) -> None:
 def in_copy(copy: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a module of Python in a copy of the project, and of its own code."""
     return subprocess.run(
-        [sys.executable, "-B", "-m", *words],
+        [sys.executable, "-m", *words],
         cwd=copy,
         env={**os.environ, "PYTHONPATH": str(copy), **variables},
         stdin=subprocess.DEVNULL,
@@ -71,7 +71,7 @@ def build_in(checkout: Path) -> subprocess.CompletedProcess[str]:
     """Build the pages of a copy, from the package of the copy."""
     return subprocess.run(
         [
-            *(sys.executable, "-B", "-m", "sphinx", "-q", "-W", "-n", "--keep-going"),
+            *(sys.executable, "-m", "sphinx", "-q", "-W", "-n", "--keep-going"),
             *("-b", "html", "-d", "build/doctrees", "doc/source", "build/html"),
         ],
         cwd=checkout,

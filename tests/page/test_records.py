@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from runbooks.testing.containers.box import BoxError, Mailman
 from runbooks.testing.containers.images import Image
 from runbooks.testing.containers.selection import Subject
 from runbooks.testing.page import recording
-from tests.page.conftest import RECORDS, ROOT
+from tests.page.conftest import RECORDS, ROOT, copy_project
 
 TODAY = date(2026, 5, 3)
 RUN = RealRun("ban", "2.1.39", "2.7", "multi", TODAY, True, "now")
@@ -294,21 +294,35 @@ def steps(name: str, **changes: object) -> list[Record]:
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
+BLOCKS = "runbooks/sphinxext/blocks.py"
+
+
+@pytest.fixture(scope="module")
+def copied(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the project. What one test has built of it, the next need not build again."""
+    copy = tmp_path_factory.mktemp("project")
+    copy_project(copy)
+    return copy
+
+
+@pytest.fixture
+def checkout(copied: Path) -> Iterator[Path]:
+    """The copy, without any record, and with the blocks of its pages as they are made here."""
+    (copied / "doc" / "records.json").unlink(missing_ok=True)
+    yield copied
+    shutil.copy(ROOT / BLOCKS, copied / BLOCKS)
+
 
 @pytest.fixture
 def run_tests(checkout: Path) -> Run:
-    """Runs tests of a copy of the checkout, where a walk has written down what it is told to."""
-    for name in ("tests", "conftest.py", "pyproject.toml"):
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2
-        copy(ROOT / name, checkout / name)
-    (checkout / "doc" / "records.json").unlink(missing_ok=True)
+    """Runs tests of the copy, where a walk has written down what it is told to."""
 
     def run(*options: str, names: list[str], part: str = ":") -> subprocess.CompletedProcess[str]:
         test = checkout / "tests" / "page" / "test_made.py"
         test.write_text(RAN.format(names=names, part=part), encoding="utf-8")
         return subprocess.run(
             [
-                *(sys.executable, "-B", "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+                *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
                 *("--mailman-image", "some/image:tag", *options, str(test)),
             ],
             cwd=checkout,
@@ -370,7 +384,7 @@ def test_what_was_left_before_its_end_is_no_record(checkout, run_tests):
 
 def test_nothing_is_recorded_of_a_page_that_prints_something_else(checkout, run_tests):
     """By a line that is changed on its way from the definition to the page."""
-    path = checkout / "runbooks" / "sphinxext" / "blocks.py"
+    path = checkout / BLOCKS
     text = path.read_text(encoding="utf-8")
     assert text.count("    text = paste(step)\n") == 1
     path.write_text(text.replace("text = paste(step)\n", 'text = paste(step) + " "\n'))
