@@ -7,8 +7,6 @@ from pathlib import Path
 from runbooks.add_list.page import CHECKOUT, MANIFEST
 from runbooks.testing.containers.box import Box, Result
 
-_MODULE = Path(__file__).with_name("puppet-mailman")
-
 _WORDS = (
     *("announce", "dev", "docs", "es", "fr", "i18n", "infra", "it", "ja", "ko"),
     *("operators", "pl", "qa", "security", "sigs", "stable", "tc", "track", "vi", "zh"),
@@ -62,15 +60,6 @@ def deploy(box: Box, text: str | None = None) -> None:
         target = f"{CHECKOUT}/{path}"
         assert box.run(["mkdir", "-p", target.rpartition("/")[0]]).rc == 0
         box.put(target, content)
-
-
-def install_module(box: Box) -> None:
-    """Put the module with the type for hosts with several sites where Puppet finds it."""
-    for path in sorted(_MODULE.rglob("*")):
-        if path.is_file():
-            target = f"/etc/puppet/modules/mailman/{path.relative_to(_MODULE)}"
-            assert box.run(["mkdir", "-p", target.rpartition("/")[0]]).rc == 0
-            box.put(target, path.read_bytes())
 
 
 def puppet(box: Box, site: str | None = None) -> Result:

@@ -10,21 +10,14 @@ import struct
 import sys
 import termios
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pyte
 
+from runbooks.testing.page.reader import environment_of_a_reader
+
 #: Seconds until what is waited for has to be there.
 PATIENCE = 60
-
-
-def environment_of_a_reader(variables: Mapping[str, str]) -> dict[str, str]:
-    """What a reader's shell has in its environment, whoever runs the tests, and `variables`."""
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "PYTEST_"))}
-    found = {**inherited, "TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
-    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI"):
-        found.pop(name, None)
-    return found
 
 
 class Terminal:

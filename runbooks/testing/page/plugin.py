@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -25,12 +25,14 @@ from runbooks.testing.page.failure import NotTrueError, Told
 from runbooks.testing.page.pages import Page
 from runbooks.testing.page.parts import Part
 from runbooks.testing.page.printing import Reading
-from runbooks.testing.page.updating import Updating
 from runbooks.testing.page.walk import Walk, add_records, image_of
 from runbooks.testing.settings import Settings, settings
 
+if TYPE_CHECKING:
+    from runbooks.testing.page.updating import Updating
+
 BLOCKS = pytest.StashKey[Blocks]()
-UPDATING = pytest.StashKey[Updating]()
+UPDATING = pytest.StashKey["Updating"]()
 RECORDS = pytest.StashKey[list[Record]]()
 #: Whether the site was built to be read by the tests.
 BUILT = pytest.StashKey[bool]()
@@ -42,7 +44,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[BLOCKS] = Blocks()
     config.stash[RECORDS] = []
     config.stash[BUILT] = False
-    config.stash[UPDATING] = Updating()
+    if config.getoption("--update"):
+        # It needs what is not installed for a page elsewhere, which has nothing to rewrite.
+        from runbooks.testing.page.updating import Updating
+
+        config.stash[UPDATING] = Updating()
     only = os.environ.get("RUNBOOK_WALK_ONLY", "").split()
     if unknown := set(only) - {procedure.name for procedure in all_procedures()}:
         names = ", ".join(sorted(unknown))
@@ -164,7 +170,7 @@ def blocks_run(pytestconfig: pytest.Config) -> Blocks:
 @pytest.fixture
 def updating(pytestconfig: pytest.Config) -> Updating | None:
     """With ``--update``: what is to be rewritten when all tests have been run."""
-    return pytestconfig.stash[UPDATING] if pytestconfig.getoption("--update") else None
+    return pytestconfig.stash.get(UPDATING, None)
 
 
 @pytest.fixture
@@ -224,8 +230,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
             # What is left to be published says what all workers have run of it.
             page = settings(session.config)
             build(page, page.html)
-    if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        updating = session.config.stash[UPDATING]
+    updating = session.config.stash.get(UPDATING, None)
+    ended = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    if updating is not None and ended:
         updating.finish(session.config.rootpath)
         if updating.is_left:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
@@ -235,8 +242,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     """What was run and recorded, and which procedures have changed since."""
     if config.stash[BLOCKS].are_wanted:
         terminalreporter.write_line(config.stash[BLOCKS].line())
-    for line in config.stash[UPDATING].lines:
-        terminalreporter.write_line(line)
+    if (updating := config.stash.get(UPDATING, None)) is not None:
+        for line in updating.lines:
+            terminalreporter.write_line(line)
     if github.wanted(os.environ):
         failed = [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]
         for line in github.of_reports(failed, config.rootpath):

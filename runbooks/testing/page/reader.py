@@ -26,7 +26,6 @@ import pyte
 from runbooks.book import expected
 from runbooks.book.steps import Printed
 from runbooks.testing.containers.box import Box
-from tests.support.terminal import environment_of_a_reader
 
 #: Seconds for one command.
 PATIENCE = 60
@@ -160,6 +159,15 @@ def without_terminal(command: str, environment: dict[str, str], folder: Path) ->
     )
     objects = [json.loads(line) for line in done.stdout.splitlines()]
     return Told(objects, done.stderr, done.returncode)
+
+
+def environment_of_a_reader(variables: Mapping[str, str]) -> dict[str, str]:
+    """What a reader's shell has in its environment, whoever runs the tests, and `variables`."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("RUNBOOK_", "PYTEST_"))}
+    found = {**inherited, "TERM": "xterm", "LC_ALL": "C.UTF-8", **variables}
+    for name in ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES", "CI"):
+        found.pop(name, None)
+    return found
 
 
 def _of_a_reader(environment: Mapping[str, str]) -> dict[str, str]:

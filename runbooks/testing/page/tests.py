@@ -12,6 +12,7 @@ import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -28,8 +29,10 @@ from runbooks.testing.page.pages import Page
 from runbooks.testing.page.parts import Part, parts
 from runbooks.testing.page.printing import Reading
 from runbooks.testing.page.renewing import NotRenewedError
-from runbooks.testing.page.updating import Updating
 from runbooks.testing.page.walk import Outcome, Walk, Walked
+
+if TYPE_CHECKING:
+    from runbooks.testing.page.updating import Updating
 
 #: pytest itself loads what a module of tests names so; the name goes along with the tests.
 pytest_plugins = [PLUGIN]

@@ -14,7 +14,7 @@ from runbooks.mailman.installation import Installation
 from runbooks.mailman.printed import AnyProcedure, steps_of
 from runbooks.procedures import find
 from runbooks.testing.containers.box import LAYOUTS, PROGRAMS, Box
-from tests.support import checkout
+from runbooks.testing.page.puppet import install_module
 
 ADMIN = whose().examples.administrator
 
@@ -47,7 +47,7 @@ SETTINGS_OF_LAST: tuple[dict[str, Any], ...] = (
 def make(box: Box) -> None:
     """The sites and lists of the documented installation, and what is set on some of them."""
     lay_over(box)
-    checkout.install_module(box)
+    install_module(box)
     for site, lists in LISTS.items():
         for name in lists:
             mailman(box, site, ["newlist", "-q", name, ADMIN, "page"])
