@@ -235,7 +235,8 @@ def _show_more(screen: Screen, before: str, installation: Installation, seen: Lo
         screen.say(f"{before}{number} left behind by processes that no longer run")
     for line in _advice(installation, seen):
         screen.say(f"  → {line}", style="cyan")
-    for found in seen.all():
+    # There may be thousands.
+    for found in seen.all() if screen.as_json else ():
         screen.object(host=installation.host.spec, site=found.site.name, **found.lock.as_json())
     for site, why in seen.failed.items():
         screen.object(host=installation.host.spec, site=site, error=why)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -39,7 +42,7 @@ def refusing(box: Box) -> set[str]:
 
 @pytest.mark.layout("multi")
 @pytest.mark.timeout(600)
-def test_one_is_down_and_another_has_a_stale_lock(box: Box, ssh_boxes):
+def test_one_is_down_and_another_has_a_stale_lock(box: Box, ssh_boxes, tmp_path: Path):
     servers = [ssh_boxes.get(box) for _ in range(3)]
     for server in servers:
         if isinstance(server, str):
@@ -97,7 +100,14 @@ def test_one_is_down_and_another_has_a_stale_lock(box: Box, ssh_boxes):
     assert outcomes[specs[2], None] == "unreachable"
     assert refusing(stale.box) == everything
 
-    undone = runbook("undo", run, "--yes")
+    # The group of the inventory names the same servers.
+    inventory = tmp_path / "hosts.ini"
+    ways = (f"ansible_ssh_common_args='-F {server.config}'" for server in servers)
+    rows = (f"lists{number} {way}\n" for number, way in enumerate(ways, 1))
+    inventory.write_text("[lists]\n" + "".join(rows))
+    group = f"ansible://lists?ansible_inventory={inventory}"
+    path = f"{sys.prefix}/bin:{os.environ['PATH']}"
+    undone = runbook_on(group, "undo", run, "--yes", env={"PATH": path})
     assert undone.returncode == 1, undone
     assert f"taken back on {NUMBER} lists and read back" in undone.stdout
     assert f"taken back on {NUMBER - 1} lists and read back" in undone.stdout

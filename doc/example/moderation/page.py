@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from runbooks.book.expected import MORE
 from runbooks.book.procedure import File, Procedure, Step, Trouble, every_list
-from runbooks.mailman.installation import Installation, Site, as_mailman
+from runbooks.mailman.installation import Installation, as_mailman
 from runbooks.terminal import shown
 
 SCRIPT = """\
@@ -36,10 +36,7 @@ def steps(installation: Installation, arguments: Arguments) -> tuple[Step, ...]:
     """The procedure by hand."""
     emergency = str(int(arguments.state == "on"))
     path = f"{installation.bin}/moderation.py"
-
-    def withlist(site: Site, *words: str) -> str:
-        return as_mailman(installation, site, "withlist", *words)
-
+    words = ("withlist", "-q", "-a", "-r", "moderation", emergency)
     create = Step(
         name="script",
         title="Create the script",
@@ -52,7 +49,7 @@ def steps(installation: Installation, arguments: Arguments) -> tuple[Step, ...]:
             name=f"lists-{site.name}",
             title=f"Change every list of the site {site.name}",
             why="A list that is locked is waited for.",
-            command=withlist(site, "-q", "-a", "-r", "moderation", emergency),
+            command=as_mailman(installation, site, *words),
             shows=f"{every_list(site)}: changed\n{MORE}",
         )
         for site in installation.sites
@@ -78,9 +75,7 @@ PROCEDURE = Procedure(
             shown.undo(),
         )
     ),
-    troubles=(
-        Trouble("Posts are let through again when the flood is over", "``runbook moderate off``."),
-    ),
+    troubles=(Trouble("The flood is over", "``runbook moderate off`` lets posts through again."),),
     example=Arguments("on"),
 )
 
