@@ -52,7 +52,8 @@ url = {_text(manifest.url)}
 checkout = {_text(manifest.checkout)}    # where the list server has that repository
 
 # Where the code of the command `runbook` is. With the repository of these pages as well,
-# pages = "https://…", each page links to its source.
+# pages = "https://…", each page links to its source. With the address where they are published,
+# published = "https://…", the alerts of the page `monitoring` link to what helps.
 [project]
 repository = {_text(whose.project.repository)}
 {pages}
