@@ -138,6 +138,9 @@ class Procedure(Generic[M, A]):
     befalls: Callable[[M, A], Event] | None = None
     #: what others do between the command and what follows it
     meanwhile: Callable[[M, A], Event] | None = None
+    #: the site and the list that others want at the same time, in the tests: one process waits
+    #: for its lock, and another asks for it in the very moment in which ``touch`` is run on that
+    wanted: Callable[[A], tuple[str, str]] | None = None
     #: how it is practised, where that is not as the page has it
     practice: Practice[A] | None = None
     #: where it is made; no part of what it is

@@ -56,8 +56,9 @@ Examples:
   runbook locks --json --site {whose().first.name}
 
 \b
-For Prometheus, as root in a cron job or a timer, each minute (sponge is in moreutils):
-  runbook locks --prometheus | sponge /var/lib/prometheus/node-exporter/mailman.prom
+For Prometheus, in a cron job or a timer, each minute:
+  runbook locks --prometheus --host {whose().server.spec} |
+    sponge /var/lib/prometheus/node-exporter/mailman.prom
 """
 )
 @options.sites
@@ -66,8 +67,8 @@ For Prometheus, as root in a cron job or a timer, each minute (sponge is in more
     "--prometheus",
     "as_metrics",
     is_flag=True,
-    help="Print metrics, for the textfile collector of node_exporter. The exit status is the same"
-    " as without it.",
+    help="Print metrics, for the textfile collector of node_exporter, to be written with sponge:"
+    " nobody reads half of a file then. The exit status is the same as without it.",
 )
 @options.together(options.host, options.json)
 def locks(
@@ -235,7 +236,8 @@ def _show_more(screen: Screen, before: str, installation: Installation, seen: Lo
         screen.say(f"{before}{number} left behind by processes that no longer run")
     for line in _advice(installation, seen):
         screen.say(f"  → {line}", style="cyan")
-    for found in seen.all():
+    # There may be thousands.
+    for found in seen.all() if screen.as_json else ():
         screen.object(host=installation.host.spec, site=found.site.name, **found.lock.as_json())
     for site, why in seen.failed.items():
         screen.object(host=installation.host.spec, site=site, error=why)

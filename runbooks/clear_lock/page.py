@@ -249,6 +249,7 @@ PROCEDURE = Procedure(
         ),
     ),
     befalls=befalls,
+    wanted=lambda arguments: (arguments.site, arguments.list),
     example=ClearArguments(whose().examples.list, site=whose().first.name),
 )
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from runbooks.book.steps import Printed, Ran
+from runbooks.book.whose import whose
 from runbooks.mailman.printed import STATE
 from runbooks.procedures import all_procedures, find
 from runbooks.sphinxext.verification import FAILED, PASSED
@@ -156,3 +157,8 @@ def test_what_takes_back_has_to_leave_the_lists_as_they_were(walk_of):
     walked, records, _ = walk_of({}, ends=(changed, changed), procedure=find("unban"))
     assert walked.differing == ["/x/config.pck: nothing before and a list afterwards"]
     assert results(records)[-1] == (STATE, FAILED)
+
+
+def test_others_want_the_list_whose_lock_is_cleared_and_no_other():
+    wanted = {one.name: one.wanted(one.example) for one in all_procedures() if one.wanted}
+    assert wanted == {"clear-lock": (whose().first.name, whose().examples.list)}

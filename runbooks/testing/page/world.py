@@ -174,10 +174,10 @@ def company(box: Box, procedure: AnyProcedure) -> Iterator[None]:
     """Those who want the list while its lock is removed: one waits, and gets it afterwards; the
     other comes in the very moment, and would break a lock that has expired.
     """
-    if procedure.name != "clear-lock":
+    if procedure.wanted is None:
         yield
         return
-    site, name = procedure.example.site, procedure.example.list
+    site, name = procedure.wanted(procedure.example)
     box.put("/tmp/page_others.py", _OTHERS)
     variables = {**box.environment(site), "PYTHONPATH": "/tmp", "PYTHONDONTWRITEBYTECODE": "1"}
     words = " ".join(f"{key}={value}" for key, value in variables.items())
