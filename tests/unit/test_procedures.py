@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 
 from runbooks.book.whose import VARIABLE
 from runbooks.errors import BadInputError
+from runbooks.onhost import Program
 from runbooks.practice.site import create
 from runbooks.procedures import FOLDERS, all_procedures, find, ordered
 from tests.support.acme import make_package
@@ -132,6 +134,23 @@ def test_a_procedure_of_another_package_does_its_work_on_a_host(run, tmp_path):
     assert outcomes.count("changed") == len(outcomes) - 1  # one list has a stale lock
     again = runbook("freeze", "on", "--yes", "--timeout", "0")
     assert [one["outcome"] for one in again if "list" in one].count("already") == len(outcomes) - 1
+
+
+def test_a_program_of_another_package_brings_those_of_ours_along(tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "freezing.py").write_text("import editing\n")
+    (folder / "editing.py").write_text("import os\nimport editing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    program = Program("elsewhere.freezing", {})
+    assert program.modules[-1] == "elsewhere.freezing"
+    assert {"editing", "mailmanlist"} <= {*program.modules}
+    sent = json.loads(zlib.decompress(program.pack()))["modules"]
+    assert sent[-1] == ["freezing", "import editing\n"]
+    # On the host they have one name each.
+    with pytest.raises(ValueError, match=r"elsewhere.editing imports the program of ours"):
+        Program("elsewhere.editing", {}).pack()
 
 
 def test_procedures_that_follow_each_other_are_named():
