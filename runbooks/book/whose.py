@@ -160,6 +160,8 @@ class Project:
     repository: Url
     #: of the pages, for a link from each to its source; "" where it is not said
     pages: Url = ""
+    #: where the pages are published, for links to them from elsewhere; "" where it is not said
+    published: Url = ""
 
 
 @dataclass(frozen=True)

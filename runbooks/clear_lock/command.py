@@ -56,8 +56,9 @@ Examples:
   runbook locks --json --site {whose().first.name}
 
 \b
-For Prometheus, as root in a cron job or a timer, each minute (sponge is in moreutils):
-  runbook locks --prometheus | sponge /var/lib/prometheus/node-exporter/mailman.prom
+For Prometheus, in a cron job or a timer, each minute:
+  runbook locks --prometheus --host {whose().server.spec} |
+    sponge /var/lib/prometheus/node-exporter/mailman.prom
 """
 )
 @options.sites
@@ -66,8 +67,8 @@ For Prometheus, as root in a cron job or a timer, each minute (sponge is in more
     "--prometheus",
     "as_metrics",
     is_flag=True,
-    help="Print metrics, for the textfile collector of node_exporter. The exit status is the same"
-    " as without it.",
+    help="Print metrics, for the textfile collector of node_exporter, to be written with sponge:"
+    " nobody reads half of a file then. The exit status is the same as without it.",
 )
 @options.together(options.host, options.json)
 def locks(

@@ -18,6 +18,19 @@ READABLE = "mailman_lock_folder_readable"
 ANSWERED = "mailman_host_answered"
 LOOKED = "mailman_locks_looked_timestamp_seconds"
 
+#: By the name of a metric: what it says, and the labels that it has.
+METRICS = {
+    LOCKS: ("Locks, and claims that no lock names.", ("host", "site", "verdict")),
+    STALE_AGE: (
+        "Seconds since the oldest stale lock was taken; 0 if none is stale.",
+        ("host", "site"),
+    ),
+    BLOCKED: ("Lists that nobody can change until somebody sees to their lock.", ("host", "site")),
+    READABLE: ("Whether the lock folder could be read (1) or not (0).", ("host", "site")),
+    ANSWERED: ("Whether the host answered (1) or not (0).", ("host",)),
+    LOOKED: ("When the locks were looked at, in seconds since 1970.", ("host",)),
+}
+
 
 def text(looks: Mapping[str, Look | None], now: float) -> str:
     """What was seen on each host, by its name; None: it did not answer. `now`: when, in seconds
@@ -36,42 +49,27 @@ class _Seen(Collector):
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
-        site = ("host", "site")
-        number = GaugeMetricFamily(
-            LOCKS, "Locks, and claims that no lock names.", labels=(*site, "verdict")
-        )
-        age = GaugeMetricFamily(
-            STALE_AGE,
-            "Seconds since the oldest stale lock was taken; 0 if none is stale.",
-            labels=site,
-        )
-        blocked = GaugeMetricFamily(
-            BLOCKED, "Lists that nobody can change until somebody sees to their lock.", labels=site
-        )
-        readable = GaugeMetricFamily(
-            READABLE, "Whether the lock folder could be read (1) or not (0).", labels=site
-        )
-        answered = GaugeMetricFamily(
-            ANSWERED, "Whether the host answered (1) or not (0).", labels=["host"]
-        )
-        looked = GaugeMetricFamily(LOOKED, "When the locks were looked at.", labels=["host"])
+        found = {
+            name: GaugeMetricFamily(name, help, labels=labels)
+            for name, (help, labels) in METRICS.items()
+        }
         for host, seen in self._looks.items():
-            answered.add_metric([host], seen is not None)
-            looked.add_metric([host], self._now)
+            found[ANSWERED].add_metric([host], seen is not None)
+            found[LOOKED].add_metric([host], self._now)
             if seen is None:
                 continue
             for name in dict.fromkeys([*(site.name for site in seen.sites), *seen.failed]):
-                readable.add_metric([host, name], name not in seen.failed)
+                found[READABLE].add_metric([host, name], name not in seen.failed)
                 if name in seen.failed:
                     continue
                 locks = seen.locks.get(name, [])
                 for verdict in Verdict:
                     count = sum(lock.verdict is verdict for lock in locks)
-                    number.add_metric([host, name, verdict.value], count)
-                age.add_metric([host, name], max(map(_stale_for, locks), default=0))
+                    found[LOCKS].add_metric([host, name, verdict.value], count)
+                found[STALE_AGE].add_metric([host, name], max(map(_stale_for, locks), default=0))
                 lists = {lock.list for lock in locks if lock.blocks and lock.list is not None}
-                blocked.add_metric([host, name], len(lists))
-        yield from (number, age, blocked, readable, answered, looked)
+                found[BLOCKED].add_metric([host, name], len(lists))
+        yield from found.values()
 
 
 def _stale_for(lock: Lock) -> float:

@@ -18,6 +18,9 @@ TIMEOUT = 10.0
 #: Most processes that work on the host at a time, unless told otherwise.
 MOST_JOBS = 4
 
+#: So many lists are done in the time that it takes to start one more of them.
+WORTH_A_JOB = 25
+
 
 def invocation(command: str, *arguments: str, options: Sequence[str] = ()) -> tuple[str, ...]:
     """What to write after ``runbook``. An argument that looks like an option comes after ``--``."""
@@ -48,16 +51,19 @@ class Target:
         sites: Sequence[str] = (),
         names: Sequence[str] = (),
         *,
-        jobs: int = 1,
+        jobs: int | None = None,
         timeout: float = TIMEOUT,
     ) -> Target:
         """The lists called `names` on the sites called `sites`; without names, all.
 
+        `jobs`: how many to work on at a time, if not as many as that is worth.
         Raises BadInputError for a site that is not there or does not answer, and for a list that
         none of the sites has. Where another host may have the list, it is left out here.
         """
         chosen = installation.choose_sites(sites)
         silent = {} if sites else installation.silent
+        number = len(names) or sum(site.lists for site in chosen)
+        jobs = jobs or _worthwhile(installation.processors, len(chosen), number)
         if not names:
             return cls(installation, chosen, None, jobs, timeout, silent)
         there, failed = installation.names(chosen)
@@ -107,6 +113,13 @@ class Target:
             "jobs": self.jobs,
             "timeout": self.timeout,
         }
+
+
+def _worthwhile(processors: int, sites: int, lists: int) -> int:
+    """How many lists to work on at a time. Each site has to be seen by a process of its own."""
+    # While one waits for the disk, which each save does, another can work.
+    most = min(2 * processors, MOST_JOBS)
+    return max(min(sites, processors), min(most, 1 + lists // WORTH_A_JOB))
 
 
 @dataclass

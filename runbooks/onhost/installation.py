@@ -23,7 +23,7 @@ import traceback
 
 import mailmansuser
 import opening
-from boot import PYTHON2, as_json, become, keep_open, native, retried, write_all
+from boot import PYTHON2, as_json, become, fork, keep_open, native, retried, write_all
 
 SETTINGS = (
     "VAR_PREFIX", "PREFIX", "LIST_DATA_DIR", "LOCK_DIR", "LIST_LOCK_LIFETIME",
@@ -78,7 +78,7 @@ class Question(object):
         self.identity = identity
         self.answer_end, answer = os.pipe()
         self.output_end, output = os.pipe()
-        self.pid = os.fork()
+        self.pid = fork()
         if self.pid == 0:
             try:
                 os.setsid()

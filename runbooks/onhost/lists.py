@@ -25,7 +25,7 @@ import traceback
 
 import locks
 import mailmanlist
-from boot import as_json, ended_how, native, retried, write_all
+from boot import as_json, ended_how, fork, native, retried, write_all
 
 # The most lists that a worker has: the one it works on, and the next ones, so that it need
 # not wait for them. It is given more when half of them are done.
@@ -51,7 +51,7 @@ class Worker(object):
         self.buffer = b""
         orders_end, self.input = os.pipe()
         self.output, answers_end = os.pipe()
-        self.pid = os.fork()
+        self.pid = fork()
         if self.pid == 0:
             status = 70
             try:

@@ -34,7 +34,7 @@ import masking
 import runner
 import saving
 import statefiles
-from boot import as_json, ended_how, keep_open, native, retried, secret, write_all
+from boot import as_json, ended_how, fork, keep_open, native, retried, secret, write_all
 
 # The most bytes of a line that are passed on at a time.
 LONGEST_LINE = 8192
@@ -266,7 +266,7 @@ class Process(object):
         self.answers, answers_end = os.pipe()
         self.output, output_end = os.pipe()
         self.began = time.time()
-        self.pid = os.fork()
+        self.pid = fork()
         if self.pid == 0:
             status = 70
             try:

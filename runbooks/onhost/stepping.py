@@ -23,7 +23,7 @@ import time
 
 import journal
 import masking
-from boot import as_json, become, keep_open, native, retried, secret, write_all
+from boot import as_json, become, fork, keep_open, native, retried, secret, write_all
 
 # Seconds: between two looks whether the command has ended; of silence after which it is taken to
 # wait for an answer; for it to end after each attempt to end it.
@@ -46,7 +46,7 @@ class Command(object):
         # The other end stays open here: without anybody on it, a terminal cannot be waited for.
         self.terminal, self.slave = pty.openpty()
         silence(self.slave)
-        self.pid = os.fork()
+        self.pid = fork()
         if self.pid == 0:
             try:
                 begin(command, variables, writing, self.slave)
@@ -202,7 +202,7 @@ def on_record(parameters, emit, step=None, end=None):
 def apart(user, group, write):
     """What `write` returns in a process that has become another user; "error": what it raised."""
     reading, writing = os.pipe()
-    pid = os.fork()
+    pid = fork()
     if pid == 0:
         try:
             os.close(reading)

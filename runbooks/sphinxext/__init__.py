@@ -4,9 +4,10 @@ Directives: ``procedure NAME`` under a heading that is its title; ``procedure-in
 ``procedure-commands`` for all of them; ``installation`` for where things are; ``at-a-glance`` for
 whose page it is; ``command-help`` for the command line; ``typed`` for the form in which a reader
 types once what the commands are about; ``verification`` for the table of what was run;
-``shared-page`` for a page that is the same for every team. No command of a procedure is typed in a
-page. Roles: ``example`` and ``elsewhere`` for a literal that cannot be looked up, ``ours`` for one
-with names from ``site.toml`` in it. That file is beside the folder of the pages.
+``metrics`` and ``alerts`` for what Prometheus is told; ``shared-page`` for a page that is the same
+for every team. No command of a procedure is typed in a page. Roles: ``example`` and ``elsewhere``
+for a literal that cannot be looked up, ``ours`` for one with names from ``site.toml`` in it. That
+file is beside the folder of the pages.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         raise SystemExit(problem.exit_status) from None
     from runbooks.sphinxext import (
         age,
+        alerts,
         blocks,
         commands,
         described,
@@ -56,6 +58,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     )
 
     age.setup(app)
+    alerts.setup(app)
     blocks.setup(app)
     commands.setup(app)
     described.setup(app)

@@ -174,7 +174,7 @@ jobs = click.option(
     "--jobs",
     metavar="N",
     type=Number(1, 64),
-    help="Lists to work on at a time.  [default: twice the host's processors, at most 4]",
+    help="Lists to work on at a time.  [default: by their number, at most 4]",
 )
 
 clear_stale = click.option(
@@ -216,15 +216,14 @@ def target(
 ) -> Target:
     """The lists that a command is about."""
     from runbooks.mailman.installation import list_name
-    from runbooks.mailman.target import MOST_JOBS, Target
+    from runbooks.mailman.target import Target
 
     found.check_user()
     return Target.of(
         found,
         sites,
         tuple(dict.fromkeys(list_name(name) for name in lists)),
-        # While one waits for the disk, which each save does, another can work.
-        jobs=jobs or min(2 * found.processors, MOST_JOBS),
+        jobs=jobs,
         timeout=timeout,
     )
 

@@ -22,7 +22,7 @@ from runbooks.mailman.documented import INSTALLATION
 from runbooks.mailman.installation import Installation
 from runbooks.mailman.printed import steps_of, text_of
 from runbooks.mailman.stepping import OnHost
-from runbooks.mailman.target import MOST_JOBS, Target
+from runbooks.mailman.target import Target
 from runbooks.mailman.truth import Look, Shell, Truth, is_entry
 from runbooks.mailman.work import Watch
 from runbooks.procedures import find
@@ -75,7 +75,7 @@ def verify(
     found: Installation, procedures: Sequence[Procedure[Installation, Any]], watch: Watch
 ) -> Report:
     """Hold procedures against a server. `watch` is told of each step that is done."""
-    target = Target.of(found, jobs=min(2 * found.processors, MOST_JOBS))
+    target = Target.of(found)
     shell = OnHost(found).ask
     all_steps = [
         step

@@ -27,6 +27,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.import_plugin(PLUGIN)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # What a file makes once (a copy of the project, a build, a browser) one worker makes.
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of the package, the pages, and the figures that are on them, to change."""

@@ -50,6 +50,7 @@ def test_it_is_short(copy):
 
 
 @pytest.mark.layout("multi")
+@pytest.mark.python("2.7")  # the next test runs its program on both
 @pytest.mark.timeout(600)
 def test_it_is_printed_and_does_what_it_says(box: Box, copy: Path):
     image = ("--mailman-image", str(box.container.attrs["Config"]["Image"]))

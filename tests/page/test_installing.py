@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,29 @@ def test_what_is_pasted_installs_the_command_and_names_the_server(built, tmp_pat
     *_, version, host = done.stdout.splitlines()
     assert version.startswith("runbook")
     assert host == f"ssh://root@{whose().server.name}"
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("installing")
+def test_the_example_for_ansible_installs_it_once(tmp_path):
+    given = {"runbook_folder": str(tmp_path / "runbook"), "runbook_source": str(ROOT)}
+    words = [word for name, value in given.items() for word in ("-e", f"{name}={value}")]
+    for changed in (1, 0):
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "ansible", "playbook", "ban.yml"),
+                *("-i", "a-host-of-no-group,", *words),
+            ],
+            cwd=ROOT / "doc" / "example" / "ansible",
+            env={**os.environ, "HOME": str(tmp_path), "ANSIBLE_NOCOLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert re.search(rf"^localhost +: ok=\d+ +changed={changed} ", done.stdout, re.MULTILINE)
+    command = [tmp_path / "runbook" / "bin" / "runbook", "--version"]
+    assert subprocess.run(command, capture_output=True, check=True).stdout.startswith(b"runbook")
 
 
 def test_the_package_names_the_same_repository():

@@ -256,7 +256,8 @@ def test_an_interrupt_lets_each_host_finish_what_it_has_in_hand(free):
     terminal.interrupt()
     assert terminal.end() == 1
     assert "evil@example.com" in bans(one)
-    assert "interrupted: lists not named here were not started" in terminal.text
+    text = terminal.text
+    assert "interrupted: lists not named here were not started" in text, text
     assert "zuul-jobs (zuul)" in terminal.text
     assert "interrupted" in runbook("history", *on(other)).stdout
 

@@ -42,13 +42,6 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
         super().end_headers()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # A browser for each file, and not for each of its tests in whichever worker.
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def published(page_settings: Settings, testrun_uid: str) -> Path:
     """The site built again, with what was run of it until now, beside the one that others read."""
