@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from runbooks.book import expected, whose
+from runbooks.book import expected
 from runbooks.book.procedure import Step
 from runbooks.book.steps import Ran
 from runbooks.host.host import Host
@@ -137,9 +136,6 @@ class Walk:
         home = self.home / procedure.name
         home.mkdir()
         environment = {"HOME": str(home), "PATH": self.path}
-        if whose.VARIABLE in os.environ:
-            # It also says which procedures of another package the command has.
-            environment[whose.VARIABLE] = str(whose.path())
         server = Server(box, installation, procedure, home, environment)
         world.befall(box, home, procedure)
         start = state.keep(box)
