@@ -84,7 +84,15 @@ def acme(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_its_pages_name_it_and_not_us(acme: Path):
-    assert {"index", "lists", "background", "runbook", "practice", "verification"} == {*names(acme)}
+    assert {
+        "index",
+        "lists",
+        "background",
+        "runbook",
+        "practice",
+        "monitoring",
+        "verification",
+    } == {*names(acme)}
     left = {path: found[0] for path, text in texts(acme).items() if (found := OURS.search(text))}
     assert not left
     shown = Page(acme, "lists").article.get_text()
