@@ -16,7 +16,7 @@ from runbooks.procedures import procedures_of
 FILES = Path(__file__).with_name("files")
 
 #: The pages that are those of the package.
-SHARED = ("background", "runbook", "practice", "verification")
+SHARED = ("background", "runbook", "practice", "monitoring", "verification")
 
 #: Each file of the project, and what it is in the package. Some have other names here: there they
 #: would be in use.

@@ -15,7 +15,9 @@ def render(whose: Whose) -> str:
     """The text of the file."""
     server, manifest, examples, links = whose.server, whose.manifest, whose.examples, whose.links
     procedures = f"procedures = {_list(whose.procedures)}\n\n" if whose.procedures else ""
-    pages = f"pages = {_text(whose.project.pages)}\n" if whose.project.pages else ""
+    project = whose.project
+    pages = f"pages = {_text(project.pages)}\n" if project.pages else ""
+    published = f"published = {_text(project.published)}\n" if project.published else ""
     return (
         f"""\
 # Whose page it is: the host, the sites, the lists and the paths that the page is about. No other
@@ -55,8 +57,8 @@ checkout = {_text(manifest.checkout)}    # where the list server has that reposi
 # pages = "https://…", each page links to its source. With the address where they are published,
 # published = "https://…", the alerts of the page `monitoring` link to what helps.
 [project]
-repository = {_text(whose.project.repository)}
-{pages}
+repository = {_text(project.repository)}
+{pages}{published}
 # For "At a Glance": the text of each link, and where it leads.
 
 [links.puppet]

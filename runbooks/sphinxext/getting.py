@@ -6,13 +6,15 @@ server it is for.
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
-from runbooks.book.whose import whose
+from runbooks.book.whose import VARIABLE, path, whose
 from runbooks.sphinxext import blocks
 
 if TYPE_CHECKING:
@@ -65,8 +67,22 @@ class GettingDirective(SphinxDirective):
         return [blocks.command(getting(tool))]
 
 
+class SiteFileDirective(SphinxDirective):
+    """``site-file``: what the command has to be told of a page that is not the package's own."""
+
+    def run(self) -> list[nodes.Node]:
+        if path().samefile(blocks.PACKAGE / "site.toml"):
+            return []
+        target = f"/{os.path.relpath(path(), self.env.srcdir)}"
+        link = addnodes.download_reference("", "site.toml", reftarget=target)
+        text = "Download the names of this page, "
+        then = f", and in its folder: export {VARIABLE}=$PWD/site.toml"
+        return [nodes.paragraph("", "", nodes.Text(text), link, nodes.Text(then))]
+
+
 def setup(app: Sphinx) -> None:
     app.add_directive("getting", GettingDirective)
+    app.add_directive("site-file", SiteFileDirective)
     app.connect(
         "config-inited", lambda app, config: config.html_theme_options.update(theme_options())
     )

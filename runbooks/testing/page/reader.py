@@ -25,6 +25,7 @@ import pyte
 
 from runbooks.book import expected
 from runbooks.book.steps import Printed
+from runbooks.book.whose import VARIABLE
 from runbooks.testing.containers.box import Box
 
 #: Seconds for one command.
@@ -174,6 +175,9 @@ def _of_a_reader(environment: Mapping[str, str]) -> dict[str, str]:
     """What a reader's shell has in its environment who has installed ``runbook``."""
     found = environment_of_a_reader(environment)
     found["PATH"] = f"{Path(sys.executable).parent}:{found['PATH']}"
+    # Of a page that is not the package's own, which says so where it says how to install it.
+    if VARIABLE in os.environ:
+        found[VARIABLE] = os.environ[VARIABLE]
     return found
 
 
