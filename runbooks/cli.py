@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 
 import click
@@ -19,7 +19,7 @@ from click.exceptions import NoArgsIsHelpError, NoSuchOption
 from click.shell_completion import CompletionItem
 
 from runbooks.errors import BadInputError, RunbookError, did_you_mean, short
-from runbooks.procedures import load, modules
+from runbooks.procedures import FOLDERS, installed, load, module_of, modules
 from runbooks.terminal.commands import Commands, unknown_command
 
 #: Folders that have subcommands and no procedure.
@@ -33,18 +33,30 @@ HELP = "help"
 
 
 @cache
+def ours() -> dict[str, tuple[str, str]]:
+    """Subcommand: its module, and its help in one line. Of the module, ``command`` has it."""
+    found = _of([module_of(name) for name in FOLDERS], {})
+    found = _of([f"runbooks.{folder}" for folder in OTHERS], found)
+    return {**found, HELP: ("", "Show the help of a command.")}
+
+
+@cache
 def subcommands() -> dict[str, tuple[str, str]]:
-    """Subcommand: its module, and its help in one line. Of the module, ``command`` has it.
+    """The same with those that the page takes in, and those of packages that are installed.
 
     A function, since the file that names some of the modules may be bad. Raises BadInputError.
     """
-    found: dict[str, tuple[str, str]] = {}
-    for module in (*modules(), *(f"runbooks.{folder}" for folder in OTHERS)):
+    return _of(dict.fromkeys((*modules(), *installed())), ours())
+
+
+def _of(named: Iterable[str], known: Mapping[str, tuple[str, str]]) -> dict[str, tuple[str, str]]:
+    """`known` subcommands and those of the modules that are named."""
+    found = dict(known)
+    for module in named:
         for name, line in load(module, "", "SUBCOMMANDS").items():
-            if name in found:
+            if found.setdefault(name, (module, line))[0] != module:
                 raise BadInputError(f"{module} and {found[name][0]} both have 'runbook {name}'")
-            found[name] = (module, line)
-    return {**found, HELP: ("", "Show the help of a command.")}
+    return found
 
 
 def epilog() -> str:
@@ -82,9 +94,11 @@ class Subcommands(Commands):
         return list(subcommands())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in subcommands():
+        # Whatever else is installed, and however it is: ours need none of it.
+        known = ours() if cmd_name in ours() else subcommands()
+        if cmd_name not in known:
             return None
-        module, line = subcommands()[cmd_name]
+        module, line = known[cmd_name]
         if cmd_name == HELP:
             command = show_help
         else:

@@ -1,7 +1,8 @@
 """The list of procedures, in the order of the page. The folder of a new one is entered here.
 
 A page may have some of them only, and others from a package of its own: ``procedures`` in its
-``site.toml`` names them. The command ``runbook`` has all of ours and those that the page takes in.
+``site.toml`` names them. The command ``runbook`` has all of ours, those that the page takes in, and
+those of every package that is installed beside it and says so.
 """
 
 from __future__ import annotations
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 #: Each has what is printed in page.py, and its subcommands in command.py.
 FOLDERS = ("ban", "clear_lock", "unsubscribe", "add_list", "scripted_change")
+
+#: The entry points of another package: each value is such a module. The command has their
+#: subcommands; a page has their procedures only if its file names them.
+GROUP = "runbooks.procedures"
 
 
 def module_of(name: str) -> str:
@@ -48,6 +53,13 @@ def _unknown(name: str) -> str | None:
 def modules() -> tuple[str, ...]:
     """The modules of all that there are: ours, and those that the page takes in."""
     return tuple(dict.fromkeys((*map(module_of, FOLDERS), *named())))
+
+
+def installed() -> tuple[str, ...]:
+    """The modules that other packages, where they are installed, say have procedures."""
+    from importlib.metadata import entry_points  # takes as long as a command
+
+    return tuple(sorted(point.value for point in entry_points(group=GROUP)))
 
 
 def taken_in() -> list[Path]:

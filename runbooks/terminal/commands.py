@@ -20,8 +20,8 @@ class Commands(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        known = self.list_commands(ctx)
         # What begins with a dash is an option, about which click complains.
-        if args[0] not in known and not (args[0].startswith("-") or ctx.resilient_parsing):
-            raise unknown_command(args[0], known, ctx)
+        is_other = args[0].startswith("-") or ctx.resilient_parsing
+        if not is_other and self.get_command(ctx, args[0]) is None:
+            raise unknown_command(args[0], self.list_commands(ctx), ctx)
         return super().resolve_command(ctx, args)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -12,9 +13,13 @@ import pytest
 
 from runbooks.book.whose import VARIABLE
 from runbooks.procedures import all_procedures
+from runbooks.testing.containers.box import Box
 from runbooks.testing.page.pages import Page, names
 from tests.page.conftest import ROOT
 from tests.support.acme import OPTIONS, make_package
+
+#: The sites of a team that has less regular ones.
+ANOTHER = Path(__file__).with_name("another.toml")
 
 #: Names of our own page. A Zuul is also what may run the jobs.
 OURS = re.compile(r"openstack|zuul", re.IGNORECASE)
@@ -24,13 +29,13 @@ JOBS = (".zuul.yaml", "README.md", "playbooks/publish.yaml")
 THEIRS = re.compile(r"acme|beta|gamma|neighbours", re.IGNORECASE)
 
 
-def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def python(folder: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run a module of Python as that team does: with its package, and in its folder."""
     inherited = {name: value for name, value in os.environ.items() if name != VARIABLE}
     return subprocess.run(
         [sys.executable, "-B", "-m", *words],
         cwd=folder,
-        env={**inherited, "PYTHONPATH": f"{folder.parent / 'packages'}:{ROOT}"},
+        env={**inherited, "PYTHONPATH": f"{folder.parent / 'packages'}:{ROOT}", **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -133,3 +138,28 @@ def test_a_page_with_some_procedures_and_one_of_its_own(tmp_path: Path):
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     assert done.stderr.startswith(f"sphinx-build: {file}, line ")
     assert "acme.freece.page cannot be imported: No module named" in done.stderr
+
+
+#: Which of the procedures are run. All of them take as long as those of our own page.
+ONLY = "ban add-list clear-lock freeze"
+
+
+@pytest.mark.layout("multi")
+@pytest.mark.python("2.7")  # what differs between Pythons is not in site.toml
+@pytest.mark.needs("puppet")
+@pytest.mark.xdist_group("another")  # beside the walk through our own page
+@pytest.mark.timeout(1500)
+def test_every_command_does_as_its_page_says(box: Box, tmp_path: Path):
+    """On sites whose names have other lengths, and with a procedure of another package."""
+    taken = ("ban", "clear_lock", "unsubscribe", "add_list", "scripted_change", "acme.freeze")
+    folder = make(tmp_path, *(word for name in taken for word in ("--procedure", name)))
+    site = ANOTHER.read_text(encoding="utf-8")
+    file = folder / "doc" / "site.toml"
+    file.write_text(f"procedures = {json.dumps(taken)}\n{site}", encoding="utf-8")
+    image = str(box.container.attrs["Config"]["Image"])
+    variables = {"RUNBOOK_WALK_ONLY": ONLY, VARIABLE: str(file)}
+    done = python(folder, "pytest", "-q", "--mailman-image", image, **variables)
+    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+    assert re.search(r"^blocks run: [1-9]", done.stdout, re.MULTILINE), done.stdout[-2000:]
+    assert "skipped" not in done.stdout.splitlines()[-1], done.stdout[-2000:]
+    assert json.loads((folder / "build" / "verification.json").read_text())["records"]

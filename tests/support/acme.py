@@ -39,6 +39,7 @@ def make_package(folder: Path) -> Path:
     installed = folder / "acme_freeze-1.0.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-freeze\nVersion: 1.0\n")
+    (installed / "entry_points.txt").write_text("[runbooks.procedures]\nfreeze = acme.freeze\n")
     (installed / "top_level.txt").write_text("acme\n")
     used = set()
     for source in _EXAMPLE.glob("*.py"):

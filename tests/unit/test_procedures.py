@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 
 from runbooks.book.whose import VARIABLE
 from runbooks.errors import BadInputError
+from runbooks.onhost import Program
 from runbooks.practice.site import create
-from runbooks.procedures import all_procedures, find, ordered
+from runbooks.procedures import FOLDERS, all_procedures, find, ordered
 from tests.support.acme import make_package
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,12 +83,13 @@ def test_a_page_has_the_procedures_that_are_named_in_that_order(run):
         ("history", "procedures: there is no folder 'history'; there are: ban, clear_lock,"),
         ("acme.freece", "procedures: acme.freece cannot be imported: No module named"),
         ("acme/freeze", "procedures: 'acme/freeze' is neither a folder of procedures nor a module"),
-        ("runbooks.history", "runbooks.history both have 'runbook history'"),
+        ("acme.ban", "acme.ban and runbooks.ban both have 'runbook ban'"),
         ("clear_lock", "procedures: 'clear_lock' is there twice"),
         ("email.mime", "procedures: email.mime has no SUBCOMMANDS"),
     ],
 )
 def test_a_wrong_name_is_one_line(run, tmp_path, named, said):
+    (tmp_path / "acme" / "ban.py").write_text("SUBCOMMANDS = {'ban': 'Ban all.'}\n")
     done = run(["clear_lock", named], "-m", "runbooks", "--help")
     assert (done.returncode, done.stdout) == (2, ""), done
     assert done.stderr.count("\n") == 1
@@ -102,6 +105,22 @@ def test_the_command_keeps_its_subcommands_and_gets_those_that_are_taken_in(run)
         assert wanted in done.stdout
 
 
+def test_the_command_gets_those_of_a_package_that_is_installed(run):
+    """Without any file that names them: whoever reads a page has none."""
+    done = run([*FOLDERS], "-m", "runbooks", "--help")
+    assert "  freeze       Hold every post" in done.stdout
+    assert run([*FOLDERS], "-m", "runbooks", "freeze", "--help").returncode == 0
+    assert "freeze" not in names(run, *FOLDERS)
+
+
+def test_a_package_that_is_broken_leaves_our_commands_alone(run, tmp_path):
+    (tmp_path / "acme" / "freeze" / "__init__.py").write_text("import nothing\n")
+    assert run([*FOLDERS], "-m", "runbooks", "ban", "--help").returncode == 0
+    done = run([*FOLDERS], "-m", "runbooks", "--help")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "runbook: acme.freeze cannot be imported: No module named 'nothing'\n"
+
+
 def test_a_procedure_of_another_package_does_its_work_on_a_host(run, tmp_path):
     spec = create(tmp_path / "practice").spec
 
@@ -115,6 +134,23 @@ def test_a_procedure_of_another_package_does_its_work_on_a_host(run, tmp_path):
     assert outcomes.count("changed") == len(outcomes) - 1  # one list has a stale lock
     again = runbook("freeze", "on", "--yes", "--timeout", "0")
     assert [one["outcome"] for one in again if "list" in one].count("already") == len(outcomes) - 1
+
+
+def test_a_program_of_another_package_brings_those_of_ours_along(tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "freezing.py").write_text("import editing\n")
+    (folder / "editing.py").write_text("import os\nimport editing\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    program = Program("elsewhere.freezing", {})
+    assert program.modules[-1] == "elsewhere.freezing"
+    assert {"editing", "mailmanlist"} <= {*program.modules}
+    sent = json.loads(zlib.decompress(program.pack()))["modules"]
+    assert sent[-1] == ["freezing", "import editing\n"]
+    # On the host they have one name each.
+    with pytest.raises(ValueError, match=r"elsewhere.editing imports the program of ours"):
+        Program("elsewhere.editing", {}).pack()
 
 
 def test_procedures_that_follow_each_other_are_named():
