@@ -23,14 +23,17 @@ from testinfra.backend.base import BaseBackend
 
 from runbooks.add_list.page import PROCEDURE, befalls
 from runbooks.add_list.rules import SUFFIXES
-from runbooks.book import expected
+from runbooks.book import expected, whose
 from runbooks.cli import cli
 from runbooks.errors import RunbookError
 from runbooks.host.host import Host
 from runbooks.mailman.documented import INSTALLATION
 from runbooks.mailman.events import Outcome
+from runbooks.sphinxext.blocks import PACKAGE
 from runbooks.sphinxext.roles import EXAMPLE, MARKS, OURS
+from runbooks.sphinxext.shared import FILES
 from runbooks.sphinxext.verification import VERIFICATION
+from runbooks.testing.containers.selection import OWN
 from tests.page import toxcalls
 from tests.page.asked import Server
 from tests.page.conftest import BUILD, RECORDS, ROOT
@@ -261,11 +264,24 @@ class Lookup:
                         return f"{program} knows nothing of {part!r}"
         return None
 
+    def _directive(self, literal: Literal) -> str | None:
+        """A line of a page that has a directive in it."""
+        name, _, argument = literal.text.removeprefix(".. ").partition(":: ")
+        if name not in directives():
+            return f"the extension has no directive {name!r}"
+        pages = {path.stem for path in (FILES / "pages").glob("*.rst")}
+        if name == "shared-page" and argument not in pages:
+            return f"the package has no page {argument!r}"
+        return None
+
     def _word(self, literal: Literal) -> str | None:
         """A name of nearly anything."""
         text = literal.text
         if (
             command_fault(["runbook", *text.split()]) is None
+            or text in keys()
+            or text in fixtures()
+            or text in OWN
             or text in {outcome.value for outcome in Outcome}
             or text in directives()
             or is_file_here(text)
@@ -289,6 +305,7 @@ FORMS: tuple[tuple[re.Pattern[str], Callable[[Lookup, Literal], str | None]], ..
         (r"tox(?: .*)?", Lookup._tox),
         (r"[a-z]+:(?://.*|[A-Z]+)", Lookup._host),
         (r":\w+:", Lookup._role),
+        (r"\.\. [-\w]+::(?: .*)?", Lookup._directive),
         (r"\{[A-Z_]+.*\}", Lookup._placeholder),
         (r"[^ -].*@\S+|@\S+|[\^$].*[@.*].*|[\^$]", Lookup._free),
         (r"\$\w+", Lookup._puppet_variable),
@@ -464,10 +481,34 @@ def directives() -> frozenset[str]:
     )
 
 
+@cache
+def keys() -> frozenset[str]:
+    """The keys of ``site.toml``."""
+    kinds = [kind for kind in vars(whose).values() if dataclasses.is_dataclass(kind)]
+    return frozenset(field.name for kind in kinds for field in dataclasses.fields(kind))
+
+
+@cache
+def fixtures() -> frozenset[str]:
+    """The fixtures that the plugin of pytest has."""
+    return frozenset(
+        node.name
+        for path, tree in _trees().items()
+        if "testing" in path.parts
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and any("fixture" in ast.unparse(mark) for mark in node.decorator_list)
+    )
+
+
 def is_file_here(text: str) -> bool:
-    """A file of the repository, or one that the tests of the pages make."""
+    """A file of the repository or of the package, or one that the tests of the pages make."""
     made = (BUILD / VERIFICATION, BUILD / "html", RECORDS)
-    return "/" in text and ((ROOT / text).exists() or ROOT / text in made)
+    if "/" in text:
+        return (ROOT / text).exists() or ROOT / text in made
+    # A folder called `lists` would let any such word pass.
+    known = (ROOT / text).is_file() or (PACKAGE / text).is_file()
+    return "." in text and (known or text in {path.name for path in made})
 
 
 def defined_beside(literal: Literal, name: str) -> bool:

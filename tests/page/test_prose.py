@@ -164,6 +164,11 @@ FALSE = (
     "Eror",
     "requests.pck",
     "doc/record.json",
+    "record.json",
+    "procedurs",
+    "ssh_boxs",
+    ".. shared-page:: backgruond",
+    ".. procedur:: ban",
 )
 
 

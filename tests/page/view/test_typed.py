@@ -82,8 +82,17 @@ def copied(page, section):
     button = page.locator(f"#{section} > div.command button.copybtn")
     button.scroll_into_view_if_needed()
     button.click()
-    # As soon as there is something; not read twice, as it may be another's then.
-    return page.wait_for_function("navigator.clipboard.readText()").json_value()
+    # As soon as there is something. What was seen to be something, and not read a second time.
+    return page.evaluate(
+        """async () => {
+            for (let tries = 0; tries < 500; tries++) {
+                const text = await navigator.clipboard.readText();
+                if (text) return text;
+                await new Promise(done => setTimeout(done, 20));
+            }
+            return "";
+        }"""
+    )
 
 
 def arguments_of(command):
