@@ -112,7 +112,7 @@ class _Part(Screen):
         self.company = company
         self.host = host
         self.label = label
-        self.part = self.share = Share(runs)
+        self.share = Share(runs)
         #: what is still to be told
         self.kept: list[Callable[[Screen], None]] = []
         #: some of that is told with --quiet as well
@@ -323,7 +323,7 @@ class _Company:
             raise BadInputError(f"{bad[0].error}" if alike else f"{bad[0].label}: {bad[0].error}")
         if answering and len(wrong) == len(answering) and wrong[0].error:
             raise wrong[0].error
-        if answering and (error := lacking_everywhere([part.part for part in answering])):
+        if answering and (error := lacking_everywhere([p.share for p in answering if p.share])):
             raise error
 
     def _tell(self) -> None:
