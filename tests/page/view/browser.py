@@ -7,9 +7,17 @@ one line says what to install.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from runbooks.testing.containers import engine as engines
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+#: Seconds within which a page has to do what it does.
+PATIENCE = 30
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PACKAGES = ("chromium", "fonts-dejavu-core")
@@ -56,3 +64,15 @@ def _installed(say: Callable[[str], None]) -> str:
     if path is None:
         raise MissingError(f"{packages} was installed and there is still no {BROWSERS[0]}")
     return path
+
+
+def until(page: Page, expression: str, argument: object = None) -> None:
+    """Wait until an expression, or a function of `argument`, is true on a page.
+
+    It is asked from here: a page that allows no eval() refuses what Playwright would poll itself
+    with, unless it is true at once.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while not page.evaluate(expression, argument):
+        assert time.monotonic() < deadline, f"not true within {PATIENCE} s: {expression}"
+        page.wait_for_timeout(50)

@@ -27,6 +27,7 @@ from runbooks.mailman.printed import COMMAND, anchor, by_command, from_elsewhere
 from runbooks.procedures import all_procedures
 from runbooks.testing.page import reader
 from runbooks.testing.page.pages import Page
+from tests.page.view.browser import until
 
 WIDTHS = (390, 1440)
 SCHEMES = ("light", "dark")
@@ -60,7 +61,7 @@ def type_each(page, inputs, *sections):
 
 
 def wait_for_fragment(page, fragment):
-    page.wait_for_function("fragment => location.hash.slice(1) === fragment", arg=fragment)
+    until(page, "fragment => location.hash.slice(1) === fragment", fragment)
 
 
 def blocks_at(page):
@@ -518,12 +519,12 @@ def test_on_paper_the_page_is_as_it_was(open_page, published):
     typed = blocks_of(page)
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")  # as a browser does
-    page.wait_for_function("!document.querySelector('pre mark.typed')")
+    until(page, "!document.querySelector('pre mark.typed')")
     texts = page.locator("article :not(.procedures) > div.command pre").all_inner_texts()
     assert [text.rstrip("\n") for text in texts] == list(printed(Page(published, "lists")).values())
     assert not page.locator("#typed").is_visible()
     page.emulate_media(media="screen")
-    page.wait_for_function("document.querySelector('pre mark.typed')")
+    until(page, "!!document.querySelector('pre mark.typed')")
     assert blocks_of(page) == typed
 
 

@@ -10,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from runbooks.procedures import all_procedures
 from runbooks.testing.page.pages import Page
 from tests.page.conftest import BUILD, SOURCE
+from tests.page.view.browser import until
 
 NAMES = sorted(source.stem for source in SOURCE.glob("*.rst"))
 GENERATED = ("genindex", "search")
@@ -48,9 +49,10 @@ def seen(request, open_page):
     """A page at one width, in one colour scheme; a screenshot of it is kept."""
     name, width, scheme = request.param.rsplit("-", 2)
     page = open_page(f"{name}.html", int(width), scheme)
-    page.wait_for_function(
+    until(
+        page,
         "document.querySelectorAll('div.command pre').length"
-        " === document.querySelectorAll('button.copybtn').length"
+        " === document.querySelectorAll('button.copybtn').length",
     )
     folder = BUILD / "screenshots"
     folder.mkdir(exist_ok=True)
@@ -89,7 +91,7 @@ def test_each_copy_button_puts_exactly_the_command_on_the_clipboard(
         page.evaluate("navigator.clipboard.writeText('')")
         button.scroll_into_view_if_needed()
         button.click()
-        page.wait_for_function("navigator.clipboard.readText().then(text => text !== '')")
+        until(page, "navigator.clipboard.readText().then(text => text !== '')")
         assert page.evaluate("navigator.clipboard.readText()") == command
 
 
@@ -146,7 +148,7 @@ def test_every_anchor_lands_on_its_heading(open_page, published, width):
             page.goto(f"{address}#{anchor}", wait_until="load")
         else:  # from a link on the page
             page.evaluate("anchor => { location.hash = anchor }", anchor)
-        page.wait_for_function(STILL)
+        until(page, STILL)
         where = page.evaluate(
             """anchor => {
                 const heading = document.getElementById(anchor).querySelector('h1, h2, h3, h4');
