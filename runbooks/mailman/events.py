@@ -5,6 +5,7 @@ On the way, events are JSON. Here alone they are read as such; from here on they
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -86,6 +87,9 @@ class StrangeEventError(LostError):
     """An on-host program said what nobody here understands: what it did since was not heard."""
 
 
+_completing = threading.Lock()
+
+
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 class Part:
     """Each class made of this is a frozen dataclass, from the first time that it is needed.
@@ -102,10 +106,12 @@ class Part:
     @classmethod
     def complete(cls) -> None:
         """Make it a dataclass, unless it is one."""
-        for kind in reversed(cls.__mro__[: cls.__mro__.index(Part)]):
-            if kind is not Event and "__dataclass_fields__" not in vars(kind):
-                # The two methods below need not be made for each.
-                dataclass(frozen=True, eq=False, repr=False)(kind)
+        # Several hosts may say the same for the first time at once.
+        with _completing:
+            for kind in reversed(cls.__mro__[: cls.__mro__.index(Part)]):
+                if kind is not Event and "__dataclass_fields__" not in vars(kind):
+                    # The two methods below need not be made for each.
+                    dataclass(frozen=True, eq=False, repr=False)(kind)
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and vars(self) == vars(other)

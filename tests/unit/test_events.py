@@ -5,7 +5,10 @@ from __future__ import annotations
 import ast
 import dataclasses
 import re
+import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -193,6 +196,32 @@ def test_a_list_of_what_is_not_alike_has_its_length() -> None:
     assert made(tuple[str, int], ["a", 1]) == ("a", 1)
     with pytest.raises(MisfitError, match="no list of 2"):
         made(tuple[str, int], ["a", 1, 2])
+
+
+# -- several hosts -------------------------------------------------------------------------
+
+
+def test_threads_may_need_a_kind_for_the_first_time_together() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+
+            class Heard(events.Part):
+                name: str
+                number: int = 0
+
+            together = threading.Barrier(4)
+
+            def hear() -> events.Part:
+                together.wait()  # noqa: B023
+                return Heard("x", number=1)
+
+            with ThreadPoolExecutor(4) as threads:
+                heard = [thread.result() for thread in [threads.submit(hear) for _ in range(4)]]
+            assert [(one.name, one.number) for one in heard] == [("x", 1)] * 4
+    finally:
+        sys.setswitchinterval(interval)
 
 
 # -- outcomes -----------------------------------------------------------------------------

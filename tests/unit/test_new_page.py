@@ -20,11 +20,13 @@ from runbooks.new_page import project, requirement
 from runbooks.new_page.sitetoml import render
 from runbooks.practice.site import SITES, create
 from runbooks.procedures import all_procedures
-from runbooks.sphinxext import shared
 from tests.support.acme import OPTIONS, make_package
 from tests.support.terminal import Terminal
 
 ROOT = Path(__file__).resolve().parents[2]
+
+#: Where the package has the pages that every team has.
+SHARED_PAGES = ROOT / "runbooks" / "sphinxext" / "files" / "pages"
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def test_our_own_page_is_one_like_it():
     template = (project.FILES / "lists.rst").read_text(encoding="utf-8")
     assert template.replace("@PROCEDURES@", project.procedures(())) == ours
     assert ours.count(".. procedure:: ") == len(all_procedures())
-    assert {*project.SHARED} == {path.stem for path in (shared.FILES / "pages").iterdir()}
+    assert {*project.SHARED} == {path.stem for path in SHARED_PAGES.iterdir()}
     for name in project.SHARED:
         text = f".. shared-page:: {name}\n"
         assert (ROOT / f"doc/source/{name}.rst").read_text(encoding="utf-8") == text
