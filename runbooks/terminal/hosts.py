@@ -43,12 +43,19 @@ def opened(specs: Sequence[str]) -> list[Host]:
     """The hosts; they are let go of when the command ends. Of several, none asks a person."""
     from runbooks.host.host import Host
 
-    found = []
-    for spec in specs:
-        host = Host(spec, unattended=len(specs) > 1)
-        click.get_current_context().call_on_close(host.close)
-        found.append(host)
+    found = [Host(spec, unattended=len(specs) > 1) for spec in specs]
+    click.get_current_context().call_on_close(lambda: _close(found))
     return found
+
+
+def _close(hosts: Sequence[Host]) -> None:
+    """Let go of all of them: to say goodbye takes as long as the way there and back."""
+    closing = [threading.Thread(target=host.close) for host in hosts[1:]]
+    for thread in closing:
+        thread.start()
+    hosts[0].close()
+    for thread in closing:
+        thread.join()
 
 
 def on_each(
