@@ -81,11 +81,9 @@ def bans(
         for answer in found.seen.answers:
             if answer.detail and answer not in found.seen.left:
                 name = report.label(answer.site, answer.list)
-                screen.warn(
-                    f"{label}: {name}: {answer.detail}" if label else f"{name}: {answer.detail}"
-                )
+                screen.warn(hosts.named(label, f"{name}: {answer.detail}"))
     for label, (installation, _) in seen.of.items():
-        screen.say(f"{label}: {installation.title}" if label else installation.title, style="bold")
+        screen.say(hosts.named(label, installation.title), style="bold")
     sections = _sections(told.found)
     for title, entries in sections.items():
         _show(told, title, entries)

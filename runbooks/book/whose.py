@@ -72,6 +72,11 @@ ProcedureName = Annotated[
 Url = Annotated[str, _only(r"https?://[^\s<>`\"]+", "{text} is no address of a web page")]
 
 
+def zone(name: str) -> tzinfo:
+    """Raises KeyError, ValueError or OSError for a time zone that there is not."""
+    return timezone.utc if name == "UTC" else ZoneInfo(name)
+
+
 @dataclass(frozen=True)
 class Server:
     """The host that readers log in to."""
@@ -92,7 +97,7 @@ class Server:
     @property
     def zone(self) -> tzinfo:
         """Raises KeyError, ValueError or OSError for a zone that there is not."""
-        return timezone.utc if self.time_zone == "UTC" else ZoneInfo(self.time_zone)
+        return zone(self.time_zone)
 
 
 @dataclass(frozen=True)

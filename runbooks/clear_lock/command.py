@@ -185,7 +185,7 @@ def _watch(screen: Screen, seen: Answers[Seen], look: Callable[[], Answers[Seen]
 def _show_locks(screen: Screen, seen: Answers[Seen]) -> None:
     """All hosts in one table, and what is to be said of each below it."""
     for label, (installation, _) in seen.of.items():
-        screen.say(f"{label}: {installation.title}" if label else installation.title, style="bold")
+        screen.say(hosts.named(label, installation.title), style="bold")
     shown = [
         (label, installation, found)
         for label, (installation, look) in seen.of.items()
@@ -211,7 +211,7 @@ def _show_locks(screen: Screen, seen: Answers[Seen]) -> None:
     elif not failed:
         screen.say("nothing is locked")
     for label, (installation, look) in seen.of.items():
-        _show_more(screen, f"{label}: " if label else "", installation, look)
+        _show_more(screen, label, installation, look)
     for label, (host, why) in seen.failed.items():
         screen.say(f"{label}: {why}", style="red")
         screen.object(host=host.spec, error=why)
@@ -219,21 +219,23 @@ def _show_locks(screen: Screen, seen: Answers[Seen]) -> None:
     screen.object(summary=dict(counts))
 
 
-def _show_more(screen: Screen, before: str, installation: Installation, seen: Look) -> None:
+def _show_more(screen: Screen, host: str, installation: Installation, seen: Look) -> None:
     """What there is to say of the locks of a host that is not in the table, and what helps."""
+
+    def say(text: str, style: str = "") -> None:
+        screen.say(hosts.named(host, text), style)
+
     for found in seen.of(Verdict.MALFORMED):
-        text = f"{before}{found.label} ({found.site.name}): {found.lock.reason}"
-        screen.say(text, style="yellow")
+        say(f"{found.label} ({found.site.name}): {found.lock.reason}", "yellow")
     for found in seen.all():
         if found.lock.stopped:
             label = label_of(installation, found.site, found.label)
-            screen.say(f"{before}{label}: {refusal(found.lock)}", style="yellow")
+            say(f"{label}: {refusal(found.lock)}", "yellow")
     for site, why in seen.failed.items():
-        screen.say(f"{before}the locks of {site} cannot be seen: {why}", style="red")
+        say(f"the locks of {site} cannot be seen: {why}", "red")
     debris = seen.of(Verdict.DEBRIS)
     if debris:
-        number = many(len(debris), "file")
-        screen.say(f"{before}{number} left behind by processes that no longer run")
+        say(f"{many(len(debris), 'file')} left behind by processes that no longer run")
     for line in _advice(installation, seen):
         screen.say(f"  → {line}", style="cyan")
     # There may be thousands.

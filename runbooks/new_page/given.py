@@ -131,7 +131,7 @@ def repository(typed: str) -> str:
 def zone(typed: str) -> str:
     """A time zone. Raises BadInputError."""
     try:
-        book.Server("a.b", "a", text(book.Text)(typed), "a").zone  # noqa: B018
+        book.zone(text(book.Text)(typed))
     except (KeyError, ValueError, OSError):
         raise BadInputError(f"there is no time zone {short(typed)}") from None
     return typed

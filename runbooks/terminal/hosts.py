@@ -111,6 +111,11 @@ def ask_each(
     )
 
 
+def named(label: str, text: str) -> str:
+    """`text` with the host before it that it is about, where there are several."""
+    return f"{label}: {text}" if label else text
+
+
 class _Part(Screen):
     """What a command writes about one of several hosts, until it is told."""
 
@@ -319,9 +324,7 @@ class _Company:
 
     def check(self) -> None:
         """Raise the error of a host for which nothing may be changed anywhere."""
-        for part in self.parts:
-            if part.error and not isinstance(part.error, (RunbookError, KeyboardInterrupt)):
-                raise part.error
+        self._raise_unforeseen()
         answering = [part for part in self.parts if not isinstance(part.error, HostError)]
         wrong = [p for p in answering if isinstance(p.error, BadInputError)]
         bad = [p for p in wrong if not isinstance(p.error, NotThereError)]
@@ -333,6 +336,12 @@ class _Company:
         if answering and (error := lacking_everywhere([p.share for p in answering if p.share])):
             raise error
 
+    def _raise_unforeseen(self) -> None:
+        """Raise what is no fault of a host's, nor of a user's."""
+        for part in self.parts:
+            if part.error and not isinstance(part.error, (RunbookError, KeyboardInterrupt)):
+                raise part.error
+
     def _tell(self) -> None:
         for part in self.parts:
             part.tell(self.screen)
@@ -343,9 +352,7 @@ class _Company:
         for (what, words), named in self.nexts.items():
             specs = [part.host.spec for part in self.parts if part.host.spec in named]
             self.screen.say(f"{what}: {command(words, specs)}")
-        for part in self.parts:
-            if part.error and not isinstance(part.error, (RunbookError, KeyboardInterrupt)):
-                raise part.error
+        self._raise_unforeseen()
         left = [
             part
             for part in self.parts

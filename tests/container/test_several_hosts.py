@@ -45,8 +45,7 @@ def refusing(box: Box) -> set[str]:
 def test_one_is_down_and_another_has_a_stale_lock(box: Box, ssh_boxes, tmp_path: Path):
     servers = [ssh_boxes.get(box) for _ in range(3)]
     for server in servers:
-        if isinstance(server, str):
-            pytest.skip(server)
+        assert not isinstance(server, str), server
     one, stale, down = servers
     specs = [
         f"ssh://root@lists{number}?ssh_config={server.config}"

@@ -69,14 +69,5 @@ def in_copy(copy: Path, *words: str, **variables: str) -> subprocess.CompletedPr
 
 def build_in(checkout: Path) -> subprocess.CompletedProcess[str]:
     """Build the pages of a copy, from the package of the copy."""
-    return subprocess.run(
-        [
-            *(sys.executable, "-m", "sphinx", "-q", "-W", "-n", "--keep-going"),
-            *("-b", "html", "-d", "build/doctrees", "doc/source", "build/html"),
-        ],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    words = ("-b", "html", "-d", "build/doctrees", "doc/source", "build/html")
+    return in_copy(checkout, "sphinx", "-q", "-W", "-n", "--keep-going", *words)

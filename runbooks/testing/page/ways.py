@@ -104,16 +104,10 @@ class ByHand:
             yield from go_through(steps, lambda step: shell.paste(paste(step)), server.witness)
 
 
-class StepByStep:
-    """With ``runbook --steps``, by nobody: it runs what the page prints, and judges it."""
+class StepByStep(ByHand):
+    """The same steps with ``runbook --steps``, by nobody: it runs them, and judges them."""
 
     name = "step by step"
-    status = None
-
-    def steps(
-        self, procedure: AnyProcedure, version: str = INSTALLATION.version
-    ) -> tuple[Step, ...]:
-        return printed.steps_of(procedure, version)
 
     def go(self, server: Server, steps: Sequence[Step]) -> Going:
         done = reader.without_terminal(

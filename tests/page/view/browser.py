@@ -16,8 +16,8 @@ from runbooks.testing.containers import engine as engines
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-#: Seconds within which a page has to do what it does.
-PATIENCE = 30
+#: Seconds: not longer for a page of a server on this machine.
+PATIENCE = 15
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PACKAGES = ("chromium", "fonts-dejavu-core")

@@ -13,14 +13,11 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Error, Page, sync_playwright
 
+from runbooks.testing.containers.plugin import reporter
 from runbooks.testing.page.building import build, once
 from runbooks.testing.settings import Settings
 from tests.page.conftest import ROOT
 from tests.page.view import browser as browsers
-
-#: Not longer for a page of a server on this machine.
-PATIENCE = 15_000  # ms
-
 
 NGINX = ROOT / "doc" / "publish" / "nginx.conf"
 
@@ -68,7 +65,7 @@ def browser(
 ) -> Iterator[Browser]:
     with once(page_settings, "browser", testrun_uid):
         try:
-            path = browsers.obtain(_reporter(pytestconfig))
+            path = browsers.obtain(reporter(pytestconfig))
         except browsers.MissingError as problem:
             pytest.fail(str(problem), pytrace=False)
     with sync_playwright() as playwright:
@@ -77,17 +74,6 @@ def browser(
         )
         yield started
         started.close()
-
-
-def _reporter(config: pytest.Config) -> Callable[[str], None]:
-    terminal = config.pluginmanager.get_plugin("terminalreporter")
-
-    def say(line: str) -> None:
-        if terminal is not None:
-            terminal.ensure_newline()
-            terminal.write_line(line)
-
-    return say
 
 
 @pytest.fixture
@@ -111,7 +97,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(browsers.PATIENCE * 1000)
         page.on("request", lambda request: look(request.url))
         page.on("pageerror", lambda error: failures.append(f"{path}: {error}"))
         page.on(
