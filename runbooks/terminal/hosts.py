@@ -186,7 +186,8 @@ class _Part(Screen):
             return
         self.is_told = self.has_ended
         loud = self.is_loud or isinstance(error, RunbookError)
-        screen.say(f"\n== {self.label} ==", style="bold", always=loud)
+        self.company.space(loud)
+        screen.say(f"== {self.label} ==", style="bold", always=loud)
         for one in self.kept:
             one(screen)
         self.kept.clear()
@@ -225,6 +226,8 @@ class _Company:
         self.has_begun = False
         self.is_cancelled = False
         self.progress: Progress | None = None
+        #: something has been told
+        self.has_told = False
         #: what may come next: what for, and the arguments of ``runbook``; the hosts
         self.nexts: dict[tuple[str, tuple[str, ...]], set[str]] = {}
 
@@ -342,6 +345,12 @@ class _Company:
             if part.error and not isinstance(part.error, (RunbookError, KeyboardInterrupt)):
                 raise part.error
 
+    def space(self, always: bool = False) -> None:
+        """A line between what is told of one host and the next, or of all."""
+        if self.has_told:
+            self.screen.say(always=always)
+        self.has_told = True
+
     def _tell(self) -> None:
         for part in self.parts:
             part.tell(self.screen)
@@ -349,6 +358,8 @@ class _Company:
     def _sum_up(self) -> int:
         from runbooks.host.host import command
 
+        if self.nexts:
+            self.space()
         for (what, words), named in self.nexts.items():
             specs = [part.host.spec for part in self.parts if part.host.spec in named]
             self.screen.say(f"{what}: {command(words, specs)}")

@@ -85,7 +85,7 @@ def _one(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> 
     """The only host that is meant."""
     found = _hosts(ctx, param, given)
     if len(found) > 1:
-        raise click.UsageError("it is about one server: name one host.", ctx)
+        raise click.UsageError("this works on one server at a time: name one host.", ctx)
     return found[0]
 
 
