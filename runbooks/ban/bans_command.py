@@ -131,8 +131,8 @@ def _show_left(screen: Screen, seen: hosts.Answers[tuple[Installation, Inventory
             report.left(left)
             for answer in left:
                 report.object(answer)
-    for label, (host, why) in seen.failed.items():
-        screen.say(f"{label}: {why}", style="red")
+    for host, why in seen.failed.values():
+        screen.say(why, style="red")
         screen.object(host=host.spec, outcome="unreachable", detail=why)
     return number
 

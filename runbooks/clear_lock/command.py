@@ -212,8 +212,8 @@ def _show_locks(screen: Screen, seen: Answers[Seen]) -> None:
         screen.say("nothing is locked")
     for label, (installation, look) in seen.of.items():
         _show_more(screen, label, installation, look)
-    for label, (host, why) in seen.failed.items():
-        screen.say(f"{label}: {why}", style="red")
+    for host, why in seen.failed.values():
+        screen.say(why, style="red")
         screen.object(host=host.spec, error=why)
     counts = Counter(found.lock.verdict.value for _, _, found in shown)
     screen.object(summary=dict(counts))
