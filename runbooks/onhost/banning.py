@@ -182,7 +182,7 @@ class Banning(object):
         if self.action == "look":
             everybody = m.getMembers()
             found["of_members"] = len(everybody)
-            found["subscribed"] = numbering.told(sorted(map(int, self.known(m, everybody))))
+            found["subscribed"] = numbering.told(self.subscribed(m))
             found["matched"] = self.by_pattern(m, everybody, lambda a: [len(a), a[:SHOWN]])
             people = list(m.owner) + list(m.moderator) + self.site["site_addresses"]
             found["people"] = dict(self.by_pattern(m, people, list), **self.known(m, people))
@@ -228,6 +228,12 @@ class Banning(object):
                        for key in ("members", "digest_members"))
         except Exception:  # a damaged pickle, or an old one, can raise anything
             return True
+
+    def subscribed(self, m):
+        """The numbers of the addresses, not of the patterns, that are members."""
+        members = ((n, a) for n, a in enumerate(self.addresses)
+                   if not a.startswith("^") and m.isMember(a))
+        return [n for n, a in members if self.refuses(m, a, m.getMemberCPAddress(a))]
 
     def known(self, m, people):
         """{number: those of `people` who are that address}, each as it is spelled there."""
@@ -276,12 +282,15 @@ class Banning(object):
             entries = self.entries(m)
             edit = self.ban_all if self.action == "ban" else self.unban_all
             numbers, kept = self.matching(m, lambda: edit(entries))
+            outcome = {"ban": "banned", "unban": "unbanned"}[self.action] if numbers else "absent"
+            answer = None
             if numbers:
                 m.Save()
+                if self.lists.is_as_saved(m):
+                    answer = self.judged(m, outcome)
         if not numbers and self.action == "ban":
             return {"outcome": "already", "detail": ""}
-        outcome = {"ban": "banned", "unban": "unbanned"}[self.action] if numbers else "absent"
-        answer = self.read_back(name, outcome)
+        answer = answer or self.read_back(name, outcome)
         answer["did"] = numbering.told(numbers)
         if numbers:
             # For the journal: this is what undoes the change, to the letter.
@@ -316,16 +325,22 @@ class Banning(object):
 
     def read_back(self, name, outcome):
         m = self.lists.read(name)[0] if outcome == "absent" else self.lists.read_back(name)
+        answer = self.judged(m, outcome)
+        mailmanlist.forget(m)
+        return answer
+
+    def judged(self, m, outcome):
+        """The answer for a list as it is on the disk, of which `outcome` is to be true."""
         entries = self.entries(m)
-        answer = self.refusing(m, entries)
+        answer = {}
         if outcome == "banned":
             accepted = self.matching(m, lambda: self.accepted(entries))
-            answer = {}
             if accepted:
                 answer = {"outcome": "error", "accepted": numbering.told(accepted)}
-        elif answer["refused"]:
-            answer["outcome"] = "error"
-        mailmanlist.forget(m)
+        else:
+            answer = self.refusing(m, entries)
+            if answer["refused"]:
+                answer["outcome"] = "error"
         return dict({"outcome": outcome, "detail": ""}, **answer)
 
     def accepted(self, entries):

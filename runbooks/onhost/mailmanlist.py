@@ -17,6 +17,7 @@ import re
 import signal
 import socket
 import sys
+import types
 
 import locks
 import opening
@@ -33,6 +34,8 @@ BRIEFLY = 0.5
 # Seconds for matching a list's patterns with an address, or a pattern with all members of a
 # list. Mailman itself has no limit, and would hang.
 PATIENCE = 5
+# An object of a list that was forgotten, if there is one, for the next list.
+spare = []
 
 
 class Gone(Exception):
@@ -126,6 +129,47 @@ def of_mailman_20(data):
     return state
 
 
+def unpickled_alone(value):
+    """A part of a state, as somebody has it who reads it from a pickle."""
+    if PYTHON2:
+        import cPickle
+        return cPickle.loads(cPickle.dumps(value, 1))
+    return pickle.loads(pickle.dumps(value, 1))
+
+
+class Pickling(object):
+    """Stands in Mailman's module MailList for Python's own module of pickles.
+
+    It reads and writes the same bytes, in one piece: with files, cPickle takes half as long again.
+    `written`: the state that was saved last.
+    """
+
+    def __init__(self, module):
+        self.module = module
+        self.written = None
+
+    @classmethod
+    def of(cls, maillist):
+        """What stands in the module of lists. None: that has no such part to put it in place of."""
+        for name in ("cPickle", "pickle"):
+            found = getattr(maillist, name, None)
+            if isinstance(found, types.ModuleType):
+                found = cls(found)
+                setattr(maillist, name, found)
+            if found is not None:
+                return found
+
+    def __getattr__(self, name):
+        return getattr(self.module, name)
+
+    def load(self, f, **options):
+        return self.module.loads(f.read(), **options)
+
+    def dump(self, state, f, protocol):
+        self.written = self.module.dumps(state, protocol)
+        f.write(self.written)
+
+
 # -- a list, with Mailman at hand -------------------------------------------------------------
 
 
@@ -135,6 +179,7 @@ class Lists(object):
     def __init__(self, site):
         from Mailman import Errors, LockFile, MailList, mm_cfg
         self.site = site
+        self.pickling = Pickling.of(MailList)
         self.settings, self.errors = mm_cfg, Errors
         self.timed_out = LockFile.TimeOutError
         self.new_list, self.new_lock = MailList.MailList, LockFile.LockFile
@@ -145,7 +190,10 @@ class Lists(object):
 
     def empty(self, name):
         """The list, unlocked and with nothing loaded: Lock() loads it."""
-        m = self.new_list()  # with a name, it would load at once
+        # To make an object takes as long as to lock a list. With a name, it would load at once.
+        m = spare.pop() if spare else self.new_list()
+        made = vars(m).setdefault("_as_made", dict(vars(m)))
+        vars(m).update(made)
         m.InitTempVars(name)
         extension = os.path.join(m.fullpath(), "extend.py")
         if os.path.exists(extension):  # the site's own, which Mailman runs for each list
@@ -167,6 +215,20 @@ class Lists(object):
             state.setdefault(key, self.defaults[key])
         vars(m).update(state)
         return m, note
+
+    def is_as_saved(self, m):
+        """Whether the disk has, byte for byte, the state that Mailman has just saved of a list.
+
+        Then its ban list is what a reader gets of it. Where the answer is False, only `read_back`
+        tells what is there.
+        """
+        if self.pickling is None or self.pickling.written is None:
+            return False
+        written, self.pickling.written = self.pickling.written, None
+        if opening.read(os.path.join(m.fullpath(), STATE), LARGEST) != written:
+            return False
+        m.ban_list = unpickled_alone(m.ban_list)
+        return True
 
     def read_back(self, name):
         """The list as it is on the disk after a save. Raises NotSaved if that is unsound."""
@@ -244,7 +306,11 @@ def let_go(m):
 
 def forget(m):
     """Free a list that is done with. Its parts refer to it, and garbage collection is off."""
+    made = vars(m).get("_as_made")
     vars(m).clear()
+    if made is not None and not spare:
+        vars(m)["_as_made"] = made
+        spare.append(m)
 
 
 def clear_unfinished(folder, pid=None):

@@ -24,6 +24,12 @@ from Mailman.Parts import (
 )
 from Mailman.Pending import SUBSCRIPTION, Pending
 
+# By the name that it has in Mailman's module: what stands there saves the lists.
+if sys.version_info[0] == 2:
+    import cPickle
+else:
+    import pickle
+
 # Who decides on a subscription (`subscribe_policy`), but for 0: nobody, and 2: a moderator.
 CONFIRM, CONFIRM_AND_APPROVE = 1, 3
 
@@ -167,7 +173,8 @@ class MailList(
             if not name.startswith("_") and not isinstance(value, types.MethodType)
         )
         try:
-            self._loaded_at = StateFile.save(self._full_path, state)
+            pickling = cPickle if sys.version_info[0] == 2 else pickle
+            self._loaded_at = StateFile.save(self._full_path, state, pickling.dump)
         finally:
             self.SaveRequestsDb()
 

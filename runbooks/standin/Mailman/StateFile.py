@@ -73,12 +73,15 @@ def repair(folder, name):
     shutil.copy(copy, path + ".safety")
 
 
-def save(folder, state):
-    """Write `state`, keeping the one before it as `config.pck.last`; return when it was written."""
+def save(folder, state, dump):
+    """Write `state`, keeping the one before it as `config.pck.last`; return when it was written.
+
+    `dump`: writes the pickle.
+    """
     path = os.path.join(folder, "config.pck")
     temporary = "%s.tmp.%s.%d" % (path, os.uname()[1], os.getpid())
     try:
-        _write(temporary, state)
+        _write(temporary, state, dump)
     except (IOError, OSError):
         # Only then: a state that cannot be pickled leaves the file behind, as in Mailman.
         remove(temporary)
@@ -140,7 +143,7 @@ def give_to_group(path):
         pass
 
 
-def _write(path, content):
+def _write(path, content, dump=pickle.dump):
     umask = os.umask(0o007)
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o660)
@@ -148,7 +151,7 @@ def _write(path, content):
         os.umask(umask)
     with os.fdopen(descriptor, "wb") as file:
         give_to_group(path)
-        pickle.dump(content, file, PROTOCOL)
+        dump(content, file, PROTOCOL)
         file.flush()
         # On the disk before it takes the old one's name: a crash must not leave an empty state.
         os.fsync(file.fileno())
