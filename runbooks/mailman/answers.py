@@ -68,10 +68,11 @@ class _Kind:
         """An answer for each list, by name."""
         if not self._is_sorted:
             # In bytes, text has the order that it has in characters.
-            names = self._names.split(_END)
-            del names[-1]
+            names = bytes(self._names[:-1]).split(_END)
             names.sort()
-            self._names = bytearray().join(name + _END for name in names)
+            self._names.clear()
+            for name in names:  # join() would take 80 bytes for each
+                self._names += name + _END
             self._is_sorted = True
         one = self.answer
         for name in re.finditer(rb"([^\0]*)\0", self._names):
