@@ -75,8 +75,8 @@ class _Kind:
                 self._names += name + _END
             self._is_sorted = True
         one = self.answer
-        for name in re.finditer(rb"([^\0]*)\0", self._names):
-            text = None if one.list is None else name[1].decode("utf-8", "surrogatepass")
+        for found in re.finditer(rb"([^\0]*)\0", self._names):
+            text = None if one.list is None else found[1].decode("utf-8", "surrogatepass")
             yield Answer(one.site, text, one.outcome, one.detail, one.help, one.said)
 
 
