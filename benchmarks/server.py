@@ -156,8 +156,15 @@ class Server:
         if summary.get(expected) != self._lists:
             raise MeasureError(f"{self._lists} lists should be {expected}: {summary}")
 
-    def _runbook(self, runbook: list[str], *arguments: str) -> tuple[float, str]:
-        command = [*runbook, *arguments, "--host", self.spec, "--json"]
+    def runbook_text(self, command: str, *arguments: str) -> float:
+        """The same, with what a person would read."""
+        runbook = [sys.executable, "-m", "runbooks"]
+        return self._runbook(runbook, command, *arguments, form=())[0]
+
+    def _runbook(
+        self, runbook: list[str], *arguments: str, form: tuple[str, ...] = ("--json",)
+    ) -> tuple[float, str]:
+        command = [*runbook, *arguments, "--host", self.spec, *form]
         started = time.perf_counter()
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
         seconds = time.perf_counter() - started

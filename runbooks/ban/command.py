@@ -291,12 +291,12 @@ def _by_hand(
 def _show_refusing(screen: Screen, plan: Plan) -> int:
     """Each list that refuses the one address, and by what."""
     (entry,) = plan.entries
-    refusing = [look for look in plan.looks if plan.is_done(look)]
+    refusing = plan.looks.those(plan.is_done)
     accepting = len(plan.looks) - len(refusing)
     report = Report(screen, plan.target.installation)
     rows = [
         (str(one.list), one.site, f"by {plan.by(one)}" + _FOR_ALL * bool(one.said.for_all))
-        for one in refusing
+        for one in (refusing if screen.is_read else ())
     ]
     report.plan(rows)
     refuse = "refuses" if len(refusing) == 1 else "refuse"
@@ -312,7 +312,9 @@ def _show_refusing(screen: Screen, plan: Plan) -> int:
         else:
             report.object(look, Outcome.ACCEPTS)
     counts = Counter({"refuses": len(refusing), "accepts": accepting})
-    counts.update(look.outcome for look in plan.seen.answers if look.outcome is not Outcome.LOOKED)
+    counts.update(
+        {outcome: n for outcome, n in plan.seen.counts.items() if outcome is not Outcome.LOOKED}
+    )
     report.summary(counts, plan.seen)
     return 1 if plan.seen.left else 0
 
@@ -396,10 +398,10 @@ def _show_members(screen: Screen, plan: Plan, puts_out: bool) -> None:
         if not puts_out:
             screen.say(f"  It stays subscribed to {on}: a ban does not unsubscribe.")
         return
-    hit = [look.said.matched[0] for look in plan.looks if look.said.matched]
-    matched = sum(number for number, _ in hit)
-    total = sum(look.said.of_members for look in plan.looks)
-    who = sorted({address for _, some in hit for address in some})
+    hit = [(look.said.matched[0], lists) for look, lists in plan.looks.kinds if look.said.matched]
+    matched = sum(number * lists for (number, _), lists in hit)
+    total = sum(look.said.of_members * lists for look, lists in plan.looks.kinds)
+    who = sorted({address for (_, some), _ in hit for address in some})
     some = ", ".join(who[:NAMED]) + (", …" if len(who) > NAMED or matched > len(who) else "")
     screen.say(f"  It matches {matched:,} of {many(total, 'subscription')} on {on}: {some}")
 

@@ -92,7 +92,7 @@ class Plan(edit.Plan):
     def people(self) -> dict[str, dict[str, list[str]]]:
         """Who runs a list and would be matched: by entry, address to the lists."""
         found: dict[str, dict[str, list[str]]] = {}
-        for look in self.looks:
+        for look in self.looks.those(lambda look: look.said.people):
             for number, addresses in look.said.people.items():
                 for address in addresses:
                     lists = found.setdefault(self.entries[number].text, {})
@@ -103,20 +103,17 @@ class Plan(edit.Plan):
     def standings(self) -> list[Standing]:
         """How the lists that could be looked at stand to each entry."""
         found = [Standing(entry) for entry in self.entries]
-        said = [look.said for look in self.looks]
-        refused = Counter(one for each in said for one in each.refused.items())
-        for (by, numbers), lists in refused.items():
-            for number in _numbers(numbers):
-                found[number].refused[by] += lists
-        for numbers, lists in Counter(each.has for each in said).items():
-            for number in _numbers(numbers):
+        for look, lists in self.looks.kinds:
+            said = look.said
+            for by, numbers in said.refused.items():
+                for number in _numbers(numbers):
+                    found[number].refused[by] += lists
+            for number in _numbers(said.has):
                 found[number].has += lists
-        for numbers, lists in Counter(each.for_all for each in said).items():
-            for number in _numbers(numbers):
+            for number in _numbers(said.for_all):
                 found[number].for_all += lists
-        for each in said:
-            for number in (*_numbers(each.subscribed), *each.matched):
-                found[number].subscribed += 1
+            for number in (*_numbers(said.subscribed), *said.matched):
+                found[number].subscribed += lists
         return found
 
     @property
@@ -200,11 +197,16 @@ class Plan(edit.Plan):
     def results(self, work: Work) -> list[tuple[Entry, int, int]]:
         """Of each entry: on how many lists it was banned, or unbanned, and on how many not."""
         did, left = Counter[int](), Counter[int]()
-        seen = {(look.site, look.list): look.said for look in self.looks}
-        for answer in work.answers:
-            did.update(_numbers(answer.said.did))
-            if answer.outcome in work.done:
-                continue
+        for answer, lists in work.answers.kinds:
+            for number in _numbers(answer.said.did):
+                did[number] += lists
+        not_done = work.answers.those(lambda answer: answer.outcome not in work.done)
+        places = {(answer.site, answer.list) for answer in not_done}
+        looks = self.looks if places else ()
+        seen = {
+            (look.site, look.list): look.said for look in looks if (look.site, look.list) in places
+        }
+        for answer in not_done:
             before = seen.get((answer.site, answer.list))
             if self.action is BAN:
                 refused = before.refused.values() if before else ()
@@ -260,7 +262,7 @@ def look(
     parameters = {"action": "look" if people else "ask", "addresses": texts}
     seen = over_lists(target, "banning", parameters, (Outcome.LOOKED,), on_event=hear)
     # It was removed while the others were looked at.
-    seen.answers = [answer for answer in seen.answers if not answer.said.unknown]
+    seen.answers = seen.answers.those(lambda answer: not answer.said.unknown)
     if not naming:
         typed = typed or texts
     return Plan(target, seen, tuple(entries), action, tuple(typed), naming, options)

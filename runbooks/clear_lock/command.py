@@ -238,9 +238,12 @@ def _show_more(screen: Screen, host: str, installation: Installation, seen: Look
         say(f"{many(len(debris), 'file')} left behind by processes that no longer run")
     for line in _advice(installation, seen):
         screen.say(f"  → {line}", style="cyan")
-    # There may be thousands.
-    for found in seen.all() if screen.as_json else ():
-        screen.object(host=installation.host.spec, site=found.site.name, **found.lock.as_json())
+    where = installation.host.spec
+    screen.objects(
+        {"host": where, "site": found.site.name, **found.lock.as_json()}
+        # There may be thousands.
+        for found in (seen.all() if screen.as_json else ())
+    )
     for site, why in seen.failed.items():
         screen.object(host=installation.host.spec, site=site, error=why)
 

@@ -77,10 +77,19 @@ class Look:
     lists: dict[str, tuple[str, ...]] = field(default_factory=dict)
     #: saves that were cut short, where they were asked for
     saves: list[Save] = field(default_factory=list)
+    #: by site, the locks of which it was made
+    _found: dict[str, tuple[list[Lock], list[Found]]] = field(default_factory=dict)
 
     def all(self) -> list[Found]:
         """Everything, site by site."""
-        return [Found(site, lock) for site in self.sites for lock in self.locks.get(site.name, ())]
+        return [found for site in self.sites for found in self._of_site(site)]
+
+    def _of_site(self, site: Site) -> list[Found]:
+        # Asked for a dozen times, of thousands of locks.
+        locks = self.locks.get(site.name)
+        if locks and (site.name not in self._found or self._found[site.name][0] is not locks):
+            self._found[site.name] = locks, [Found(site, lock) for lock in locks]
+        return self._found[site.name][1] if locks else []
 
     def of(self, *verdicts: Verdict) -> list[Found]:
         """What has one of the verdicts."""

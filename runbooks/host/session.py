@@ -106,7 +106,8 @@ class Session:
         )
         self.drain.start()
         self.lines: deque[bytes] = deque()
-        self.rest = b""
+        #: the beginning of a line, which may be of megabytes: it is not copied for each piece
+        self.rest = bytearray()
         self.answered = False
         self.interrupted = False
         self._send(server())
@@ -186,14 +187,18 @@ class Session:
             more = os.read(self.output.fileno(), 65536)
             if not more:
                 if not self.rest.startswith(_MARK):  # an event that was cut off is none
-                    heard(self.rest)
+                    heard(bytes(self.rest))
                 self._hang_up()
                 self.child.wait()
                 return
             self.answered = True
             self.traffic.received += len(more)
-            *lines, self.rest = (self.rest + more).split(b"\n")
-            self.lines.extend(lines)
+            first, *lines = more.split(b"\n")
+            self.rest += first
+            if lines:
+                self.lines.append(bytes(self.rest))
+                self.lines.extend(lines[:-1])
+                self.rest = bytearray(lines[-1])
 
     def _hang_up(self) -> None:
         with contextlib.suppress(OSError):

@@ -6,7 +6,7 @@ output of a command may sit in another zone. So the zone always stands behind th
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 _EPOCH = datetime.fromtimestamp(0, timezone.utc)
@@ -20,12 +20,17 @@ class Clock:
     now: float
     #: seconds that the host's local time is ahead of UTC
     utc_offset: int = 0
+    #: by minute: what was said of it before. Of thousands of moments, most are in few minutes
+    _said: dict[float, str] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def time(self, seconds: float) -> str:
         """``05:28 UTC``, or ``2026-11-22 07:28 +0200`` on any day but today."""
-        at, now = self._local(seconds), self._local(self.now)
-        day = "" if at.date() == now.date() else f"{at:%Y-%m-%d} "
-        return f"{day}{at:%H:%M} {self.zone}"
+        minute = (seconds + self.utc_offset) // 60
+        if minute not in self._said:
+            at, now = self._local(seconds), self._local(self.now)
+            day = "" if at.date() == now.date() else f"{at:%Y-%m-%d} "
+            self._said[minute] = f"{day}{at:%H:%M} {self.zone}"
+        return self._said[minute]
 
     def recorded(self, text: str) -> str:
         """The same for a time as the journal has it: UTC, like ``2024-05-01T12:03:01Z``."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from runbooks.mailman.answers import Answers
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Hints, Watch, Work, over_lists, recorded
@@ -26,7 +27,7 @@ class Plan(ABC):
 
     @abstractmethod
     def is_done(self, look: Answer) -> bool:
-        """Whether there is nothing to do for a list that was looked at."""
+        """Whether there is nothing to do for a list that was looked at, whatever its name."""
 
     @abstractmethod
     def again(self, options: tuple[str, ...]) -> tuple[str, ...]:
@@ -45,24 +46,26 @@ class Plan(ABC):
         return replace(look, outcome=Outcome.ALREADY)
 
     @cached_property
-    def looks(self) -> list[Answer]:
+    def looks(self) -> Answers:
         """The lists that could be looked at."""
-        return [answer for answer in self.seen.answers if answer.outcome is Outcome.LOOKED]
+        return self.seen.answers.those(lambda answer: answer.outcome is Outcome.LOOKED)
 
     @cached_property
-    def to_do(self) -> list[Answer]:
+    def to_do(self) -> Answers:
         """Those of them to which something is to be done."""
-        return [look for look in self.looks if not self.is_done(look)]
+        return self.looks.those(lambda look: not self.is_done(look))
 
     @cached_property
     def hints(self) -> Hints:
-        names = Counter(str(answer.list) for answer in self.seen.answers)
+        def names() -> Counter[str]:
+            return Counter(str(answer.list) for answer in self.seen.answers)
+
         return Hints(self.target, self.again, names)
 
     @property
     def untouched(self) -> Work:
         """What there is to report where nothing is changed: each list as it was seen."""
-        answers = [self._as_it_is(answer) for answer in self.seen.answers]
+        answers = Answers(map(self._as_it_is, self.seen.answers))
         return replace(self.seen, done=_AS_IT_IS, answers=answers)
 
     def _as_it_is(self, seen: Answer) -> Answer:

@@ -387,6 +387,14 @@ class ListEvent(Event, kind="list"):
     description_was: str | None = None
     added: tuple[str, ...] = ()
 
+    def without_list(self) -> ListEvent:
+        """The same of no list: equal to what is said of another, if that is the same."""
+        if not self.list:
+            return self
+        found = object.__new__(ListEvent)
+        vars(found).update(vars(self), list="")
+        return found
+
 
 class Output(Event, kind="output"):
     site: str

@@ -121,6 +121,14 @@ def _named(name: str, misfit: MisfitError) -> MisfitError:
     return MisfitError(f"has {short(name)} that {misfit}")
 
 
+def _is_plain(hint: Any) -> bool:
+    """Whether the type of a value says all about it: it is what it was in JSON, or None."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (types.UnionType, typing.Union):
+        return all(one is type(None) or one in _PLAIN for one in arguments)
+    return hint is object or hint in _PLAIN
+
+
 @cache
 def _members(kind: Any) -> _Make:
     """What makes a dataclass; a TypedDict is the JSON object itself, looked through."""
@@ -138,8 +146,17 @@ def _members(kind: Any) -> _Make:
             if field.default is field.default_factory is dataclasses.MISSING
         }
     makers = {name.rstrip("_"): (name, _make(hints[name])) for name in names - {"rest"}}
+    plain = {name for name in names if _is_plain(hints[name])} if not is_typed_dict else set()
+    #: names and types of members with which it has been made, where these say that it can be.
+    #: There may be thousands of a kind, and nearly all are alike
+    fitting: set[tuple[object, ...]] = set()
 
     def make(json: object) -> object:
+        shape: tuple[object, ...] = ()
+        if type(json) is dict and plain.issuperset(json):
+            shape = (*json, *map(type, json.values()))
+            if shape in fitting:
+                return kind(**json)
         found: dict[str, object] = {}
         rest: dict[str, object] = {}
         for key, value in _checked(dict, json).items():
@@ -155,6 +172,9 @@ def _members(kind: Any) -> _Make:
             raise MisfitError(f"has no {short(min(lacking))}")
         if is_typed_dict:
             return json
-        return kind(**found, rest=rest) if "rest" in names else kind(**found)
+        result = kind(**found, rest=rest) if "rest" in names else kind(**found)
+        if shape:
+            fitting.add(shape)
+        return result
 
     return make

@@ -25,6 +25,7 @@ import re
 import shlex
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from runbooks.mailman.clock import Clock
 from runbooks.mailman.fromjson import made
@@ -178,7 +179,7 @@ class Observation:
             return None
         return self.boot_ns + process.start_ticks * NS // self.ticks_per_second
 
-    @property
+    @cached_property
     def set_forward_ns(self) -> int | None:
         """By how much the clock was set forward since the system (or container) started.
 
@@ -217,7 +218,11 @@ class Observation:
 
     def time(self, ns: int) -> str:
         """A moment as the host's own clock shows it."""
-        return Clock(self.now_ns // NS, self.utc_offset).time(ns // NS)
+        return self._clock.time(ns // NS)
+
+    @cached_property
+    def _clock(self) -> Clock:
+        return Clock(self.now_ns // NS, self.utc_offset)
 
 
 @dataclass(frozen=True)
@@ -447,7 +452,7 @@ class _Examination:
         if entry.name == MASTER or (entry.name.endswith(".lock") and len(entry.name) > 5):
             return True
         # Mailman has a few locks of other names. Their content gives them away.
-        return not claim_readings(entry.name) and parse_claim(entry.names, entry.name) is not None
+        return parse_claim(entry.names, entry.name) is not None and not claim_readings(entry.name)
 
     def locks(self) -> list[Lock]:
         found = [self.judge_lock(self.entries[name]) for name in sorted(self.lock_names)]
@@ -470,8 +475,9 @@ class _Examination:
             else:
                 rest.append(lock)
         for at, lock in enumerate(found):
-            waiters = sorted(waiting.get(lock.name, ()), key=lambda waiter: waiter.since_ns)
-            found[at] = replace(lock, waiters=tuple(waiters))
+            if lock.name in waiting:
+                waiters = sorted(waiting[lock.name], key=lambda waiter: waiter.since_ns)
+                found[at] = replace(lock, waiters=tuple(waiters))
         return found + sorted(rest, key=lambda lock: (lock.name, lock.files))
 
     def judge_lock(self, entry: Entry) -> Lock:

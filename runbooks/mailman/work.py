@@ -5,27 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Protocol
 
 from runbooks.errors import LostError
 from runbooks.mailman import events, journal
+from runbooks.mailman.answers import Answer as Answer
+from runbooks.mailman.answers import Answers
 from runbooks.mailman.events import Event, ListEvent, Outcome, Recorded
 from runbooks.mailman.target import LockEvidence, Target
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What an on-host program said of one list, or of a site whose lists it could not name."""
-
-    site: str
-    #: None: all of the site
-    list: str | None
-    outcome: Outcome
-    detail: str = ""
-    #: the arguments of ``runbook`` that help, or ()
-    help: tuple[str, ...] = ()
-    #: everything that it said; of a site, nothing
-    said: ListEvent = field(default_factory=lambda: ListEvent("", "", Outcome.UNKNOWN))
 
 
 class Watch(Protocol):
@@ -44,8 +32,8 @@ class Work:
 
     #: the outcomes of lists that are as was asked
     done: frozenset[Outcome]
-    #: a list each, by site and name
-    answers: list[Answer] = field(default_factory=list)
+    #: a list each
+    answers: Answers = field(default_factory=Answers)
     #: sites whose lists could not be named, and why
     sites_failed: dict[str, str] = field(default_factory=dict)
     #: the run ended before its last list, and why
@@ -56,12 +44,15 @@ class Work:
 
     @property
     def counts(self) -> Counter[str]:
-        return Counter(answer.outcome for answer in self.answers)
+        found = Counter[str]()
+        for answer, number in self.answers.kinds:
+            found[answer.outcome] += number
+        return found
 
     @property
     def left(self) -> list[Answer]:
         """What was not done: lists, and whole sites."""
-        lists = [answer for answer in self.answers if answer.outcome not in self.done]
+        lists = list(self.answers.those(lambda answer: answer.outcome not in self.done))
         sites = [Answer(site, None, Outcome.ERROR, w) for site, w in self.sites_failed.items()]
         return lists + sites
 
@@ -70,16 +61,16 @@ class Work:
         """Lists whose lock has to be removed before anything can be done to them."""
         return [
             answer
-            for answer in self.answers
-            if answer.said.locked and self.evidence.stale(answer.site, str(answer.list))
+            for answer in self.answers.those(lambda answer: answer.said.locked)
+            if self.evidence.stale(answer.site, str(answer.list))
         ]
 
     @property
     def is_done(self) -> bool:
         return not (self.left or self.ended_early)
 
-    def of(self, site: str) -> list[Answer]:
-        return [answer for answer in self.answers if answer.site == site]
+    def of(self, site: str) -> Answers:
+        return self.answers.those(lambda answer: answer.site == site)
 
 
 @dataclass(frozen=True)
@@ -89,15 +80,20 @@ class Hints:
     target: Target
     #: of the options that choose a list, what repeats the command for it
     again: Callable[[tuple[str, ...]], tuple[str, ...]] = lambda options: ()
-    #: on how many sites there is a list of a name; None: not known, so the site is always named
-    names: Mapping[str, int] | None = None
+    #: counts on how many sites there is a list of each name; None: the site is always named
+    names: Callable[[], Mapping[str, int]] | None = None
 
     def only(self, answer: Answer) -> tuple[str, ...]:
         """The option for the site, where the name alone may mean several lists."""
         several = len(self.target.installation.sites) > 1
         if self.names is not None and answer.list is not None:
-            several = self.names.get(answer.list, 0) > 1
+            several = self._names.get(answer.list, 0) > 1
         return self.target.only(answer.site, several=several)
+
+    @cached_property
+    def _names(self) -> Mapping[str, int]:
+        # Of thousands of lists, and needed only where there is something to help with.
+        return self.names() if self.names else {}
 
     def repeat(self, answer: Answer) -> tuple[str, ...]:
         return self.again(("--list", str(answer.list), *self.only(answer)))
@@ -162,9 +158,10 @@ def over_lists(
             raise
         # What was heard until then is worth telling; the host ends what it has in hand.
         work.ended_early = f"{e}{_see_history(work, target)}"
-    hints = hints or Hints(target)
-    told = (_explained(explain(answer), work.evidence, hints) for answer in work.answers)
-    work.answers = sorted(told, key=lambda answer: (answer.site, answer.list or ""))
+    helping = hints or Hints(target)
+    work.answers = work.answers.explained(
+        lambda answer: _explained(explain(answer), work.evidence, helping)
+    )
     return work
 
 

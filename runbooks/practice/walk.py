@@ -17,6 +17,7 @@ import sys
 import tempfile
 import textwrap
 from collections import defaultdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,8 +43,9 @@ class _Shortened(Screen):
         super().__init__()
         self.folder = str(folder)
 
-    def say(self, text: str = "", style: str = "", *, always: bool = False) -> None:
-        super().say(text.replace(self.folder, "DIR"), style, always=always)
+    def lines(self, lines: Sequence[tuple[str, str]], *, always: bool = False) -> None:
+        told = [(text.replace(self.folder, "DIR"), style) for text, style in lines]
+        super().lines(told, always=always)
 
 
 def walk(screen: Screen) -> int:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -125,16 +125,21 @@ class Screen:
 
     def say(self, text: str = "", style: str = "", *, always: bool = False) -> None:
         """A line for a person. Never wrapped: it may be copied. `always`: also with `quiet`."""
+        self.lines([(text, style)], always=always)
+
+    def lines(self, lines: Sequence[tuple[str, str]], *, always: bool = False) -> None:
+        """Lines, each with its style, in one piece: there may be thousands."""
         if self.quiet and not always:
-            self._held.append((text, style))
+            self._held.extend(lines)
             return
         stream = sys.stderr if self.as_json else sys.stdout
         if stream.isatty():
             from rich.text import Text
 
-            self.console.print(Text(clean(text), style=style), soft_wrap=True)
+            texts = [Text(clean(text), style=style) for text, style in lines]
+            self.console.print(Text("\n").join(texts), soft_wrap=True)
         elif not self.as_json:
-            stream.write(clean(text) + "\n")
+            stream.write("".join(clean(text) + "\n" for text, _ in lines))
             stream.flush()
 
     @property
@@ -148,16 +153,20 @@ class Screen:
         """Columns, each as wide as its widest cell; the last may have several lines."""
         if not rows or not self.is_read:
             return
+        lines = []
         for first, *more in columns(rows, indent):
-            self.say(first, always=always)
-            for line in more:
-                style = "cyan" if line.lstrip().startswith("→") else ""
-                self.say(line, style, always=always)
+            lines.append((first, ""))
+            lines += [(line, "cyan" if line.lstrip().startswith("→") else "") for line in more]
+        self.lines(lines, always=always)
 
     def object(self, **members: Any) -> None:
         """A JSON object on a line of its own, with --json."""
+        self.objects([members])
+
+    def objects(self, objects: Iterable[Mapping[str, Any]]) -> None:
+        """Each of many such objects, as they are made, and none of them kept."""
         if self.as_json:
-            sys.stdout.write(json.dumps(members, ensure_ascii=True) + "\n")
+            sys.stdout.writelines(json.dumps(one, ensure_ascii=True) + "\n" for one in objects)
             sys.stdout.flush()
 
     def warn(self, text: str) -> None:

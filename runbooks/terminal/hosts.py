@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -138,13 +138,13 @@ class _Part(Screen):
 
     # -- what is said ------------------------------------------------------------------
 
-    def say(self, text: str = "", style: str = "", *, always: bool = False) -> None:
+    def lines(self, lines: Sequence[tuple[str, str]], *, always: bool = False) -> None:
         self.is_loud = self.is_loud or always
-        self.kept.append(lambda screen: screen.say(text, style, always=always))
+        self.kept.append(lambda screen: screen.lines(lines, always=always))
 
-    def object(self, **members: Any) -> None:
-        told = {"host": self.host.spec} | members
-        self.kept.append(lambda screen: screen.object(**told))
+    def objects(self, objects: Iterable[Mapping[str, Any]]) -> None:
+        told = [{"host": self.host.spec} | dict(one) for one in objects]
+        self.kept.append(lambda screen: screen.objects(told))
 
     def warn(self, text: str) -> None:
         self.kept.append(lambda screen: screen.warn(f"{self.label}: {text}"))

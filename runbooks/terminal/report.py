@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from runbooks.mailman import journal
 from runbooks.mailman.edit import Plan
@@ -112,19 +112,22 @@ class Report:
         self, answer: Answer, outcome: Outcome | None = None, detail: str = "", **more: object
     ) -> None:
         """One list, or a site whose lists could not be named."""
-        self.screen.object(
-            host=self.installation.host.spec,
-            site=answer.site,
-            list=answer.list,
-            outcome=outcome or answer.outcome,
-            detail=detail or answer.detail,
-            **more,
-        )
+        self.screen.object(**self._members(answer, outcome, detail), **more)
+
+    def _members(
+        self, answer: Answer, outcome: Outcome | None = None, detail: str = ""
+    ) -> dict[str, Any]:
+        return {
+            "host": self.installation.host.spec,
+            "site": answer.site,
+            "list": answer.list,
+            "outcome": outcome or answer.outcome,
+            "detail": detail or answer.detail,
+        }
 
     def objects(self, work: Work) -> None:
         """Every list, and how many there are of each outcome."""
-        for answer in work.answers:
-            self.object(answer)
+        self.screen.objects(map(self._members, work.answers if self.screen.as_json else ()))
         self.summary(work.counts, work)
 
     def summary(self, counts: Mapping[str, int], work: Work) -> None:
@@ -251,8 +254,8 @@ def _show_plan(report: Report, change: Change, *, is_first: bool) -> None:
         if site in seen.sites_failed:
             rows.append((site, "? lists", f"not readable: {seen.sites_failed[site]}"))
             continue
-        begin = sum(look.site == site for look in to_do)
-        finished = sum(answer.outcome in seen.done for answer in answers) - begin
+        begin = sum(lists for look, lists in to_do.kinds if look.site == site)
+        finished = len(answers.those(lambda answer: answer.outcome in seen.done)) - begin
         parts = [f"{begin:,} {words.to_do}"]
         if finished:
             parts.append(f"{finished:,} {words.done[finished > 1]}")
@@ -264,7 +267,7 @@ def _show_plan(report: Report, change: Change, *, is_first: bool) -> None:
     else:
         report.screen.table(rows)
         return
-    locked = [look for look in to_do if look.said.locked]
+    locked = to_do.those(lambda look: look.said.locked)
     if locked:
         report.screen.say(f"  {many(len(locked), 'list')} locked now:")
         who = [
@@ -274,9 +277,8 @@ def _show_plan(report: Report, change: Change, *, is_first: bool) -> None:
         report.screen.table(who, indent=4)
         if len(locked) > NAMED:
             report.screen.say(f"    and {many(len(locked) - NAMED, 'list')} more")
-    for look in seen.answers:
-        if look.detail:
-            report.screen.warn(f"{report.label(look.site, look.list)}: {look.detail}")
+    for look in seen.answers.those(lambda look: look.detail):
+        report.screen.warn(f"{report.label(look.site, look.list)}: {look.detail}")
 
 
 def _show_work(report: Report, work: Work, change: Change) -> None:
@@ -295,7 +297,7 @@ def _show_work(report: Report, work: Work, change: Change) -> None:
     change.results(report, work)
     report.ended(work)
     report.recorded(work.recorded)
-    if work.recorded and (changed or any(answer.said.did for answer in work.answers)):
+    if work.recorded and (changed or any(answer.said.did for answer, _ in work.answers.kinds)):
         report.next("to take it back", ("undo", work.recorded.run))
     change.after(report, work)
     report.objects(work)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -69,14 +68,13 @@ class Plan(edit.Plan):
     def presence(self) -> dict[str, Presence]:
         """By address: those that some list has come first."""
         found = [Presence() for _ in self.addresses]
-        for subscribed, lists in Counter(look.said.subscribed for look in self.looks).items():
-            for number in numbering.heard(subscribed):
+        for look, lists in self.looks.kinds:
+            for number in numbering.heard(look.said.subscribed):
                 found[number].lists += lists
-        for look in self.looks:
             for number, confirmations in look.said.confirming.items():
-                found[number].confirmations += confirmations
+                found[number].confirmations += confirmations * lists
             for number, requests in look.said.requesting.items():
-                found[number].requests += requests
+                found[number].requests += requests * lists
         by_address = zip(self.addresses, found, strict=True)
         return dict(sorted(by_address, key=lambda item: not item[1].is_any))
 

@@ -353,6 +353,48 @@ def test_ten_thousand_files_take_less_than_a_second(folder: Path) -> None:
     assert min(seconds) < 1
 
 
+def test_a_file_of_two_names_is_read_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("alpha.lock", "beta.lock"):
+        take(folder, name, dead_pid())
+    real, opened = os.open, []
+
+    def count(path: Any, *args: Any) -> int:
+        opened.append(os.fsencode(path))
+        return real(path, *args)
+
+    monkeypatch.setattr(os, "open", count)
+    seen = onhost.observe(str(folder))
+    assert len([path for path in opened if b".lock" in path]) == 2
+    assert len(seen["entries"]) == 4
+    assert all(entry["content"] for entry in seen["entries"])
+
+
+def test_a_file_that_changes_between_its_names_is_read_again(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = take(folder, "alpha.lock", os.getpid())
+    real, changed = os.close, []
+
+    def change(fd: int) -> None:
+        real(fd)
+        if not changed:
+            changed.append(path)
+            (folder / "alpha.lock").write_text("something else")
+
+    monkeypatch.setattr(os, "close", change)
+    contents: dict[Any, Any] = {}
+    names = sorted(os.fsencode(name) for name in os.listdir(folder))
+    first, second = (onhost.look(os.fsencode(folder), name, contents) for name in names)
+    assert first["content"] != "something else"
+    assert second["content"] == "something else"
+
+
+def test_the_current_folder_is_as_it_was(folder: Path) -> None:
+    before = os.getcwd()
+    onhost.observe(str(folder))
+    assert os.getcwd() == before
+
+
 def test_a_holder_in_a_container_is_seen_from_the_host(folder: Path, start: Any) -> None:
     script = textwrap.dedent(
         """
