@@ -30,6 +30,8 @@ LARGE = (
     "subprocess", "tempfile", "urllib.request", "urllib2")
 PYTHON2 = sys.version_info[0] == 2
 TEXT = type(u"")
+# Of the modules that were sent, the code: one program has most of them from the one before.
+compiled = {}
 
 
 def retried(call, *arguments):
@@ -172,10 +174,27 @@ class Finder(object):
 
     def exec_module(self, module):
         name = module.__name__
-        text = self.sources[name]
-        filename = "<runbook>/%s.py" % name
+        text, filename = self.sources[name], filename_of(name)
         linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
-        exec(compile(text, filename, "exec", 0, True), module.__dict__)
+        exec(code_of(name, text), module.__dict__)
+
+
+def filename_of(name):
+    return "<runbook>/%s.py" % name
+
+
+def code_of(name, text):
+    if (name, text) not in compiled:
+        compiled[name, text] = compile(text, filename_of(name), "exec", 0, True)
+    return compiled[name, text]
+
+
+def unpacked(packed):
+    """A program, its modules compiled."""
+    payload = native(json.loads(zlib.decompress(packed).decode("ascii")))
+    for name, text in payload["modules"]:
+        code_of(name, text)
+    return payload
 
 
 def begin():
@@ -188,10 +207,9 @@ def begin():
     return events
 
 
-def run(packed, emit):
+def run(payload, emit):
     """Run one program in this process, and send all of its events."""
     try:
-        payload = native(json.loads(zlib.decompress(packed).decode("ascii")))
         os.environ.update(payload["environment"])
         if payload["run_as"]:
             become(*payload["run_as"])
@@ -232,13 +250,13 @@ def fork():
     return pid
 
 
-def run_apart(packed, emit):
+def run_apart(payload, emit):
     """Run one program in a process of its own, and report it if it ends early."""
     pid = fork()
     if pid == 0:
         status = 70
         try:
-            run(packed, emit)
+            run(payload, emit)
             status = 0
         finally:
             for stream in (sys.stdout, sys.stderr):
@@ -287,12 +305,12 @@ def serve():
         if packed is None:
             return
         emit = Emit(events, True)
-        run_apart(packed, emit)
+        run_apart(unpacked(packed), emit)
         emit({"event": "end"})
 
 
 def once(packed):
     """One program, where there is no standard input."""
     emit = Emit(begin(), False)
-    run(packed, emit)
+    run(unpacked(packed), emit)
     emit({"event": "end"})
