@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import math
 import os
-import platform
 import sys
 import time
 from collections.abc import Sequence
@@ -200,7 +199,6 @@ def main() -> int:
         startup=startup,
         results=results,
         versions=versions,
-        here=f"Python {platform.python_version()} here",
     )
     notes = record.NOTES.read_text(encoding="utf-8")
     text = record.with_notes(report.markdown(), notes)
@@ -208,16 +206,22 @@ def main() -> int:
     print(text)
     for key in record.unexplained(text, notes):
         say(f"benchmarks: {key} is not met, and notes.md does not say why")
-    folder = chosen.out
-    if not folder and chosen.quick:
-        say("benchmarks: nothing was written: the goals are about other sizes than --quick has")
-    elif not folder and any(one.mailman.is_standin for one in results):
-        say("benchmarks: nothing was written: the docs show GNU Mailman only (--out writes anyway)")
-    else:
-        folder = folder or record.RESULTS.parent
-        (folder / record.RESULTS.name).write_text(text, encoding="utf-8")
-        (folder / "ban-time.svg").write_text(chart, encoding="utf-8")
+    if why := not chosen.out and unfit(results):
+        say(f"benchmarks: nothing was written: {why} (--out FOLDER writes anywhere)")
+        return 0
+    folder = chosen.out or record.RESULTS.parent
+    (folder / record.RESULTS.name).write_text(text, encoding="utf-8")
+    (folder / "ban-time.svg").write_text(chart, encoding="utf-8")
     return 0
+
+
+def unfit(results: Sequence[Results]) -> str:
+    """Why these are no record for the docs to show, if they are none."""
+    if any(one.mailman.is_standin for one in results):
+        return "the docs show GNU Mailman only, and this was the stand-in"
+    if any(one.sizes != GOAL_SIZES for one in results):
+        return "the docs show the goals, which are about other sizes than --quick has"
+    return ""
 
 
 if __name__ == "__main__":

@@ -89,6 +89,10 @@ class Comparison:
     def median(self, what: str) -> float:
         return statistics.median(self.times[what])
 
+    def cell(self, what: str) -> str:
+        """Its times, for a table."""
+        return f"{self.median(what):.2f} s ({statistics.median(self.work[what]):.2f} s)"
+
 
 class Hosts:
     """So many list servers of one kind, and how each is reached. Close it.

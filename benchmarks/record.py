@@ -8,30 +8,49 @@ After notes.md was changed, put it into the record:
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.goals import HEAD
+from benchmarks.goals import HEAD, NOT_MET
 
 RESULTS = Path(__file__).with_name("results.md")
 #: A heading for each goal that is not met, and under it why.
 NOTES = Path(__file__).with_name("notes.md")
 
-#: The docs show what is between the first and the last of these; the notes follow the second.
+#: The docs show what is between the first and the last of these: the table of the goals, then,
+#: between the second and the third, the notes.
 BEGIN = "<!-- the docs show from here -->\n"
 WHY = "<!-- why goals are not met -->\n"
+EXPLAINED = "<!-- over ssh -->\n"
 END = "<!-- the docs show to here -->\n"
 
 
-def rows(text: str) -> list[dict[str, str]]:
-    """The table of the goals in a record: what each column has."""
+@dataclass(frozen=True)
+class Row:
+    """A goal in a record, and what the record says of it on one server."""
+
+    goal: str
+    server: str
+    said: str
+
+
+def rows(text: str) -> list[Row]:
+    """The table of the goals in a record."""
     lines = text.partition(BEGIN)[2].partition(WHY)[0].splitlines()
     cells = [line.strip("| ").split(" | ") for line in lines if line.startswith("| ")]
-    return [dict(zip(HEAD, row, strict=True)) for row in cells[2:]]
+    if not cells:
+        return []
+    head, _, *found = cells
+    return [
+        Row(row[0], server, said)
+        for row in found
+        for server, said in zip(head[len(HEAD) :], row[len(HEAD) :], strict=True)
+    ]
 
 
 def unmet(text: str) -> list[str]:
     """The goals that a record says are not met, each once."""
-    return list(dict.fromkeys(row["goal"] for row in rows(text) if "no" in row["met"]))
+    return list(dict.fromkeys(row.goal for row in rows(text) if NOT_MET in row.said))
 
 
 def paragraphs(notes: str) -> dict[str, str]:
@@ -53,7 +72,9 @@ def with_notes(text: str, notes: str) -> str:
     why = ["What is not met, and why:"] if missed else []
     why += [f"**{key}**: {said.get(key) or 'not explained yet.'}" for key in missed]
     head, _, rest = text.partition(WHY)
-    return "\n".join([head + WHY, *(f"{one}\n" for one in why), END + rest.partition(END)[2]])
+    return "\n".join(
+        [head + WHY, *(f"{one}\n" for one in why), EXPLAINED + rest.partition(EXPLAINED)[2]]
+    )
 
 
 if __name__ == "__main__":

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from benchmarks import goals, over_ssh
 from benchmarks.ban import AGAIN, LOOP, ORIGINAL, OURS, Cell
 from benchmarks.chart import Panel, svg
-from benchmarks.goals import GOAL_SIZES, NOT_MEASURED, Goal, Results
-from benchmarks.over_ssh import ANSIBLE, PYINFRA, SSH, Comparison
-from benchmarks.record import BEGIN, END, WHY
+from benchmarks.goals import GOAL_SIZES, NOT_MEASURED, Results
+from benchmarks.over_ssh import ANSIBLE, PYINFRA, SSH
+from benchmarks.record import BEGIN, END, EXPLAINED, WHY
 
 HEAD = """\
 # Measurements
@@ -46,8 +46,8 @@ on several hosts all at the same time. *pyinfra*: `pyinfra -y`, a deploy of one 
 hosts at the same time. *Ansible*: `ansible-playbook`, a play of one `raw` task (quicker than
 `command`), without gathering facts, with pipelining and 10 forks. Every command starts without a
 connection to any host, and leaves none (no `ControlMaster`). Each ban was read back afterwards. All
-hosts are containers on this one machine, and share its processors. *work*: processor time of the
-command here, without that on the hosts. {versions}.
+hosts are containers on this one machine, and share its processors. In brackets: processor time of
+the command here, without that on the hosts. {versions}.
 """
 
 
@@ -65,19 +65,15 @@ class Report:
     results: list[Results]
     #: of the programs that `runbook` was compared with
     versions: str = ""
-    #: on what `runbook` ran
-    here: str = ""
-
-    def goals(self) -> list[Goal]:
-        return goals.goals(self.results, self.startup, self.here)
 
     def markdown(self) -> str:
         """The page. The notes are put into it by `record.with_notes`."""
         quick = any(one.sizes != GOAL_SIZES for one in self.results)
         parts = [HEAD, "## Goals\n", BEGIN]
         parts += [OTHER_SIZES] * quick
-        parts += [self._conditions(), table(goals.HEAD, [goal.row() for goal in self.goals()])]
-        parts += [WHY, END, "![Time against number of lists](ban-time.svg)\n", BY_HAND]
+        parts += [self._conditions(), self._goals()]
+        parts += [WHY, EXPLAINED, self._compared(), self._over_ssh(), END]
+        parts += ["![Time against number of lists](ban-time.svg)\n", BY_HAND]
         for one in self.results:
             cells = sorted(one.cells.values(), key=lambda cell: (cell.members, cell.lists))
             parts += [f"## {one.name}\n", times(cells)]
@@ -86,11 +82,17 @@ class Report:
             parts.append(costs(cells))
             rows = [(f"{files:,}", f"{taken:.2f} s") for files, taken in one.locks.items()]
             parts.append(table(("files in the lock folder", "`runbook locks`"), rows))
-            parts.append(compared(list(one.over_ssh.values())))
-        parts += ["## Over ssh\n", self._over_ssh(), "## Starting\n"]
+        parts.append("## Starting\n")
         rows = [(what, f"{taken * 1000:.0f} ms") for what, taken in self.startup.items()]
         parts.append(table(("command", "time"), rows))
         return "\n".join(parts)
+
+    def _goals(self) -> str:
+        rows = [
+            (one[0].key, one[0].what, one[0].wanted, *map(str, one))
+            for one in zip(*(goals.goals(one, self.startup) for one in self.results), strict=True)
+        ]
+        return table((*goals.HEAD, *(one.name for one in self.results)), rows)
 
     def _conditions(self) -> str:
         return (
@@ -100,7 +102,25 @@ class Report:
             f" {self.load[1]:.1f} (the run itself makes up to 2, with several hosts more).\n"
         )
 
+    def _compared(self) -> str:
+        """Over ssh: a row for each server and number of hosts."""
+        ways = (OURS, SSH, PYINFRA, ANSIBLE)
+        rows = [
+            (
+                one.name,
+                str(compared.hosts),
+                str(len(compared.times[OURS])),
+                *map(compared.cell, ways),
+            )
+            for one in self.results
+            for compared in one.over_ssh.values()
+        ]
+        return table(("over ssh", "hosts", "runs", *ways), rows) if rows else ""
+
     def _over_ssh(self) -> str:
+        # Not where ssh was not to be had.
+        if not any(one.over_ssh for one in self.results):
+            return ""
         given = {"lists": over_ssh.LISTS, "members": over_ssh.MEMBERS}
         return OVER_SSH.format(**given, versions=self.versions)
 
@@ -148,23 +168,6 @@ def times(cells: Sequence[Cell]) -> str:
         row.append(f"{statistics.median(cell.banned):.2f} s")
         rows.append(row)
     return table(head, rows)
-
-
-def compared(comparisons: Sequence[Comparison]) -> str:
-    """A row for each number of hosts."""
-    ways = (OURS, SSH, PYINFRA, ANSIBLE)
-    rows = [
-        [
-            str(one.hosts),
-            str(len(one.times[OURS])),
-            *(
-                f"{one.median(way):.2f} s ({statistics.median(one.work[way]):.2f} s)"
-                for way in ways
-            ),
-        ]
-        for one in comparisons
-    ]
-    return table(("hosts over ssh", "runs", *(f"{way} (work)" for way in ways)), rows)
 
 
 def _loop(cell: Cell) -> str:
