@@ -74,7 +74,7 @@ def goals(one: Results, startup: dict[str, float]) -> Iterator[Goal]:
     def at_most(
         key: str, what: str, limit: float, value: float | None, form: str = "{:.2f}"
     ) -> Goal:
-        wanted = f"≤ {form.format(limit)}"
+        wanted = f"≤ {form.format(limit)}".replace(" ", "\N{NO-BREAK SPACE}")
         if value is None:
             return Goal(key, what, wanted, NOT_MEASURED, None)
         met = value <= limit if sizes == GOAL_SIZES else None

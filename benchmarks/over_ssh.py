@@ -91,7 +91,8 @@ class Comparison:
 
     def cell(self, what: str) -> str:
         """Its times, for a table."""
-        return f"{self.median(what):.2f} s ({statistics.median(self.work[what]):.2f} s)"
+        cell = f"{self.median(what):.2f}_s ({statistics.median(self.work[what]):.2f}_s)"
+        return cell.replace("_", "\N{NO-BREAK SPACE}")
 
 
 class Hosts:
