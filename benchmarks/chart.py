@@ -46,12 +46,13 @@ class Panel:
     lines: Mapping[str, Sequence[tuple[float, float]]]
 
 
-def svg(panels: Sequence[Panel], *, x_label: str, description: str) -> str:
-    """The panels side by side, on the same axes, with one legend above them."""
+def svg(panels: Sequence[Panel], *, columns: int, x_label: str, description: str) -> str:
+    """The panels, so many side by side, on the same axes, with one legend above them."""
+    rows = math.ceil(len(panels) / columns)
     names = list(dict.fromkeys(name for panel in panels for name in panel.lines))
     with mpl.rc_context(SETTINGS):
-        figure = Figure(figsize=(4 * len(panels), 3.5), layout="constrained")
-        axes = figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0]
+        figure = Figure(figsize=(4 * columns, 3.5 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
         drawn = {}
         for panel, axis in zip(panels, axes, strict=True):
             for name, color, style in zip(names, LINES, STYLES, strict=False):
@@ -61,7 +62,7 @@ def svg(panels: Sequence[Panel], *, x_label: str, description: str) -> str:
             axis.set_xlabel(x_label)
             axis.grid()
             axis.minorticks_off()
-            axis.tick_params(length=0, labelleft=True)
+            axis.tick_params(length=0, labelleft=True, labelbottom=True)
             axis.spines[:].set_visible(False)
             axis.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
             axis.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:,g} s"))

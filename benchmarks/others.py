@@ -4,44 +4,36 @@ from __future__ import annotations
 
 import os
 import statistics
-import subprocess
 import sys
-import time
 from pathlib import Path
 
+from benchmarks import command
 from benchmarks.server import INSIDE, Server
 
-GOAL_HELP = 0.120  # seconds
-GOAL_LOCKS = 1.0  # seconds, for 10,000 files
 LOCKS = "/var/lib/mailman/locks"
+HELP, NOTHING = "`runbook --help`", "`python -c pass`"
 
 
 def startup(runs: int) -> dict[str, float]:
     """Seconds of `runbook --help`, and of a Python that does nothing, in turns."""
     script = Path(sys.executable).with_name("runbook")
-    commands = {
-        "`runbook --help`": [str(script), "--help"],
-        "`python -c pass`": [sys.executable, "-c", "pass"],
-    }
+    commands = {HELP: [str(script), "--help"], NOTHING: [sys.executable, "-c", "pass"]}
     times: dict[str, list[float]] = {what: [] for what in commands}
     for _ in range(runs):
-        for what, command in commands.items():
-            started = time.perf_counter()
-            subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
-            times[what].append(time.perf_counter() - started)
+        for what, argv in commands.items():
+            done = command.run(argv)
+            if done.status:
+                raise command.MeasureError(f"{what}: {done.words()}")
+            times[what].append(done.seconds)
     return {what: statistics.median(taken) for what, taken in times.items()}
 
 
 def locks(server: Server, files: int, runs: int) -> float:
-    """Seconds of `runbook locks` on a folder of `files` files, all of a process that is gone.
-
-    For programs or for a person, whichever takes longer.
-    """
+    """Seconds of `runbook locks` on a folder of `files` files, all of a process that is gone."""
     program = INSIDE / "lockfiles.py"
     server.inside(program, LOCKS, str(files))
     try:
-        times = [(server.runbook("locks"), server.runbook_text("locks")) for _ in range(runs)]
-        return max(statistics.median(taken) for taken in zip(*times, strict=True))
+        return statistics.median(server.locks(files // 2) for _ in range(runs))
     finally:
         server.shell(f"find {LOCKS}/ -mindepth 1 -delete")
 

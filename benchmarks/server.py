@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks import ROOT
+from benchmarks import ROOT, command
+from benchmarks.command import Done, MeasureError
 from runbooks.onhost import LAUNCHER
 from runbooks.testing.containers import running
 from runbooks.testing.containers.box import PROGRAMS, Box
@@ -29,16 +28,14 @@ FILL = ROOT / "tests" / "faults" / "inside" / "fill.py"
 LISTS = "/var/lib/mailman/lists"
 TEMPLATE = "list-00000"
 PROCESSORS = 2
+LABELS = {"mailman2-runbooks": "bench"}
 RUN_SECONDS = 600  # for a command that is not measured
-BY_HAND_SECONDS = 3600
 
 #: In the command line of each of our processes on the host, and of Mailman's withlist.
 OURS = LAUNCHER.splitlines()[1]
 WITHLIST = "withlist"
-
-
-class MeasureError(Exception):
-    """A command that was to be measured did not do what it should."""
+WITHLIST_ALL = f"{PROGRAMS}/withlist -q -a -r original.ban"
+RUNBOOK = [sys.executable, "-m", "runbooks"]
 
 
 @dataclass(frozen=True)
@@ -55,22 +52,24 @@ class Cost:
     received: int
 
 
-class Server:
-    """A container with a Mailman 2, one site, and lists of one size."""
+def processors() -> list[int]:
+    """Those that a server may use."""
+    return sorted(os.sched_getaffinity(0))[:PROCESSORS]
 
-    def __init__(self, client: DockerClient, subject: Subject) -> None:
+
+class Server:
+    """A container with a Mailman 2, one site, and lists of one size.
+
+    `options` are those of the Docker SDK.
+    """
+
+    def __init__(self, client: DockerClient, subject: Subject, **options: Any) -> None:
         self.mailman = subject.mailman
-        processors = sorted(os.sched_getaffinity(0))[:PROCESSORS]
-        self.processors = len(processors)
-        self._container = running.start(
-            client,
-            subject.image.id,
-            {"mailman2-runbooks": "bench"},
-            cpuset_cpus=",".join(map(str, processors)),
-        )
-        self._lists = 0
+        self.options = {"cpuset_cpus": ",".join(map(str, processors())), **options}
+        self.container = running.start(client, subject.image.id, LABELS, **self.options)
+        self._lists = self._members = 0
         try:
-            self._box = Box.prepare(self._container, "single", subject.mailman)
+            self._box = Box.prepare(self.container, "single", subject.mailman)
             self.spec = self._box.spec
             self._box.put(f"{PROGRAMS}/original.py", (INSIDE / "original.py").read_bytes())
             # As root, who may keep what Python compiles.
@@ -80,7 +79,8 @@ class Server:
             raise
 
     def close(self) -> None:
-        running.remove(self._container)
+        """Remove the container."""
+        running.remove(self.container)
 
     def _run(
         self,
@@ -100,13 +100,11 @@ class Server:
 
     # -- lists
 
-    def empty(self) -> None:
-        """Remove all lists."""
-        self.shell(f"rm -rf {LISTS}/* /var/lib/mailman/runbook")
-        self._lists = 0
-
-    def grow(self, lists: int, members: int) -> None:
+    def have(self, lists: int, members: int) -> None:
         """Have `lists` lists of `members` members: those there are, and copies of the first."""
+        if members != self._members or lists < self._lists:
+            self.shell(f"rm -rf {LISTS}/* /var/lib/mailman/runbook")
+            self._lists, self._members = 0, members
         if not self._lists:
             self._mailman("newlist", "-q", TEMPLATE, "admin@example.com", "secret")
             addresses = "".join(
@@ -134,43 +132,39 @@ class Server:
 
     # -- what is measured: seconds
 
-    def runbook(self, command: str, *arguments: str) -> float:
-        """A run of `runbook COMMAND` on the server."""
-        return self._runbook([sys.executable, "-m", "runbooks"], command, *arguments)[0]
-
     def ban(self, *addresses: str, expected: str = "banned") -> float:
         """`runbook ban`, which has to say `expected` of every list."""
-        runbook = [sys.executable, "-m", "runbooks"]
-        seconds, output = self._runbook(runbook, "ban", *addresses, "--yes")
-        self._check(output, expected)
-        return seconds
+        return self._checked({expected: self._lists}, "ban", *addresses, "--yes")
 
     def banned_by_all(self, address: str, expected: str = "refuses") -> float:
         """`runbook banned`, which has to say `expected` of every list."""
-        seconds, output = self._runbook([sys.executable, "-m", "runbooks"], "banned", address)
-        self._check(output, expected)
-        return seconds
+        return self._checked({expected: self._lists}, "banned", address)
 
-    def _check(self, output: str, expected: str) -> None:
-        summary = json.loads(output.splitlines()[-1])["summary"]
-        if summary.get(expected) != self._lists:
-            raise MeasureError(f"{self._lists} lists should be {expected}: {summary}")
+    def locks(self, stale: int) -> float:
+        """`runbook locks`, for a program or a person, whichever takes longer.
 
-    def runbook_text(self, command: str, *arguments: str) -> float:
-        """The same, with what a person would read."""
-        runbook = [sys.executable, "-m", "runbooks"]
-        return self._runbook(runbook, command, *arguments, form=())[0]
+        Both have to find so many stale locks.
+        """
+        shown = self._runbook(RUNBOOK, "locks", form=())
+        if shown.stdout.count(" stale ") != stale:
+            raise MeasureError(f"runbook locks: not {stale} stale locks: {shown.stdout[-300:]}")
+        return max(shown.seconds, self._checked({"stale": stale}, "locks"))
+
+    def _checked(self, expected: dict[str, int], *arguments: str) -> float:
+        done = self._runbook(RUNBOOK, *arguments)
+        summary = json.loads(done.stdout.splitlines()[-1])["summary"]
+        if {what: number for what, number in summary.items() if number} != expected:
+            raise MeasureError(f"runbook {arguments[0]}: {summary}, and not {expected}")
+        return done.seconds
 
     def _runbook(
         self, runbook: list[str], *arguments: str, form: tuple[str, ...] = ("--json",)
-    ) -> tuple[float, str]:
-        command = [*runbook, *arguments, "--host", self.spec, *form]
-        started = time.perf_counter()
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-        seconds = time.perf_counter() - started
-        if done.returncode not in (0, 1) or (done.returncode and arguments[0] != "locks"):
-            raise MeasureError(f"runbook {arguments[0]}: {done.stderr.strip() or done.stdout}")
-        return seconds, done.stdout
+    ) -> Done:
+        done = command.run([*runbook, *arguments, "--host", self.spec, *form])
+        # `locks` says with 1 that there are stale ones.
+        if done.status and (done.status, arguments[0]) != (1, "locks"):
+            raise MeasureError(f"runbook {arguments[0]}: {done.words()}")
+        return done
 
     def original(self, address: str) -> float:
         """The page's own way: its script, for all lists in one process."""
@@ -185,21 +179,10 @@ class Server:
 
     def _by_hand(self, script: str) -> float:
         # As somebody would type it, with the program, by which `runbook` gets there too.
-        command = ["docker", "exec", "-u", "list", self._container.id, "sh", "-c", script]
-        started = time.perf_counter()
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=BY_HAND_SECONDS,
-            # An interrupt from the keyboard is for the measuring alone, which puts things away.
-            start_new_session=True,
-        )
-        seconds = time.perf_counter() - started
-        if done.returncode:
-            raise MeasureError(f"by hand: {done.stderr.strip() or done.stdout}")
-        return seconds
+        done = command.run(["docker", "exec", "-u", "list", self.container.id, "sh", "-c", script])
+        if done.status:
+            raise MeasureError(f"by hand: {done.words()}")
+        return done.seconds
 
     def processor_time(self) -> float:
         """Seconds of processor time that everything on the server has used until now."""
@@ -233,7 +216,7 @@ class Server:
     def watched(self, marker: str) -> Iterator[dict[str, Any]]:
         """The memory of processes on the host, filled in when the block ends."""
         program = (INSIDE / "memory.py").read_text(encoding="utf-8")
-        watch = Process(self._container, [*self.mailman.interpreter, "-B", "-c", program])
+        watch = Process(self.container, [*self.mailman.interpreter, "-B", "-c", program])
         found: dict[str, Any] = {}
         watch.send(marker.encode("ascii") + b"\n")
         if watch.line() != b"ready\n":
@@ -244,6 +227,3 @@ class Server:
             found.update(json.loads(watch.line()))
         finally:
             watch.close()
-
-
-WITHLIST_ALL = f"{PROGRAMS}/withlist -q -a -r original.ban"

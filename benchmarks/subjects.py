@@ -1,19 +1,22 @@
-"""The servers to measure on: the images that the tests use, one container for each."""
+"""What is measured: the images that the tests use; and how a measuring is interrupted."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Generator, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
-from benchmarks.server import Server
 from runbooks.testing.containers import engine as engines
 from runbooks.testing.containers import images, selection
 from runbooks.testing.containers.box import BoxError
+from runbooks.testing.containers.selection import Subject
 
-#: What `servers` raises: with one line for a person.
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+#: What `subjects` raises: with one line for a person.
 Trouble = (engines.EngineError, images.ImageError, BoxError)
 
 
@@ -38,21 +41,24 @@ def interruptible() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def servers(image: str | None, say: Callable[[str], None]) -> Generator[Server]:
-    """A server for each image, one after the other; it is removed when the next is asked for.
+@contextlib.contextmanager
+def subjects(
+    chosen: Sequence[str], say: Callable[[str], None]
+) -> Iterator[tuple[DockerClient, list[Subject]]]:
+    """The images to measure on, and the engine that has them, which is ended if it was started.
 
-    `image` as the tests' ``--mailman-image``. Close it: that removes the last, and ends an engine
-    that was started for it. Raises one of `Trouble`.
+    `chosen`: each as the tests' ``--mailman-image``; if there is none, as the tests choose without
+    it. Raises one of `Trouble`.
     """
     engine = engines.obtain(say)
     try:
         os.environ.update(engine.environment)
+        found = [
+            subject
+            for option in chosen or (None,)
+            for subject in selection.choose(option, engine, say).values()
+        ]
         with engines.reached() as client:
-            for subject in selection.choose(image, engine, say).values():
-                server = Server(client, subject)
-                try:
-                    yield server
-                finally:
-                    server.close()
+            yield client, found
     finally:
         engine.stop()

@@ -21,7 +21,7 @@ SEND_SECONDS = 60
 
 
 def start(client: DockerClient, image: str, labels: dict[str, str], **options: Any) -> Container:
-    """A container like those of compose.yaml, without a network; it does nothing."""
+    """A container like those of compose.yaml; it does nothing, and has no network unless told."""
     hostname = os.environ.get("MAILMAN_HOSTNAME", "lists")
     return client.containers.run(
         image,
@@ -32,9 +32,8 @@ def start(client: DockerClient, image: str, labels: dict[str, str], **options: A
         user="root",
         hostname=hostname,
         extra_hosts={hostname: "127.0.1.1"},
-        network_mode="none",
         labels=labels,
-        **options,
+        **{"network_mode": "none", **options},
     )
 
 

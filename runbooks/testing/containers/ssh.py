@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +21,9 @@ from runbooks.testing.containers import engine as engines
 from runbooks.testing.containers import images
 from runbooks.testing.containers.box import Box, BoxError
 from runbooks.testing.containers.spare import Spares
+
+if TYPE_CHECKING:
+    from docker import DockerClient
 
 DOCKERFILE = """\
 FROM {image}
@@ -42,6 +46,18 @@ Host *
 """
 
 BUILD_SECONDS = 120
+
+
+def with_server(client: DockerClient, image: str) -> str:
+    """The id of this image with an ssh server in it. BoxError where apt does not install one."""
+    tag = f"mailman2-runbooks/ssh:{image.partition(':')[2][:12] or 'image'}"
+    dockerfile = DOCKERFILE.format(image=image).encode()
+    for network in (None, "host"):  # an engine may have no network of its own
+        with contextlib.suppress(images.ImageError), engines.asking():
+            return images.built(
+                client, tag, BUILD_SECONDS, fileobj=io.BytesIO(dockerfile), network_mode=network
+            )
+    raise BoxError("apt does not install openssh-server there")
 
 
 @dataclass(frozen=True)
@@ -78,7 +94,9 @@ class SshBoxes:
             return self._trouble
 
     def _make(self, box: Box) -> Reached:
-        container = self._spares.start(box, self._image(box))
+        container = self._spares.start(
+            box, with_server(box.container.client, box.container.image.id)
+        )
         key = self._folder / "key"
         if not key.exists():
             subprocess.run(
@@ -101,21 +119,6 @@ class SshBoxes:
             raise BoxError(f"ssh: {done.stderr.decode('utf-8', 'replace').strip()}")
         reached = self._spares.prepare(container, box)
         return Reached(reached, config)
-
-    def _image(self, box: Box) -> str:
-        image = box.container.image.id
-        tag = f"mailman2-runbooks/ssh:{image.partition(':')[2][:12] or 'image'}"
-        dockerfile = DOCKERFILE.format(image=image).encode()
-        for network in (None, "host"):  # an engine may have no network of its own
-            with contextlib.suppress(images.ImageError), engines.asking():
-                return images.built(
-                    box.container.client,
-                    tag,
-                    BUILD_SECONDS,
-                    fileobj=io.BytesIO(dockerfile),
-                    network_mode=network,
-                )
-        raise BoxError("apt does not install openssh-server there")
 
 
 @pytest.fixture(scope="session")
