@@ -260,7 +260,8 @@ def look(
 
     texts = [entry.text for entry in entries]
     parameters = {"action": "look" if people else "ask", "addresses": texts}
-    seen = over_lists(target, "banning", parameters, (Outcome.LOOKED,), on_event=hear)
+    done = (Outcome.LOOKED,)
+    seen = over_lists(target, "banning", parameters, done, on_event=hear, lasts=True)
     # It was removed while the others were looked at.
     seen.answers = seen.answers.those(lambda answer: not answer.said.unknown)
     if not naming:

@@ -217,13 +217,14 @@ class Installation:
         secret: bytes = b"",
         *,
         as_login: bool = False,
+        lasts: bool = False,
     ) -> list[Event]:
         """Run an on-host program as Mailman's user, or as whoever logged in. See `Host.run`.
 
-        Raises StrangeEventError, too.
+        `lasts`: as in `Program`. Raises StrangeEventError, too.
         """
         run_as = None if as_login else (self.user, self.group)
-        made = Program(program, parameters, run_as=run_as)
+        made = Program(program, parameters, run_as=run_as, lasts=lasts)
         return _run(self.host, made, shlex.quote(self.interpreter), on_event, secret)
 
     def names(self, sites: Iterable[Site]) -> tuple[dict[str, list[str]], dict[str, str]]:

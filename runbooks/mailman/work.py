@@ -111,6 +111,7 @@ def over_lists(
     explain: Callable[[Answer], Answer] = lambda answer: answer,
     secret: bytes = b"",
     seen: Work | None = None,
+    lasts: bool = False,
 ) -> Work:
     """Run an on-host program over lists (`onhost/lists.py`). One command.
 
@@ -118,8 +119,9 @@ def over_lists(
     done, and when locks are waited for; `on_event` hears whatever else the program says. Ctrl-C
     lets the lists in hand be finished. `hints`: what helps where a list was locked. `explain`
     puts an answer into words. `secret`: what the program reads from standard input. `seen`: what
-    was seen of the lists before; a lock that was stale then is not waited for. Raises JournalError
-    when the run cannot be recorded; then nothing was changed.
+    was seen of the lists before; a lock that was stale then is not waited for. `lasts`: the lists
+    may be changed next. Raises JournalError when the run cannot be recorded; then nothing was
+    changed.
     """
     work = Work(frozenset(done))
     for site, why in target.silent.items():
@@ -150,7 +152,7 @@ def over_lists(
 
     try:
         asked = target.parameters() | dict(parameters) | {"stale": _stale(seen)}
-        target.installation.call(program, asked, hear, secret)
+        target.installation.call(program, asked, hear, secret, lasts=lasts)
     except KeyboardInterrupt:
         work.ended_early = work.ended_early or f"interrupted at once{_see_history(work, target)}"
     except LostError as e:

@@ -108,6 +108,8 @@ class Program:
     #: user and group to become on the host when the login is root's
     run_as: tuple[str, str] | None = None
     environment: Mapping[str, str] = field(default_factory=dict)
+    #: Another program of this module is likely to follow: what this one got ready is kept for it.
+    lasts: bool = False
 
     @cached_property
     def modules(self) -> tuple[str, ...]:
@@ -125,6 +127,7 @@ class Program:
                     "parameters": self.parameters,
                     "run_as": self.run_as,
                     "environment": dict(self.environment),
+                    "lasts": self.lasts,
                 }
             )
         )

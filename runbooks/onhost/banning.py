@@ -22,6 +22,8 @@ FEW = 3
 PATTERN_BEGINS = re.compile(
     br"\^(?:(?<=[UC\x8c][\s\S]\^)|(?<=[TXB][\s\S]{4}\^)|(?<=\x8d[\s\S]{8}\^)"
     br"|(?<=S['\"]\^)|(?<=V\^))")
+# GLOBAL_BAN_LIST as mm_cfg.py has it.
+configured = []
 MEMBERS = "matching the pattern with its members"
 ENTRIES = "matching the address with its ban list"
 
@@ -110,11 +112,14 @@ class Banning(object):
         self.never_strange = (
             bool(self.patterns) or bool(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
             or any(address in self.plain for address in site_addresses))
-        # What every list refuses, though no ban list has it.
-        self.for_all = list(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
+        # What every list refuses, though no ban list has it. A process may have several of these
+        # objects, one after the other.
+        if not configured:
+            configured.append(list(getattr(mm_cfg, "GLOBAL_BAN_LIST", ())))
+        mm_cfg.GLOBAL_BAN_LIST = configured[0]
         if self.action in ("look", "ask"):
             # A pattern that does not compile matches nobody, but Mailman logs it every time.
-            mm_cfg.GLOBAL_BAN_LIST = mailmanlist.usable(self.for_all)
+            mm_cfg.GLOBAL_BAN_LIST = mailmanlist.usable(configured[0])
         self.patience = PATIENCE + len(self.addresses) / 1000.0
         self.too_slow = False
 

@@ -32,6 +32,9 @@ PYTHON2 = sys.version_info[0] == 2
 TEXT = type(u"")
 # Of the modules that were sent, the code: one program has most of them from the one before.
 compiled = {}
+# The pipes of a process that waits for a further program when it has run one. Whatever it forks has
+# to close them: while they are open elsewhere, nobody sees its end.
+lasting = []
 
 
 def retried(call, *arguments):
@@ -149,8 +152,8 @@ def keep_open(*wanted):
 class Finder(object):
     """Imports the modules that were sent, rather than any of that name on the host."""
 
-    def __init__(self, sources):
-        self.sources = sources
+    def __init__(self):
+        self.sources = {}
 
     def find_module(self, name, path=None):  # Python 2
         return self if name in self.sources else None
@@ -177,6 +180,9 @@ class Finder(object):
         text, filename = self.sources[name], filename_of(name)
         linecache.cache[filename] = (len(text), None, text.splitlines(True), filename)
         exec(code_of(name, text), module.__dict__)
+
+
+finder = Finder()
 
 
 def filename_of(name):
@@ -213,7 +219,9 @@ def run(payload, emit):
         os.environ.update(payload["environment"])
         if payload["run_as"]:
             become(*payload["run_as"])
-        sys.meta_path.insert(0, Finder(dict(payload["modules"])))
+        if finder not in sys.meta_path:
+            sys.meta_path.insert(0, finder)
+        finder.sources.update(payload["modules"])
         __import__(payload["modules"][-1][0]).run(payload["parameters"], emit)
     except Exception as e:
         emit({"event": "failed", "error": "%s: %s" % (type(e).__name__, e),
@@ -250,21 +258,87 @@ def fork():
     return pid
 
 
-def run_apart(payload, emit):
-    """Run one program in a process of its own, and report it if it ends early."""
-    pid = fork()
-    if pid == 0:
-        status = 70
+class Apart(object):
+    """A process of its own for a program; for one that lasts, and others of its kind after it."""
+
+    def __init__(self, payload, events):
+        self.kind = kind_of(payload)
+        self.status = None
+        self.ears, self.orders = os.pipe()
+        self.said, self.mouth = os.pipe()
+        self.pid = fork()
+        if self.pid == 0:
+            status = 70
+            try:
+                os.close(self.orders)
+                os.close(self.said)
+                lasting.extend([self.ears, self.mouth])
+                self.live(payload, events)
+                status = 0
+            finally:
+                for stream in (sys.stdout, sys.stderr):
+                    stream.flush()
+                os._exit(status)
+        os.close(self.ears)
+        os.close(self.mouth)
+
+    def live(self, payload, events):
+        """The life of the process."""
+        while payload is not None:
+            if not payload["lasts"]:
+                part_with_lasting()
+            run(payload, Emit(events, True))
+            if not lasting:
+                break
+            write_all(self.mouth, b".")
+            packed = framed(self.ears)
+            payload = packed and unpacked(packed)
+
+    def give(self, packed):
+        """Have it run a further program."""
         try:
-            run(payload, emit)
-            status = 0
-        finally:
-            for stream in (sys.stdout, sys.stderr):
-                stream.flush()
-            os._exit(status)
-    status = retried(os.waitpid, pid, 0)[1]
-    if status:
-        emit({"event": "failed", "error": "it was %s" % ended_how(status)})
+            write_all(self.orders, b"%08d" % len(packed) + packed)
+        except OSError:
+            pass  # it died, which `lives` tells
+
+    def lives(self, emit):
+        """Wait for the end of the program; whether the process waits for another one.
+
+        If it ended early, that is reported.
+        """
+        if retried(os.read, self.said, 1):
+            return True
+        status = self.end()
+        if status:
+            emit({"event": "failed", "error": "it was %s" % ended_how(status)})
+        return False
+
+    def is_gone(self):
+        """Whether it died while it waited for a program."""
+        pid, status = retried(os.waitpid, self.pid, os.WNOHANG)
+        if pid:
+            self.status = status
+        return pid != 0
+
+    def end(self):
+        """Let it end; what waitpid() says of it."""
+        for fd in (self.orders, self.said):
+            os.close(fd)
+        if self.status is None:
+            self.status = retried(os.waitpid, self.pid, 0)[1]
+        return self.status
+
+
+def kind_of(payload):
+    """What two programs have in common that one process can run."""
+    return payload["modules"][-1][0], payload["run_as"], payload["environment"]
+
+
+def part_with_lasting():
+    """Close the pipes of a process that waits for programs: this one runs none, or no further."""
+    for fd in lasting:
+        os.close(fd)
+    del lasting[:]
 
 
 def ended_how(status):
@@ -274,11 +348,11 @@ def ended_how(status):
     return "ended with status %d" % os.WEXITSTATUS(status)
 
 
-def read(size):
+def read(size, fd=0):
     """That many bytes of the input, or None if it ends before."""
     data = b""
     while len(data) < size:
-        more = retried(os.read, 0, size - len(data))
+        more = retried(os.read, fd, size - len(data))
         if not more:
             return None
         data += more
@@ -293,19 +367,32 @@ def secret(size):
     return data
 
 
+def framed(fd):
+    """The next program, which has its size in eight digits before it, or None."""
+    size = read(8, fd)
+    return read(int(size), fd) if size and size.isdigit() else None
+
+
 def serve():
-    """Programs from standard input, each with its size in eight digits before it."""
+    """Programs from standard input."""
     events = begin()
     get_ready()
+    apart = None
     while True:
-        size = read(8)
-        if size is None or not size.isdigit():
-            return
-        packed = read(int(size))
+        packed = framed(0)
         if packed is None:
             return
+        payload = unpacked(packed)
+        if apart and (apart.is_gone() or apart.kind != kind_of(payload)):
+            apart.end()
+            apart = None
+        if apart:
+            apart.give(packed)
+        else:
+            apart = Apart(payload, events)
         emit = Emit(events, True)
-        run_apart(unpacked(packed), emit)
+        if not apart.lives(emit):
+            apart = None
         emit({"event": "end"})
 
 

@@ -25,7 +25,7 @@ import traceback
 
 import locks
 import mailmanlist
-from boot import as_json, ended_how, fork, native, retried, write_all
+from boot import as_json, ended_how, fork, lasting, native, part_with_lasting, retried, write_all
 
 # The most lists that a worker has: the one it works on, and the next ones, so that it need
 # not wait for them. It is given more when half of them are done.
@@ -36,6 +36,8 @@ SOON = 0.05
 WAITING = 32
 # Seconds for which a worker waits for one lock before it asks whether to go on.
 SLICE = 2.0
+# Workers that are done, in a process that may run another program of the same kind.
+idle = []
 # Functions that a worker calls at its end; the file to which its answers go.
 at_end = []
 answers_to = []
@@ -47,6 +49,7 @@ class Worker(object):
 
     def __init__(self, site, task, parameters, others):
         self.site = site
+        self.ended = False
         self.orders = collections.deque()  # given and not answered
         self.buffer = b""
         orders_end, self.input = os.pipe()
@@ -56,6 +59,7 @@ class Worker(object):
             status = 70
             try:
                 # While a sibling kept its pipe open, it would not see the end of its input.
+                part_with_lasting()
                 for fd in [fd for w in others + [self] for fd in (w.input, w.output)]:
                     os.close(fd)
                 serve(site, task, parameters, orders_end, answers_end)
@@ -67,6 +71,14 @@ class Worker(object):
 
     def give(self, order):
         self.orders.append(order)
+        self.send(order)
+
+    def begin_again(self, site, parameters):
+        """Have it work on its site for another program."""
+        self.site = site
+        self.send({"site": site, "parameters": parameters})
+
+    def send(self, order):
         try:
             write_all(self.input, json.dumps(order).encode("ascii") + b"\n")
         except OSError:
@@ -79,6 +91,7 @@ class Worker(object):
         """
         more = retried(os.read, self.output, 65536)
         if not more:
+            self.ended = True
             raise EOFError
         lines = (self.buffer + more).split(b"\n")
         self.buffer = lines.pop()
@@ -88,11 +101,21 @@ class Worker(object):
             said.append((self.orders[0] if "event" in answer else self.orders.popleft(), answer))
         return said
 
+    def is_gone(self):
+        """Whether it died while it had nothing to do."""
+        gone = retried(os.waitpid, self.pid, os.WNOHANG)[0] != 0
+        if gone:
+            self.close()
+        return gone
+
     def end(self):
         """Let it end; what waitpid() says of it."""
+        self.close()
+        return retried(os.waitpid, self.pid, 0)[1]
+
+    def close(self):
         for fd in (self.input, self.output):
             os.close(fd)
-        return retried(os.waitpid, self.pid, 0)[1]
 
 
 def serve(site, task, parameters, orders, answers):
@@ -102,21 +125,30 @@ def serve(site, task, parameters, orders, answers):
     # Standard input belongs to the other end: nothing here may read from it.
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     answers_to[:] = [answers]
-    work, failure = None, None
-    try:
-        work = begin(site, task, parameters)
-    except BaseException as e:
-        failure = trouble(e, "Mailman does not start for this site: ")
+    work = begin_safely(site, task, parameters)
     try:
         for line in iter(os.fdopen(orders, "rb").readline, b""):
+            order = native(json.loads(line.decode("ascii")))
+            if "parameters" in order:
+                work = begin_safely(order["site"], task, order["parameters"])
+                continue
             try:
-                answer = failure or work(native(json.loads(line.decode("ascii"))))
+                answer = work(order)
             except BaseException as e:
                 answer = trouble(e)
             write_all(answers, as_json(answer) + b"\n")
     finally:
         for last in at_end:
             last()
+
+
+def begin_safely(site, task, parameters):
+    """`begin`; if that fails, a function that tells why."""
+    try:
+        return begin(site, task, parameters)
+    except BaseException as e:
+        failure = trouble(e, "Mailman does not start for this site: ")
+        return lambda order: dict(failure)
 
 
 def tell(event):
@@ -128,7 +160,8 @@ def begin(site, task, parameters):
     """Get Mailman ready for this site; the function that carries out an order."""
     if site["site_dir"] is not None:
         os.environ["MAILMAN_SITE_DIR"] = site["site_dir"]
-    sys.path.insert(0, site["bin"])
+    if site["bin"] not in sys.path:
+        sys.path.insert(0, site["bin"])
     import paths  # noqa: F401  Mailman's own: it makes the package importable
     module = __import__(task)
     # Reading a list makes thousands of objects and no garbage that needs collecting, since
@@ -199,13 +232,23 @@ class Run(object):
         return self.stopped
 
     def start(self, site):
-        worker = Worker(site, self.task, self.parameters, self.workers)
+        worker = None
+        for one in [one for one in idle if one.site["name"] == site["name"]]:
+            idle.remove(one)
+            if not one.is_gone():
+                worker = one
+                worker.begin_again(site, self.parameters)
+                break
+        worker = worker or Worker(site, self.task, self.parameters, self.workers + idle)
         self.workers.append(worker)
         return worker
 
     def retire(self, worker):
         self.workers.remove(worker)
-        return worker.end()
+        if lasting and not worker.ended:
+            idle.append(worker)
+        else:
+            worker.end()
 
     # -- which lists there are ----------------------------------------------------------
 
@@ -302,7 +345,8 @@ class Run(object):
     def died(self, worker):
         """Report the list that a dead worker had in hand; its other lists go back to the queue."""
         site, orders = worker.site, worker.orders
-        how = ended_how(self.retire(worker))
+        self.workers.remove(worker)
+        how = ended_how(worker.end())
         if orders:
             folder = os.path.join(site["list_dir"], orders[0]["list"])
             mailmanlist.clear_unfinished(folder, worker.pid)

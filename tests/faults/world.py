@@ -18,6 +18,7 @@ from typing import Any, cast
 from runbooks.onhost import LAUNCHER
 from runbooks.testing.containers.box import PROGRAMS, Box
 from runbooks.testing.containers.running import Process
+from tests.support.processes import descendants
 
 INSIDE = Path(__file__).with_name("inside")
 
@@ -260,16 +261,6 @@ class Run:
 def runbook(spec: str, *arguments: str, seconds: float = 90) -> Done:
     """Run the command to its end."""
     return Run(spec, *arguments).end(seconds)
-
-
-def descendants(pid: int) -> list[int]:
-    """The processes below a process, youngest first."""
-    try:
-        tasks = Path(f"/proc/{pid}/task").iterdir()
-        children = [int(word) for task in tasks for word in (task / "children").read_text().split()]
-    except OSError:
-        return []
-    return [one for child in children for one in (*descendants(child), child)]
 
 
 @contextlib.contextmanager

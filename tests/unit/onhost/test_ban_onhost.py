@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,8 +24,9 @@ from runbooks.book.whose import whose
 from runbooks.errors import BadInputError
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.target import Target
-from runbooks.mailman.work import Answer, Work
+from runbooks.mailman.work import Answer, Watch, Work
 from runbooks.practice.walk import state
+from tests.support.processes import descendants
 from tests.support.steps import faults, here
 
 EVIL = addresses.entry("evil@example.com")
@@ -55,6 +57,19 @@ def look(sites, *names: str, entry=EVIL, people: bool = True) -> dict[str, Answe
         return {one.list: one for one in seen.answers}
     finally:
         chosen.installation.host.close()
+
+
+class Seen(Watch):
+    """Calls a function whenever a list is done."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def advance(self) -> None:
+        self.call()
+
+    def waiting(self, lists: int, seconds: float) -> None:
+        raise AssertionError("nothing is locked")
 
 
 def result(report: Work, name: str) -> Answer:
@@ -119,6 +134,29 @@ def test_a_ban_is_on_every_list_of_every_site_and_can_be_lifted(every_sites):
     assert change(sites, action="unban").counts == {Outcome.UNBANNED: LISTS}
     assert state(sites.site) == before
     assert change(sites, action="unban").counts == {Outcome.ABSENT: LISTS}
+
+
+@pytest.mark.parametrize("dies", ["nobody", "a worker", "everybody"])
+def test_the_workers_that_looked_make_the_change_unless_they_died(every_sites, dies):
+    sites = every_sites
+    sites.unlock()
+    chosen = target(sites)
+    host = chosen.installation.host
+    plan = ban.look(chosen, [EVIL])
+    # Of the connection: the process of the program, and its workers.
+    before = descendants(host._session.child.pid)
+    leaves = [pid for pid in before if not descendants(pid)]
+    assert 2 <= len(leaves) < len(before)
+    for pid in {"nobody": [], "a worker": leaves[:1], "everybody": before}[dies]:
+        os.kill(pid, signal.SIGKILL)
+    seen = set()
+    report = plan.change(Seen(lambda: seen.update(descendants(host._session.child.pid))))
+    host.close()
+    assert report.counts == {Outcome.BANNED: LISTS}
+    assert sites.bans("zuul", "zuul-jobs") == ["evil@example.com"]
+    if dies == "nobody":
+        assert seen
+        assert seen <= set(before)
 
 
 def test_by_hand_and_by_command_end_in_the_same_state(every_sites):

@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
-from runbooks.onhost import source
+import pytest
+
+from runbooks.onhost import Program, source
+from tests.support.connection import Host
 
 SHOW = """
 values = [
@@ -80,3 +86,73 @@ for _ in range(4):
     os.wait()
 """
     assert len(set(run(python, code, tmp_path).split())) == 4
+
+
+@pytest.fixture
+def host(python: str) -> Iterator[Host]:
+    made = Host(python)
+    yield made
+    made.close()
+
+
+def program(*, lasts: bool = True, **parameters: Any) -> Program:
+    return Program("tests.support.telling", parameters, lasts=lasts)
+
+
+def process(host: Host, **parameters: Any) -> int:
+    """Which process runs a program there."""
+    (event,) = host.run(program(**parameters))
+    return int(event["pid"])
+
+
+def ends(pid: int) -> bool:
+    """Whether a process has ended, or does so soon."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def test_a_process_that_lasts_runs_the_next_program_of_its_kind(host: Host) -> None:
+    first = process(host)
+    assert process(host) == first
+    # The last one that it runs; it has ended before that is told.
+    assert process(host, lasts=False) == first
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+    assert process(host, lasts=False) != first
+
+
+def test_another_kind_of_program_has_a_process_of_its_own(host: Host) -> None:
+    first = process(host)
+    other = Program("tests.support.telling", {}, environment={"SOME": "thing"}, lasts=True)
+    (event,) = host.run(other)
+    assert event["pid"] != first
+    with pytest.raises(ProcessLookupError):
+        os.kill(first, 0)
+
+
+def test_a_process_that_lasts_and_dies_is_told_and_replaced(host: Host) -> None:
+    first = process(host)
+    events = host.run(program(die=True))
+    assert events == [
+        {"event": "process", "pid": first},
+        {"event": "failed", "error": "it was killed by signal 9"},
+    ]
+    # One that dies between two programs has nothing in hand.
+    second = process(host)
+    assert second != first
+    os.kill(second, 9)
+    while Path(f"/proc/{second}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+        time.sleep(0.01)
+    assert process(host) != second
+
+
+def test_a_process_that_lasts_ends_with_the_connection(host: Host) -> None:
+    first = process(host)
+    host.process.stdin.close()
+    assert ends(first)

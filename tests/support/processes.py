@@ -1,0 +1,15 @@
+"""Processes of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def descendants(pid: int) -> list[int]:
+    """The processes below a process, youngest first."""
+    try:
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        children = [int(word) for task in tasks for word in (task / "children").read_text().split()]
+    except OSError:
+        return []
+    return [one for child in children for one in (*descendants(child), child)]
