@@ -24,7 +24,7 @@ from runbooks.book.procedure import Step, paste
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
 from runbooks.testing.containers.box import PROGRAMS, Box, Result, shell_of
-from tests.support import checkout
+from tests.support import checkout, preloaded
 from tests.support.steps import faults
 
 TEXT = "Discussion of OpenStack Foo"
@@ -34,15 +34,8 @@ def runbook(
     *arguments: str, cwd: Path | None = None, env: dict[str, str] | None = None, stdin: str = ""
 ) -> Result:
     clean = {k: v for k, v in os.environ.items() if not k.startswith("RUNBOOK_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "runbooks", *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        cwd=cwd,
-        env={**clean, **(env or {})},
-        timeout=120,
-        check=False,
+    done = preloaded.run(
+        list(arguments), input=stdin, cwd=cwd, env={**clean, **(env or {})}, timeout=120
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Result(done.returncode, done.stdout, done.stderr)

@@ -17,6 +17,7 @@ from runbooks.book.procedure import paste
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
 from runbooks.testing.containers.box import PROGRAMS, Box, shell_of
+from tests.support import preloaded
 from tests.support.lockers import Actor, names, new_list, objects, play, runbook
 from tests.support.steps import faults
 
@@ -481,13 +482,4 @@ def test_a_host_without_a_mailman_2_that_answers_is_one_line(
 
 
 def subprocess_runbook(*arguments: str) -> subprocess.CompletedProcess[str]:
-    import sys
-
-    return subprocess.run(
-        [sys.executable, "-m", "runbooks", *arguments],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return preloaded.run(list(arguments), stdin=subprocess.DEVNULL, timeout=60)

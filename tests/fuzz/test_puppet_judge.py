@@ -73,6 +73,7 @@ def drawn(number: int) -> list[tuple[Made, Wish]]:
 
 
 @pytest.mark.layout("single")
+@pytest.mark.python("2.7")  # Puppet is the same beside either
 @pytest.mark.needs("puppet", "ruby")
 def test_puppet_sees_one_list_more_with_exactly_these_values(box: Box) -> None:
     cases: list[dict[str, Any]] = []
@@ -140,6 +141,7 @@ class lists(
 
 
 @pytest.mark.layout("single")
+@pytest.mark.python("2.7")  # Puppet is the same beside either
 @pytest.mark.needs("puppet", "ruby", "puppet-lint")
 def test_puppet_lint_has_nothing_to_say(box: Box) -> None:
     descriptions = [
@@ -169,6 +171,7 @@ def test_puppet_lint_has_nothing_to_say(box: Box) -> None:
 
 
 @pytest.mark.layout("single")
+@pytest.mark.python("2.7")  # Puppet is the same beside either
 @pytest.mark.needs("puppet", "ruby")
 def test_what_is_read_is_what_puppet_declares(box: Box) -> None:
     cases = drawn(300)
@@ -273,6 +276,7 @@ FRAGMENTS = [
 
 
 @pytest.mark.layout("single")
+@pytest.mark.python("2.7")  # Puppet is the same beside either
 @pytest.mark.needs("puppet", "ruby")
 def test_tokens_are_puppets_tokens(box: Box) -> None:
     """Random heaps of fragments: what both accept, both cut in the same places."""

@@ -83,6 +83,7 @@ def test_no_name_of_the_first_site_is_left_in_the_help():
 @pytest.mark.timeout(900)
 def test_one_can_practise_on_its_sites():
     done = runbook("practice")
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr
+    assert (done.returncode, done.stderr) == (0, ""), done.stdout[-3000:] + done.stderr
+    assert "\x1b" not in done.stdout
     assert "each procedure ended in the same state" in done.stdout
     assert not LINE_WITH_ONE.findall(done.stdout)

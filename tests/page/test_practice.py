@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from runbooks.procedures import all_procedures
 from runbooks.testing.page import reader
 from runbooks.testing.page.pages import Page
 
@@ -14,12 +15,13 @@ ANSWERS = {r"\[y/N\] ": "y", r"(Password [^:]*|Repeat for confirmation): ": "pra
 
 
 @pytest.mark.timeout(300)
-def test_every_command_of_the_page_works(built, tmp_path, monkeypatch):
+def test_every_command_of_the_page_works(built, tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.setattr(reader, "PATIENCE", 200)
     blocks = Page(built, "practice").blocks
     commands = [block.text for block in blocks if block.kind == "command"]
     assert len(commands) > 5
-    environment = {"HOME": str(tmp_path)}
+    temporary = tmp_path_factory.mktemp("temporary")
+    environment = {"HOME": str(tmp_path), "TMPDIR": str(temporary)}
     exports = []
     for command in commands:
         if command.startswith("export "):
@@ -34,10 +36,22 @@ def test_every_command_of_the_page_works(built, tmp_path, monkeypatch):
         )
         assert "Traceback" not in printed.text
         if command == "runbook practice":
-            assert "each procedure ended in the same state" in printed.text
+            assert printed.status == 0
+            shows_each_procedure_both_ways(printed.text)
+            assert not os.listdir(temporary)
         if command.startswith("runbook practice new"):
             assert (tmp_path / "practice" / "bin" / "withlist").is_file()
     assert not os.listdir(tmp_path), "the page has the reader remove what it had them make"
+
+
+def shows_each_procedure_both_ways(text):
+    for number, procedure in enumerate(all_procedures(), 1):
+        assert f"\n{number}. {procedure.title}\n" in text
+    # A ban on every list of both sites.
+    assert "11 lists banned and read back" in text
+    assert "11 lists: ban_list + target@example.com" in text
+    assert "not done" not in text
+    assert "each procedure ended in the same state" in text
 
 
 def test_every_block_of_the_page_is_run(built):

@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("verification")
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def publish(folder):
     """Builds the pages with these records of this build, and these of runs on GNU Mailman.
 
@@ -45,9 +45,9 @@ def publish(folder):
     return build
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def records(publish):
-    """A run of everything, of the build that is made now."""
+    """A run of everything, of the build that is made here, whatever is said of it."""
     page, _ = publish([])
     return [
         Record(

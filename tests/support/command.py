@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Any, Protocol
 
+from tests.support import preloaded
+
 
 class Told(Protocol):
     """What a command printed."""
@@ -20,15 +22,11 @@ class Told(Protocol):
 
 
 def runbook(spec: str, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run it for the host `spec`. `options`: of subprocess.run; `env` comes on top of ours."""
-    done = subprocess.run(
-        [sys.executable, "-m", "runbooks", *arguments, "--host", spec],
+    """Run it for the host `spec`. `options`: of preloaded.run; `env` comes on top of ours."""
+    done = preloaded.run(
+        [*arguments, "--host", spec],
         env={**os.environ, **options.pop("env", {})},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        **({"stdin": subprocess.DEVNULL} | options),
+        **({"stdin": subprocess.DEVNULL, "timeout": 60} | options),
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from runbooks.testing.containers.box import PROGRAMS, Box, Result
+from tests.support import preloaded
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -218,14 +218,11 @@ def names(box: Box, site: str) -> set[str]:
 
 def runbook(box: Box, *arguments: str, timeout: float = 60) -> Result:
     """Run the command on this machine, against the container."""
-    done = subprocess.run(
-        [sys.executable, "-m", "runbooks", *arguments],
-        env={**os.environ, "RUNBOOK_HOST": box.spec, "PYTHONPATH": str(ROOT)},
+    done = preloaded.run(
+        list(arguments),
+        env={**os.environ, "RUNBOOK_HOST": box.spec},
         stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
         timeout=timeout,
-        check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return Result(done.returncode, done.stdout, done.stderr)

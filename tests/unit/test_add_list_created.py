@@ -75,8 +75,9 @@ def test_a_newlist_that_fails_after_it_made_the_list_is_told(newlist: Any) -> No
 
 def test_of_several_at_once_one_makes_the_list(newlist: Any) -> None:
     """Two or three of four said created, and each overwrote the other's description."""
-    sites = newlist('sleep 0.3; real "$@"')
-    runs = [start(sites, f"number {n}") for n in range(4)]
+    # Until the others have made their plans as well, on a busy machine too.
+    sites = newlist('sleep 3; real "$@"')
+    runs = [start(sites, f"number {n}", "--timeout", "60") for n in range(4)]
     said = {run: run.communicate(timeout=90)[0] for run in runs}
     created = [run for run in runs if run.returncode == 0]
     assert len(created) == 1, said

@@ -16,19 +16,17 @@ import pytest
 
 from runbooks import cli
 from runbooks.errors import BadInputError, HostError, LostError
+from tests.support import preloaded
 
 RUNBOOK = [sys.executable, "-m", "runbooks"]
 
 
 def runbook(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [*RUNBOOK, *arguments],
+    return preloaded.run(
+        list(arguments),
         input=stdin,
-        capture_output=True,
-        text=True,
         errors="replace",
         timeout=60,
-        check=False,
         env={**os.environ, **environment},
     )
 

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -411,6 +412,7 @@ def check(situation: Situation) -> None:
         assert name in by_file or name in linked or partner
 
 
+@pytest.mark.timeout(900)
 def test_no_live_lock_is_removable_and_every_stale_one_is() -> None:
     judged.update(dict.fromkeys(judged, 0))
     check()

@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
-from tests.support.command import started
+from tests.support.command import runbook, started
 
 SCRIPT = """\
 from __future__ import print_function
@@ -91,14 +90,7 @@ def takes_and_makes(m):
 
 
 def withlist(sites: Any, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "runbooks", "withlist", *arguments, "--host", sites.spec],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return runbook(sites.spec, "withlist", *arguments)
 
 
 def test_a_list_that_a_script_removes_or_makes_is_named(sites: Any, tmp_path: Path) -> None:

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import Any
 
 import pytest
 
 from runbooks import cli
-from runbooks.practice.site import PracticeSite, create
+from runbooks.practice.site import PracticeSite
 
 Captured = pytest.CaptureFixture[str]
 WHY = "the site does not answer: RuntimeError: broken"
 
 
 @pytest.fixture
-def practice(tmp_path: Path) -> PracticeSite:
+def practice(any_sites: Any) -> PracticeSite:
     """A practice site on which one of the two sites does not start."""
-    made = create(tmp_path / "site")
+    made: PracticeSite = any_sites.site
     settings = made.folder / "Mailman/mm_cfg.py"
     text = settings.read_text()
     broken = "import os\nif 'zuul' in os.environ.get('MAILMAN_SITE_DIR', ''):\n"
