@@ -90,8 +90,8 @@ class Answers(Sequence[Answer]):
         for answer in answers:
             self.append(answer)
 
-    def append(self, answer: Answer) -> None:
-        """Keep one more."""
+    def append(self, answer: Answer, others: Iterable[str] = ()) -> None:
+        """Keep one more, and the same of other lists."""
         said = answer.said.without_list()
         kind = next((kind for kind in self._recent if kind.has(answer, said)), None)
         if kind is None:
@@ -101,7 +101,8 @@ class Answers(Sequence[Answer]):
         elif kind is not self._recent[0]:
             self._recent.remove(kind)
             self._recent.insert(0, kind)
-        kind.add(answer.list)
+        for name in (answer.list, *others):
+            kind.add(name)
 
     @property
     def kinds(self) -> list[tuple[Answer, int]]:

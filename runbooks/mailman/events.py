@@ -305,6 +305,8 @@ class ListEvent(Event, kind="list"):
     list: str
     outcome: Outcome
     detail: str = ""
+    #: lists of the same site of which the same is said
+    alike: tuple[str, ...] = ()
     #: its lock was seen in a look; or it is the lock that is in the way, and `detail` says of what
     locked: bool = False
     #: nothing is to be done to it
@@ -389,10 +391,10 @@ class ListEvent(Event, kind="list"):
 
     def without_list(self) -> ListEvent:
         """The same of no list: equal to what is said of another, if that is the same."""
-        if not self.list:
+        if not self.list and not self.alike:
             return self
         found = object.__new__(ListEvent)
-        vars(found).update(vars(self), list="")
+        vars(found).update(vars(self), list="", alike=())
         return found
 
 

@@ -117,9 +117,9 @@ class Target:
 
 def _worthwhile(processors: int, sites: int, lists: int) -> int:
     """How many lists to work on at a time. Each site has to be seen by a process of its own."""
-    # While one waits for the disk, which each save does, another can work.
-    most = min(2 * processors, MOST_JOBS)
-    return max(min(sites, processors), min(most, 1 + lists // WORTH_A_JOB))
+    # More than there are processors take longer: Mailman does not wait for the disk.
+    most = min(processors, MOST_JOBS)
+    return max(min(sites, most), min(most, 1 + lists // WORTH_A_JOB))
 
 
 @dataclass

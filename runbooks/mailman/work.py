@@ -19,8 +19,8 @@ from runbooks.mailman.target import LockEvidence, Target
 class Watch(Protocol):
     """Who is told how far the work is."""
 
-    def advance(self) -> None:
-        """One list more is done."""
+    def advance(self, lists: int) -> None:
+        """So many lists more are done."""
 
     def waiting(self, lists: int, seconds: float) -> None:
         """So many locked lists are waited for, at most so long."""
@@ -131,9 +131,9 @@ def over_lists(
         match event:
             case ListEvent():
                 said = event.site, event.list, event.outcome, event.detail
-                work.answers.append(Answer(*said, said=event))
+                work.answers.append(Answer(*said, said=event), event.alike)
                 if watch:
-                    watch.advance()
+                    watch.advance(1 + len(event.alike))
             case events.SiteLists():
                 if event.error is not None:
                     work.sites_failed[event.site] = event.error

@@ -219,8 +219,12 @@ class Banning(object):
             return False
         if len(self.plain) > FEW:
             return not self.occurs(data)
+        wanted = [address.encode("ascii") for address in self.plain]
+        # Mostly it is there in these very characters, if it is.
+        if any(address in data for address in wanted):
+            return False
         data = data.lower()
-        return not any(address.encode("ascii") in data for address in self.plain)
+        return not any(address in data for address in wanted)
 
     def occurs(self, data):
         """Whether a list's state has any of the addresses, or cannot be judged."""

@@ -225,7 +225,12 @@ def addresses_in(text):
 
 
 def as_json(body):
-    return json.dumps(unicoded(body), ensure_ascii=True, sort_keys=True).encode("ascii")
+    try:
+        # Much faster than converting everything first.
+        text = json.dumps(body, sort_keys=True)
+    except (TypeError, UnicodeDecodeError):
+        text = json.dumps(unicoded(body), sort_keys=True)
+    return text.encode("ascii")
 
 
 def append(fd, lines, new=None):

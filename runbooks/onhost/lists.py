@@ -334,7 +334,7 @@ class Run(object):
         """Send the results, after they are recorded."""
         self.recorded("flush")
         if self.news:
-            self.emit(*self.news)
+            self.emit(*together(self.news))
         self.news, self.published = [], time.time()
 
     def publish_soon(self):
@@ -490,6 +490,15 @@ class Run(object):
             site = self.queues[name][0]
             self.emit({"event": "locks", "site": name,
                        "observation": locks.observe(site["lock_dir"], site["lock_lifetime"])})
+
+
+def together(news):
+    """Answers, those in one that say the same of several lists of a site ("alike")."""
+    found = collections.OrderedDict()
+    for answer in news:
+        name = answer.pop("list")
+        found.setdefault(as_json(answer), (answer, []))[1].append(name)
+    return [dict(answer, list=names[0], alike=names[1:]) for answer, names in found.values()]
 
 
 def run_each(task, parameters, emit):

@@ -271,10 +271,10 @@ class Bar:
         """A bar over `total` lists."""
         return cls(progress, progress.add_task("", total=total, name=name))
 
-    def advance(self) -> None:
+    def advance(self, lists: int) -> None:
         """One list more is done."""
         if self.progress and self.task is not None:
-            self.progress.advance(self.task)
+            self.progress.advance(self.task, lists)
 
     def waiting(self, lists: int, seconds: float) -> None:
         """Show beside the bar what takes its time: at most `seconds`, for locked lists."""

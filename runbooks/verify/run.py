@@ -96,7 +96,7 @@ def verify(
         _rehearse(procedure, checked, target, here, shell, addresses)
         for one in checked:
             results.append(_result(one, findings))
-            watch.advance()
+            watch.advance(1)
     return Report(
         found,
         datetime.now(timezone.utc).replace(microsecond=0),

@@ -49,7 +49,7 @@ def test_with_json_standard_output_has_objects_alone(capsys):
     screen.warn("careful")
     screen.object(name="caf\udce9\u2028", n=1)
     with screen.busy("working"), screen.progress(3) as bar:
-        bar.advance()
+        bar.advance(1)
         bar.waiting(2, 10)
     out, err = capsys.readouterr()
     assert [json.loads(line) for line in out.splitlines()] == [{"name": "caf\udce9\u2028", "n": 1}]
@@ -78,7 +78,7 @@ def test_when_quiet_only_what_was_not_done_is_told(capsys):
     screen.table([("b", "not done")], always=True)
     screen.warn("careful")
     with screen.busy("working"), screen.progress(3) as bar:
-        bar.advance()
+        bar.advance(1)
     out, err = capsys.readouterr()
     assert out == "1 not done\n  b  not done\n"
     assert err == "warning: careful\n"

@@ -65,7 +65,7 @@ class Seen(Watch):
     def __init__(self, call: Callable[[], None]) -> None:
         self.call = call
 
-    def advance(self) -> None:
+    def advance(self, lists: int) -> None:
         self.call()
 
     def waiting(self, lists: int, seconds: float) -> None:
@@ -488,7 +488,7 @@ def test_a_worker_that_is_killed_takes_only_its_list_with_it(sites):
     class Killer:
         """Kills what waits for the list, whose claim has its id."""
 
-        def advance(self) -> None:
+        def advance(self, lists: int) -> None:
             pass
 
         def waiting(self, lists: int, seconds: float) -> None:
