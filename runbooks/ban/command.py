@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 from runbooks.ban import entries, given, run
-from runbooks.ban.bans_command import bans as bans
 from runbooks.ban.entries import Entry
 from runbooks.ban.given import Chosen
 from runbooks.ban.run import Plan, Standing
@@ -28,6 +27,16 @@ from runbooks.terminal.console import Screen, many
 from runbooks.terminal.report import NAMED, Change, Report, Words, carry_out
 from runbooks.unsubscribe import run as unsubscribing
 from runbooks.unsubscribe import shown as shown_unsubscribing
+
+
+def __getattr__(name: str) -> Any:
+    # To import it takes the other commands a tenth of their start.
+    if name == "bans":
+        from runbooks.ban.bans_command import bans
+
+        return bans
+    raise AttributeError(name)
+
 
 #: What is said of an entry that no ban list has.
 _FOR_ALL = ", in GLOBAL_BAN_LIST of Mailman's mm_cfg.py"

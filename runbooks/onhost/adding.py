@@ -11,6 +11,7 @@ import sys
 import creating
 import describing
 import journal
+import listing
 import locks
 import mailmanlist
 from boot import secret
@@ -34,7 +35,7 @@ class Site(object):
 
     def look(self, name):
         """What can be seen of a list, as an event."""
-        event = {"event": "looked", "exists": name in mailmanlist.names(self.site)}
+        event = {"event": "looked", "exists": name in listing.names(self.site)}
         event["alias_files"] = self.alias_files()
         if not event["exists"]:
             return event
@@ -56,7 +57,7 @@ class Site(object):
         Without entries that do not compile: they ban nobody, and Mailman would log them.
         """
         found, without, as_new = [], [], []
-        for name in mailmanlist.names(self.site):
+        for name in listing.names(self.site):
             if name == m.internal_name():
                 continue
             try:
@@ -149,7 +150,7 @@ def run(parameters, emit):
     if parameters["action"] == "names":
         for site in parameters["sites"]:
             try:
-                emit({"event": "names", "site": site["name"], "names": mailmanlist.names(site)})
+                emit({"event": "names", "site": site["name"], "names": listing.names(site)})
             except EnvironmentError as e:
                 emit({"event": "names", "site": site["name"], "why": os.strerror(e.errno)})
     elif parameters["action"] == "look":

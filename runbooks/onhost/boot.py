@@ -380,8 +380,7 @@ def framed(fd):
 def serve():
     """Programs from standard input."""
     events = begin()
-    get_ready()
-    apart = None
+    is_ready, apart = False, None
     while True:
         packed = framed(0)
         if packed is None:
@@ -394,6 +393,10 @@ def serve():
             apart.give(packed)
         else:
             apart = Apart(payload, events)
+        if not is_ready:
+            # Whatever asks first, which installation there is, say, needs little of it.
+            get_ready()
+            is_ready = True
         emit = Emit(events, True)
         if not apart.lives(emit):
             apart = None

@@ -17,8 +17,8 @@ import signal
 import stat
 import time
 
+import listing
 import locks
-import mailmanlist
 
 # Seconds in which a process that was waiting for a lock should take it. Mailman sleeps for up
 # to two seconds between two tries.
@@ -30,7 +30,7 @@ INTERVAL = 0.02
 def names_of_lists(site):
     """The names of all lists, and why they cannot be read or None."""
     try:
-        return mailmanlist.names(site), None
+        return listing.names(site), None
     except OSError as e:
         return [], "%s: %s" % (site["list_dir"], os.strerror(e.errno))
 

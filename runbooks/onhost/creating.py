@@ -14,8 +14,8 @@ import subprocess
 import tempfile
 import time
 
+import listing
 import locks
-import mailmanlist
 
 # Seconds after which a newlist that waits for no lock is stuck, in the mail server's program, say.
 LONGEST = 300
@@ -56,7 +56,7 @@ class Newlist(object):
         return True, ""
 
     def is_there(self):
-        return self.name in mailmanlist.names(self.lists.site)
+        return self.name in listing.names(self.lists.site)
 
     def run(self, admin, options, password, patience):
         """(its exit status, the last line that it printed, why it was ended or "")."""

@@ -21,6 +21,7 @@ import sys
 import time
 import traceback
 
+import listing
 import mailmansuser
 import opening
 from boot import PYTHON2, as_json, become, fork, keep_open, native, retried, write_all
@@ -49,7 +50,7 @@ def describe(bin_dir):
     """What mm_cfg.py says. Runs in a process of its own, where nothing minds what it prints."""
     sys.path.insert(0, bin_dir)
     import paths  # noqa: F401  Mailman's own: it makes the package importable
-    from Mailman import mm_cfg, Utils, Version
+    from Mailman import mm_cfg, Version
     answer = dict((name, getattr(mm_cfg, name, None)) for name in SETTINGS)
     answer["LIST_LOCK_LIFETIME"] = int(answer["LIST_LOCK_LIFETIME"])
     answer["version"] = Version.VERSION
@@ -58,13 +59,14 @@ def describe(bin_dir):
     answer["name_characters"] = getattr(mm_cfg, "ACCEPTABLE_LISTNAME_CHARACTERS", ".")
     answer["lists"], answer["first_list"] = 0, ""
     try:
-        names = list(Utils.list_names())
+        names = listing.names({"list_dir": answer["LIST_DATA_DIR"],
+                               "name_characters": answer["name_characters"]})
     except OSError as e:
         answer["trouble"] = str(e)
     else:
         answer["lists"] = len(names)
         others = [name for name in names if name != mm_cfg.MAILMAN_SITE_LIST]
-        answer["first_list"] = min(others or names or [""])
+        answer["first_list"] = (others or names or [""])[0]
     answer["place"] = os.path.realpath(answer["LIST_DATA_DIR"])
     answer["problems"] = troubles(answer)
     return answer

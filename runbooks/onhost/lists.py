@@ -23,6 +23,7 @@ import sys
 import time
 import traceback
 
+import listing
 import locks
 import mailmanlist
 from boot import as_json, ended_how, fork, lasting, native, part_with_lasting, retried, write_all
@@ -171,7 +172,7 @@ def begin(site, task, parameters):
 
     def work(order):
         if "names" in order:
-            names = mailmanlist.names(site)
+            names = listing.names(site)
             return {"names": names, "passed_over": passed_over(site["list_dir"], names)}
         try:
             return module.do(state, order["list"], order["wait"])

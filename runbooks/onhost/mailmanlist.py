@@ -21,11 +21,9 @@ import types
 
 import locks
 import opening
+from listing import STATE, STATE_BEFORE, STATES
 
 PYTHON2 = sys.version_info[0] == 2
-# Where Mailman looks for a list's state, in this order. The last two are from Mailman 2.0.
-STATE, STATE_BEFORE = "config.pck", "config.pck.last"
-STATES = (STATE, STATE_BEFORE, "config.db", "config.db.last")
 # The most bytes that a state may have. A list with a million members has fewer.
 LARGEST = 1 << 30
 # Seconds to wait for a lock on the first try of a list, and on a last try after the time for
@@ -59,13 +57,6 @@ class TooSlow(Exception):
 
 
 # -- what is on the disk ----------------------------------------------------------------------
-
-
-def names(site):
-    """The names of a site's lists: those of Utils.list_names(), without Mailman, in order."""
-    name_of_list = re.compile("(?:%s)+\\Z" % site["name_characters"])
-    return sorted(name for name in os.listdir(site["list_dir"]) if name_of_list.match(name) and any(
-        os.path.exists(os.path.join(site["list_dir"], name, state)) for state in STATES))
 
 
 def unpickled(data):

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from runbooks.book.procedure import Procedure, Step, Trouble, paste
 from runbooks.errors import BadInputError
 from runbooks.terminal.console import Screen
 
 if TYPE_CHECKING:
+    from runbooks.book.procedure import Procedure, Step, Trouble
     from runbooks.mailman.installation import Installation
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -114,6 +114,8 @@ def show(
 
 
 def _explained(screen: Screen, installation: Installation, steps: Iterable[Step]) -> int:
+    from runbooks.book.procedure import paste
+
     screen.say(f"# {installation.title}", always=True)
     for number, step in enumerate(steps, 1):
         screen.say(f"\n# {number}. {step.title}", always=True)
