@@ -118,30 +118,35 @@ class Program:
         _collect(self.name, found)
         return tuple(found)
 
-    def pack(self) -> bytes:
-        """The program as the server wants it."""
-        return _packed(
-            json.dumps(
-                {
-                    "modules": [[_called(name), source(name)] for name in self.modules],
-                    "parameters": self.parameters,
-                    "run_as": self.run_as,
-                    "environment": dict(self.environment),
-                    "lasts": self.lasts,
-                }
-            )
-        )
+    def parts(self) -> tuple[bytes, bytes]:
+        """The program as the server wants it: its modules, and what is to be done."""
+        order = {
+            "parameters": self.parameters,
+            "run_as": self.run_as,
+            "environment": dict(self.environment),
+            "lasts": self.lasts,
+        }
+        code = tuple((_called(name), source(name)) for name in self.modules)
+        return _code(code), _packed(json.dumps(order))
 
     def frame(self) -> bytes:
-        """The program as it follows the server on standard input, behind its size in 8 digits."""
-        packed = self.pack()
-        return b"%08d%s" % (len(packed), packed)
+        """The program as it follows the server on standard input.
+
+        Its parts, each behind its size in 8 digits.
+        """
+        return b"".join(b"%08d%s" % (len(part), part) for part in self.parts())
 
     def argument(self) -> str:
         """Code for `LAUNCHER_WITHOUT_INPUT` that runs this program alone: text without a quote."""
-        packed = base64.b64encode(self.pack()).decode("ascii")
-        code = f"{source('boot')}\nimport base64\nonce(base64.b64decode({packed!r}))\n"
+        parts = [base64.b64encode(part).decode("ascii") for part in self.parts()]
+        code = f"{source('boot')}\nimport base64\nonce(*map(base64.b64decode, {parts!r}))\n"
         return base64.b64encode(_packed(code)).decode("ascii")
+
+
+@cache
+def _code(modules: tuple[tuple[str, str], ...]) -> bytes:
+    """Modules as they are sent. To many hosts, they are the same."""
+    return _packed(json.dumps(modules))
 
 
 def _called(name: str) -> str:

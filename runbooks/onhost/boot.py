@@ -30,8 +30,9 @@ LARGE = (
     "subprocess", "tempfile", "urllib.request", "urllib2")
 PYTHON2 = sys.version_info[0] == 2
 TEXT = type(u"")
-# Of the modules that were sent, the code: one program has most of them from the one before.
-compiled = {}
+# Of the modules that were sent, the code: one program has most of them from the one before. The
+# modules that were sent together, by the bytes in which they came.
+compiled, opened = {}, {}
 # The pipes of a process that waits for a further program when it has run one. Whatever it forks has
 # to close them: while they are open elsewhere, nobody sees its end.
 lasting = []
@@ -195,12 +196,17 @@ def code_of(name, text):
     return compiled[name, text]
 
 
-def unpacked(packed):
+def unpacked(modules, order):
     """A program, its modules compiled."""
-    payload = native(json.loads(zlib.decompress(packed).decode("ascii")))
-    for name, text in payload["modules"]:
-        code_of(name, text)
-    return payload
+    if modules not in opened:
+        opened[modules] = contents(modules)
+        for name, text in opened[modules]:
+            code_of(name, text)
+    return dict(contents(order), modules=opened[modules])
+
+
+def contents(packed):
+    return native(json.loads(zlib.decompress(packed).decode("ascii")))
 
 
 def begin():
@@ -295,13 +301,13 @@ class Apart(object):
             if not lasting:
                 break
             write_all(self.mouth, b".")
-            packed = framed(self.ears)
-            payload = packed and unpacked(packed)
+            parts = framed(self.ears)
+            payload = parts and unpacked(*parts)
 
-    def give(self, packed):
+    def give(self, parts):
         """Have it run a further program."""
         try:
-            write_all(self.orders, b"%08d" % len(packed) + packed)
+            write_all(self.orders, b"".join(b"%08d" % len(part) + part for part in parts))
         except OSError:
             pass  # it died, which `lives` tells
 
@@ -372,9 +378,14 @@ def secret(size):
 
 
 def framed(fd):
-    """The next program, which has its size in eight digits before it, or None."""
-    size = read(8, fd)
-    return read(int(size), fd) if size and size.isdigit() else None
+    """The parts of the next program, each with its size in eight digits before it, or None."""
+    parts = []
+    for _ in range(2):
+        size = read(8, fd)
+        if not size or not size.isdigit():
+            return None
+        parts.append(read(int(size), fd))
+    return parts if None not in parts else None
 
 
 def serve():
@@ -382,15 +393,15 @@ def serve():
     events = begin()
     is_ready, apart = False, None
     while True:
-        packed = framed(0)
-        if packed is None:
+        parts = framed(0)
+        if parts is None:
             return
-        payload = unpacked(packed)
+        payload = unpacked(*parts)
         if apart and (apart.is_gone() or apart.kind != kind_of(payload)):
             apart.end()
             apart = None
         if apart:
-            apart.give(packed)
+            apart.give(parts)
         else:
             apart = Apart(payload, events)
         if not is_ready:
@@ -403,8 +414,8 @@ def serve():
         emit({"event": "end"})
 
 
-def once(packed):
+def once(modules, order):
     """One program, where there is no standard input."""
     emit = Emit(begin(), False)
-    run(unpacked(packed), emit)
+    run(unpacked(modules, order), emit)
     emit({"event": "end"})

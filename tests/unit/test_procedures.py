@@ -146,11 +146,11 @@ def test_a_program_of_another_package_brings_those_of_ours_along(tmp_path, monke
     program = Program("elsewhere.freezing", {})
     assert program.modules[-1] == "elsewhere.freezing"
     assert {"editing", "mailmanlist"} <= {*program.modules}
-    sent = json.loads(zlib.decompress(program.pack()))["modules"]
+    sent = json.loads(zlib.decompress(program.parts()[0]))
     assert sent[-1] == ["freezing", "import editing\n"]
     # On the host they have one name each.
     with pytest.raises(ValueError, match=r"elsewhere.editing imports the program of ours"):
-        Program("elsewhere.editing", {}).pack()
+        Program("elsewhere.editing", {}).parts()
 
 
 def test_procedures_that_follow_each_other_are_named():
