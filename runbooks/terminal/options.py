@@ -174,7 +174,7 @@ jobs = click.option(
     "--jobs",
     metavar="N",
     type=Number(1, 64),
-    help="Lists to work on at a time.  [default: by their number, at most 4]",
+    help="Lists to work on at a time.  [default: one a processor, at most 4]",
 )
 
 clear_stale = click.option(

@@ -8,6 +8,7 @@ terminals, other settings of Python) is for the tests that start it themselves.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import json
 import os
@@ -45,7 +46,12 @@ def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
     if _early(environment) != _early(dict(os.environ)) or len(options.get("input") or "") > _PIPE:
         command = [sys.executable, "-m", "runbooks", *words]
         return subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    return _run(words, **{**options, "env": environment})
+    options["env"] = environment
+    try:
+        return _run(words, **options)
+    except BrokenPipeError:  # somebody killed the process that forks
+        _server.cache_clear()
+        return _run(words, **options)
 
 
 def _early(environment: dict[str, str]) -> dict[str, str]:
@@ -159,7 +165,7 @@ def _serve(requests: socket.socket) -> list[str] | None:
             for pid in list(told):
                 ended, status = os.waitpid(pid, os.WNOHANG)
                 if ended:
-                    os.write(told[pid], b"%d" % os.waitstatus_to_exitcode(status))
+                    _tell(told[pid], os.waitstatus_to_exitcode(status))
                     os.close(told.pop(pid))
         if requests not in ready:
             continue
@@ -178,7 +184,13 @@ def _serve(requests: socket.socket) -> list[str] | None:
         for fd in fds[:3]:
             os.close(fd)
         told[pid] = fds[3]
-        os.write(fds[3], b"%d " % pid)
+        _tell(fds[3], pid)
+
+
+def _tell(fd: int, number: int) -> None:
+    # Whoever asked may have given up, or have been interrupted.
+    with contextlib.suppress(BrokenPipeError):
+        os.write(fd, b"%d " % number)
 
 
 def _become(request: dict[str, Any], streams: list[int]) -> list[str]:

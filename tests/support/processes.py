@@ -13,3 +13,12 @@ def descendants(pid: int) -> list[int]:
     except OSError:
         return []
     return [one for child in children for one in (*descendants(child), child)]
+
+
+def is_running(pid: int) -> bool:
+    """Whether there is such a process that has not ended."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"

@@ -26,7 +26,7 @@ from runbooks.mailman.events import Outcome
 from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Watch, Work
 from runbooks.practice.walk import state
-from tests.support.processes import descendants
+from tests.support.processes import descendants, is_running
 from tests.support.steps import faults, here
 
 EVIL = addresses.entry("evil@example.com")
@@ -149,6 +149,9 @@ def test_the_workers_that_looked_make_the_change_unless_they_died(every_sites, d
     assert 2 <= len(leaves) < len(before)
     for pid in {"nobody": [], "a worker": leaves[:1], "everybody": before}[dies]:
         os.kill(pid, signal.SIGKILL)
+        until = time.monotonic() + 10
+        while is_running(pid) and time.monotonic() < until:
+            time.sleep(0.01)
     seen = set()
     report = plan.change(Seen(lambda: seen.update(descendants(host._session.child.pid))))
     host.close()

@@ -14,6 +14,7 @@ import pytest
 
 from runbooks.onhost import Program, source
 from tests.support.connection import Host
+from tests.support.processes import is_running
 
 SHOW = """
 values = [
@@ -147,7 +148,7 @@ def test_a_process_that_lasts_and_dies_is_told_and_replaced(host: Host) -> None:
     second = process(host)
     assert second != first
     os.kill(second, 9)
-    while Path(f"/proc/{second}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+    while is_running(second):
         time.sleep(0.01)
     assert process(host) != second
 
