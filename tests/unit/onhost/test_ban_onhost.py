@@ -158,8 +158,8 @@ def test_the_workers_that_looked_make_the_change_unless_they_died(every_sites, d
     assert report.counts == {Outcome.BANNED: LISTS}
     assert sites.bans("zuul", "zuul-jobs") == ["evil@example.com"]
     if dies == "nobody":
-        assert seen
-        assert seen <= set(before)
+        # A site with much left to do may get a further one.
+        assert seen.intersection(leaves)
 
 
 def test_by_hand_and_by_command_end_in_the_same_state(every_sites):
