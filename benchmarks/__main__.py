@@ -55,16 +55,17 @@ FULL = Programme(
     goals=(
         ((10, 10), Plan(loops=2)),
         ((100, 10), Plan(loops=1)),
-        ((10_000, 10), Plan(minutes=4)),
+        ((1000, 10), Plan()),
+        ((10_000, 10), Plan(minutes=2)),
         ((1000, 1000), Plan(many=True)),
     ),
     # A shell loop over 1,000 lists takes minutes, and is run once, when the rest is done; one over
     # 10,000 if its time is left.
     growth=(
-        ((1000, 1000), Plan(runs=0, loops=1)),
         ((10, 1000), Plan(loops=1)),
         ((100, 1000), Plan(loops=1)),
-        ((1000, 10), Plan(loops=1)),
+        ((1000, 1000), Plan(runs=0, loops=1)),
+        ((1000, 10), Plan(runs=0, loops=1)),
         ((10_000, 1000), Plan(minutes=8, memory=False)),
         ((10_000, 10), Plan(runs=0, loops=1)),
     ),
@@ -75,9 +76,10 @@ FULL = Programme(
 )
 #: To see that the measuring works.
 QUICK = Programme(
-    Sizes(large=(20, 20), small=(10, 10), most=(40, 10), files=100, hosts=2),
+    Sizes(large=(20, 20), small=(10, 10), many=(20, 10), most=(40, 10), files=100, hosts=2),
     goals=(
         ((10, 10), Plan(1, loops=1)),
+        ((20, 10), Plan(1)),
         ((40, 10), Plan(1)),
         ((20, 20), Plan(1, many=True)),
     ),

@@ -25,6 +25,7 @@ class Sizes:
     large: tuple[int, int] = (1000, 1000)
     small: tuple[int, int] = (100, 10)
     few: tuple[int, int] = (10, 10)
+    many: tuple[int, int] = (1000, 10)
     most: tuple[int, int] = (10_000, 10)
     files: int = 10_000
     hosts: int = 10
@@ -128,8 +129,8 @@ def goals(one: Results, startup: dict[str, float]) -> Iterator[Goal]:
         "{:.0f}",
     )
     if sizes == GOAL_SIZES:
-        growth = ratio_of_lists(one, (10_000, 1000), sizes.large)
-        what = f"time for a list, 10,000 / {large}"
+        growth = ratio_of_lists(one, sizes.most, sizes.many)
+        what = "time for a list, 10,000 / 1,000 lists of 10 members"
         yield at_most("growth", what, 1.25, growth)
     yield at_most("help", HELP, 120, startup[HELP] * 1000, "{:.0f} ms")
 
