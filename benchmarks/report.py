@@ -41,11 +41,11 @@ processors can halve the time that it takes.
 
 OVER_SSH = """\
 Each runs the page's script on {lists} lists of {members} members a host, as Mailman's user, but for
-`runbook ban`, which does what it always does. *ssh + withlist*: `ssh HOST sudo -u list withlist …`,
-on several hosts all at the same time. *pyinfra*: `pyinfra -y`, a deploy of one `server.shell`, all
-hosts at the same time. *Ansible*: `ansible-playbook`, a play of one `raw` task (quicker than
-`command`), without gathering facts, with pipelining and 10 forks. Every command starts without a
-connection to any host, and leaves none (no `ControlMaster`). Each ban was read back afterwards. All
+`runbook ban`, which does what it always does. *ssh + withlist*: ssh to the host, and there withlist
+as that user, on several hosts all at the same time. *pyinfra*: a deploy of one shell operation, all
+hosts at the same time. *Ansible*: a play of one raw task (quicker than a command task), without
+gathering facts, with pipelining and 10 forks. Every command starts without a connection to any
+host, and leaves none. Each ban was read back afterwards. All
 hosts are containers on this one machine, and share its processors. In brackets: processor time of
 the command here, without that on the hosts. {versions}.
 """
