@@ -34,8 +34,8 @@ TEXT = type(u"")
 # modules that were sent together, by the bytes in which they came.
 compiled, opened = {}, {}
 # The pipes of a process that waits for a further program when it has run one. Whatever it forks has
-# to close them: while they are open elsewhere, nobody sees its end.
-lasting = []
+# to close them: while they are open elsewhere, nobody sees its end. What it does at its end.
+lasting, at_last = [], []
 
 
 def retried(call, *arguments):
@@ -303,6 +303,9 @@ class Apart(object):
             write_all(self.mouth, b".")
             parts = framed(self.ears)
             payload = parts and unpacked(*parts)
+        # Where process 1 collects nobody, they would stay as zombies.
+        for last in at_last:
+            last()
 
     def give(self, parts):
         """Have it run a further program."""
@@ -395,6 +398,8 @@ def serve():
     while True:
         parts = framed(0)
         if parts is None:
+            if apart:
+                apart.end()
             return
         payload = unpacked(*parts)
         if apart and (apart.is_gone() or apart.kind != kind_of(payload)):

@@ -26,7 +26,8 @@ import traceback
 import listing
 import locks
 import mailmanlist
-from boot import as_json, ended_how, fork, lasting, native, part_with_lasting, retried, write_all
+from boot import (
+    as_json, at_last, ended_how, fork, lasting, native, part_with_lasting, retried, write_all)
 
 # The most lists that a worker has: the one it works on, and the next ones, so that it need
 # not wait for them. It is given more when half of them are done.
@@ -117,6 +118,15 @@ class Worker(object):
     def close(self):
         for fd in (self.input, self.output):
             os.close(fd)
+
+
+def end_idle():
+    """Let the workers end that are not needed any more."""
+    while idle:
+        idle.pop().end()
+
+
+at_last.append(end_idle)
 
 
 def serve(site, task, parameters, orders, answers):

@@ -155,6 +155,9 @@ def test_the_workers_that_looked_make_the_change_unless_they_died(every_sites, d
     seen = set()
     report = plan.change(Seen(lambda: seen.update(descendants(host._session.child.pid))))
     host.close()
+    if dies != "everybody":
+        # Nobody is left, not even for process 1 to collect.
+        assert [pid for pid in before if Path(f"/proc/{pid}").exists()] == []
     assert report.counts == {Outcome.BANNED: LISTS}
     assert sites.bans("zuul", "zuul-jobs") == ["evil@example.com"]
     if dies == "nobody":
