@@ -45,9 +45,9 @@ Each runs the page's script on {lists} lists of {members} members a host, as Mai
 as that user, on several hosts all at the same time. *pyinfra*: a deploy of one shell operation, all
 hosts at the same time. *Ansible*: a play of one raw task (quicker than a command task), without
 gathering facts, with pipelining and 10 forks. Every command starts without a connection to any
-host, and leaves none. Each ban was read back afterwards. All
-hosts are containers on this one machine, and share its processors. In brackets: processor time of
-the command here, without that on the hosts. {versions}.
+host, and leaves none. Each ban was read back afterwards. All hosts are containers on this one
+machine, and share its processors. In brackets: processor time of the command here, without that on
+the hosts. {versions}.
 """
 
 

@@ -131,7 +131,7 @@ def _show_left(screen: Screen, seen: hosts.Answers[tuple[Installation, Inventory
             report.left(left)
             for answer in left:
                 report.object(answer)
-    for host, why in seen.failed.values():
+    for host, why in seen.failed:
         screen.say(why, style="red")
         screen.object(host=host.spec, outcome="unreachable", detail=why)
     return number

@@ -135,7 +135,7 @@ def _print_metrics(
     except HostError:
         tell()  # that none has answered
         raise
-    for _, why in seen.failed.values():
+    for _, why in seen.failed:
         screen.warn(why)
     looks |= {found.host.spec: one for found, one in seen.of.values()}
     tell()
@@ -212,7 +212,7 @@ def _show_locks(screen: Screen, seen: Answers[Seen]) -> None:
         screen.say("nothing is locked")
     for label, (installation, look) in seen.of.items():
         _show_more(screen, label, installation, look)
-    for host, why in seen.failed.values():
+    for host, why in seen.failed:
         screen.say(why, style="red")
         screen.object(host=host.spec, error=why)
     counts = Counter(found.lock.verdict.value for _, _, found in shown)

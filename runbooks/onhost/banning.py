@@ -109,17 +109,17 @@ class Banning(object):
                          if address.startswith("^")]
         site_addresses = [a.lower() for a in site["site_addresses"]]
         # A pattern, a ban for the whole host and an address of the site always need a full look.
-        self.never_strange = (
-            bool(self.patterns) or bool(getattr(mm_cfg, "GLOBAL_BAN_LIST", ()))
-            or any(address in self.plain for address in site_addresses))
         # What every list refuses, though no ban list has it. A process may have several of these
         # objects, one after the other.
         if not configured:
             configured.append(list(getattr(mm_cfg, "GLOBAL_BAN_LIST", ())))
-        mm_cfg.GLOBAL_BAN_LIST = configured[0]
-        if self.action in ("look", "ask"):
-            # A pattern that does not compile matches nobody, but Mailman logs it every time.
-            mm_cfg.GLOBAL_BAN_LIST = mailmanlist.usable(configured[0])
+        (for_all,) = configured
+        # A pattern that does not compile matches nobody, but Mailman logs it every time.
+        mm_cfg.GLOBAL_BAN_LIST = (
+            mailmanlist.usable(for_all) if self.action in ("look", "ask") else for_all)
+        self.never_strange = (
+            bool(self.patterns) or bool(for_all)
+            or any(address in self.plain for address in site_addresses))
         self.patience = PATIENCE + len(self.addresses) / 1000.0
         self.too_slow = False
 

@@ -1,7 +1,8 @@
 # Runs on-host programs that come over standard input, and sends back their events.
 #
 # Python 2.7 and 3, standard library alone. Programs run one after the other until the input
-# ends, each in a process of its own, which may become another user. An event is a line on
+# ends, apart from this process, in one that may become another user. It is a new one for each
+# program, unless the one before lasts and is of the same kind. An event is a line on
 # standard output: the mark below and one JSON object. Whatever else is printed on standard
 # output (by a chatty mm_cfg.py, or a script) goes to standard error, so that it cannot be taken
 # for an event.
@@ -34,7 +35,7 @@ TEXT = type(u"")
 # modules that were sent together, by the bytes in which they came.
 compiled, opened = {}, {}
 # The pipes of a process that waits for a further program when it has run one. Whatever it forks has
-# to close them: while they are open elsewhere, nobody sees its end. What it does at its end.
+# to close them: while they are open elsewhere, nobody sees its end. What it calls at its end.
 lasting, at_last = [], []
 
 
@@ -78,13 +79,13 @@ class Emit(object):
         return self.ended
 
 
-def as_json(value):
+def as_json(value, sort_keys=False):
     """`value` as ASCII bytes."""
     try:
         # Three times as fast as converting everything first.
-        text = json.dumps(value, default=unicoded)
+        text = json.dumps(value, default=unicoded, sort_keys=sort_keys)
     except (TypeError, UnicodeDecodeError):
-        text = json.dumps(unicoded(value))
+        text = json.dumps(unicoded(value), sort_keys=sort_keys)
     return text.encode("ascii")
 
 
@@ -268,66 +269,37 @@ def fork():
     return pid
 
 
-class Apart(object):
-    """A process of its own for a program; for one that lasts, and others of its kind after it."""
+class Child(object):
+    """A process that takes orders from a pipe and answers through another, until the orders end.
 
-    def __init__(self, payload, events):
-        self.kind = kind_of(payload)
+    A class has `live(orders, answers)`, its life, for the pipes' other ends.
+    """
+
+    def __init__(self):
         self.status = None
-        self.ears, self.orders = os.pipe()
-        self.said, self.mouth = os.pipe()
+        orders, self.input = os.pipe()
+        self.output, answers = os.pipe()
         self.pid = fork()
         if self.pid == 0:
             status = 70
             try:
-                os.close(self.orders)
-                os.close(self.said)
-                lasting.extend([self.ears, self.mouth])
-                self.live(payload, events)
+                os.close(self.input)
+                os.close(self.output)
+                self.live(orders, answers)
                 status = 0
             finally:
-                for stream in (sys.stdout, sys.stderr):
-                    stream.flush()
                 os._exit(status)
-        os.close(self.ears)
-        os.close(self.mouth)
+        os.close(orders)
+        os.close(answers)
 
-    def live(self, payload, events):
-        """The life of the process."""
-        while payload is not None:
-            if not payload["lasts"]:
-                part_with_lasting()
-            run(payload, Emit(events, True))
-            if not lasting:
-                break
-            write_all(self.mouth, b".")
-            parts = framed(self.ears)
-            payload = parts and unpacked(*parts)
-        # Where process 1 collects nobody, they would stay as zombies.
-        for last in at_last:
-            last()
-
-    def give(self, parts):
-        """Have it run a further program."""
+    def send(self, data):
         try:
-            write_all(self.orders, b"".join(b"%08d" % len(part) + part for part in parts))
+            write_all(self.input, data)
         except OSError:
-            pass  # it died, which `lives` tells
-
-    def lives(self, emit):
-        """Wait for the end of the program; whether the process waits for another one.
-
-        If it ended early, that is reported.
-        """
-        if retried(os.read, self.said, 1):
-            return True
-        status = self.end()
-        if status:
-            emit({"event": "failed", "error": "it was %s" % ended_how(status)})
-        return False
+            pass  # it died, which is seen when its answers end
 
     def is_gone(self):
-        """Whether it died while it waited for a program."""
+        """Whether it died while it had nothing to do."""
         pid, status = retried(os.waitpid, self.pid, os.WNOHANG)
         if pid:
             self.status = status
@@ -335,11 +307,56 @@ class Apart(object):
 
     def end(self):
         """Let it end; what waitpid() says of it."""
-        for fd in (self.orders, self.said):
+        for fd in (self.input, self.output):
             os.close(fd)
         if self.status is None:
             self.status = retried(os.waitpid, self.pid, 0)[1]
         return self.status
+
+
+class Apart(Child):
+    """A process of its own for a program; for one that lasts, and others of its kind after it."""
+
+    def __init__(self, payload, events):
+        self.payload, self.events = payload, events
+        self.kind = kind_of(payload)
+        Child.__init__(self)
+
+    def live(self, orders, answers):
+        lasting.extend([orders, answers])
+        payload = self.payload
+        try:
+            while payload is not None:
+                if not payload["lasts"]:
+                    part_with_lasting()
+                run(payload, Emit(self.events, True))
+                if not lasting:
+                    break
+                write_all(answers, b".")
+                parts = framed(orders)
+                payload = parts and unpacked(*parts)
+            # Where process 1 collects nobody, they would stay as zombies.
+            for last in at_last:
+                last()
+        finally:
+            for stream in (sys.stdout, sys.stderr):
+                stream.flush()
+
+    def give(self, parts):
+        """Have it run a further program."""
+        self.send(b"".join(b"%08d" % len(part) + part for part in parts))
+
+    def lives(self, emit):
+        """Wait for the end of the program; whether the process waits for another one.
+
+        If it ended early, that is reported.
+        """
+        if retried(os.read, self.output, 1):
+            return True
+        status = self.end()
+        if status:
+            emit({"event": "failed", "error": "it was %s" % ended_how(status)})
+        return False
 
 
 def kind_of(payload):

@@ -41,7 +41,7 @@ import stat
 import time
 
 import locks
-from boot import native, unicoded
+from boot import as_json, native
 
 NAME = "journal.jsonl"
 # Seconds between two fsync() calls while lists are worked on: they cost milliseconds each.
@@ -205,7 +205,7 @@ class Record(object):
     def line(self, kind, body, size=0):
         """A line, padded with blanks to `size` bytes."""
         text = b'{"run": "%s", "%s": %s' % (
-            self.run.encode("ascii"), kind.encode("ascii"), as_json(body))
+            self.run.encode("ascii"), kind.encode("ascii"), as_json(body, sort_keys=True))
         return text.ljust(size - 2) + b"}\n"
 
     def sync(self):
@@ -222,15 +222,6 @@ def counted(outcomes):
 
 def addresses_in(text):
     return set(address.lower() for address in ADDRESS.findall(text))
-
-
-def as_json(body):
-    try:
-        # Much faster than converting everything first.
-        text = json.dumps(body, sort_keys=True)
-    except (TypeError, UnicodeDecodeError):
-        text = json.dumps(unicoded(body), sort_keys=True)
-    return text.encode("ascii")
 
 
 def append(fd, lines, new=None):

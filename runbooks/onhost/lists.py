@@ -27,7 +27,7 @@ import listing
 import locks
 import mailmanlist
 from boot import (
-    as_json, at_last, ended_how, fork, lasting, native, part_with_lasting, retried, write_all)
+    Child, as_json, at_last, ended_how, lasting, native, part_with_lasting, retried, write_all)
 
 # The most lists that a worker has: the one it works on, and the next ones, so that it need
 # not wait for them. It is given more when half of them are done.
@@ -46,45 +46,34 @@ answers_to = []
 UNSEEN = "Mailman does not see it: "
 
 
-class Worker(object):
+class Worker(Child):
     """A process that works on lists of one site. Lines of JSON go in and come out."""
 
     def __init__(self, site, task, parameters, others):
-        self.site = site
+        self.site, self.task, self.parameters, self.others = site, task, parameters, others
         self.ended = False
         self.orders = collections.deque()  # given and not answered
         self.buffer = b""
-        orders_end, self.input = os.pipe()
-        self.output, answers_end = os.pipe()
-        self.pid = fork()
-        if self.pid == 0:
-            status = 70
-            try:
-                # While a sibling kept its pipe open, it would not see the end of its input.
-                part_with_lasting()
-                for fd in [fd for w in others + [self] for fd in (w.input, w.output)]:
-                    os.close(fd)
-                serve(site, task, parameters, orders_end, answers_end)
-                status = 0
-            finally:
-                os._exit(status)
-        os.close(orders_end)
-        os.close(answers_end)
+        Child.__init__(self)
+
+    def live(self, orders, answers):
+        # While a sibling kept its pipe open, it would not see the end of its input.
+        part_with_lasting()
+        for fd in [fd for w in self.others for fd in (w.input, w.output)]:
+            os.close(fd)
+        serve(self.site, self.task, self.parameters, orders, answers)
 
     def give(self, order):
         self.orders.append(order)
-        self.send(order)
+        self.tell(order)
 
     def begin_again(self, site, parameters):
         """Have it work on its site for another program."""
         self.site = site
-        self.send({"site": site, "parameters": parameters})
+        self.tell({"site": site, "parameters": parameters})
 
-    def send(self, order):
-        try:
-            write_all(self.input, json.dumps(order).encode("ascii") + b"\n")
-        except OSError:
-            pass  # it died; what it had is reported when its answers end
+    def tell(self, order):
+        self.send(json.dumps(order).encode("ascii") + b"\n")
 
     def take(self):
         """What it has said since the last call, each with its order. Raises EOFError if it died.
@@ -103,21 +92,15 @@ class Worker(object):
             said.append((self.orders[0] if "event" in answer else self.orders.popleft(), answer))
         return said
 
-    def is_gone(self):
-        """Whether it died while it had nothing to do."""
-        gone = retried(os.waitpid, self.pid, os.WNOHANG)[0] != 0
-        if gone:
-            self.close()
-        return gone
 
-    def end(self):
-        """Let it end; what waitpid() says of it."""
-        self.close()
-        return retried(os.waitpid, self.pid, 0)[1]
-
-    def close(self):
-        for fd in (self.input, self.output):
-            os.close(fd)
+def idle_at(site):
+    """A worker that has nothing to do and knows the site, if there is one."""
+    for worker in [worker for worker in idle if worker.site["name"] == site["name"]]:
+        idle.remove(worker)
+        if not worker.is_gone():
+            return worker
+        worker.end()
+    return None
 
 
 def end_idle():
@@ -243,14 +226,11 @@ class Run(object):
         return self.stopped
 
     def start(self, site):
-        worker = None
-        for one in [one for one in idle if one.site["name"] == site["name"]]:
-            idle.remove(one)
-            if not one.is_gone():
-                worker = one
-                worker.begin_again(site, self.parameters)
-                break
-        worker = worker or Worker(site, self.task, self.parameters, self.workers + idle)
+        worker = idle_at(site)
+        if worker:
+            worker.begin_again(site, self.parameters)
+        else:
+            worker = Worker(site, self.task, self.parameters, self.workers + idle)
         self.workers.append(worker)
         return worker
 
@@ -508,7 +488,7 @@ def together(news):
     found = collections.OrderedDict()
     for answer in news:
         name = answer.pop("list")
-        found.setdefault(as_json(answer), (answer, []))[1].append(name)
+        found.setdefault(as_json(answer, sort_keys=True), (answer, []))[1].append(name)
     return [dict(answer, list=names[0], alike=names[1:]) for answer, names in found.values()]
 
 

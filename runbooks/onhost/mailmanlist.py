@@ -12,7 +12,6 @@ import contextlib
 import errno
 import marshal
 import os
-import pickle
 import re
 import signal
 import socket
@@ -22,6 +21,11 @@ import types
 import locks
 import opening
 from listing import STATE, STATE_BEFORE, STATES
+
+try:
+    import cPickle as pickle  # Python 2, whose other one takes ten times as long
+except ImportError:
+    import pickle
 
 PYTHON2 = sys.version_info[0] == 2
 # The most bytes that a state may have. A list with a million members has fewer.
@@ -62,8 +66,7 @@ class TooSlow(Exception):
 def unpickled(data):
     """The state in the bytes of a config.pck. May raise anything if the pickle is damaged."""
     if PYTHON2:
-        import cPickle
-        state = cPickle.loads(data)
+        state = pickle.loads(data)
     else:
         try:
             state = pickle.loads(data, fix_imports=True, encoding="utf-8")
@@ -122,9 +125,6 @@ def of_mailman_20(data):
 
 def unpickled_alone(value):
     """A part of a state, as somebody has it who reads it from a pickle."""
-    if PYTHON2:
-        import cPickle
-        return cPickle.loads(cPickle.dumps(value, 1))
     return pickle.loads(pickle.dumps(value, 1))
 
 

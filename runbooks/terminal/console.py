@@ -272,7 +272,7 @@ class Bar:
         return cls(progress, progress.add_task("", total=total, name=name))
 
     def advance(self, lists: int) -> None:
-        """One list more is done."""
+        """So many lists more are done."""
         if self.progress and self.task is not None:
             self.progress.advance(self.task, lists)
 

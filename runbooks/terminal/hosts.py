@@ -79,8 +79,8 @@ class Answers(Generic[T]):
 
     #: by the name that tells the host from the others; "" for a single one
     of: dict[str, T]
-    #: those that did not answer, by that name: the host itself, and why
-    failed: dict[str, tuple[Host, str]]
+    #: those that did not answer, and why
+    failed: list[tuple[Host, str]]
 
 
 def ask_each(
@@ -88,7 +88,7 @@ def ask_each(
 ) -> Answers[T]:
     """Ask each host the same; nothing is changed. The errors of a single one are raised."""
     if len(hosts) == 1:
-        return Answers({"": ask(screen, hosts[0])}, {})
+        return Answers({"": ask(screen, hosts[0])}, [])
     found: dict[str, T] = {}
 
     def work(part: Screen, host: Host) -> int:
@@ -103,11 +103,7 @@ def ask_each(
         raise HostError("; ".join(str(part.error) for part in company.parts))
     return Answers(
         {part.label: found[part.host.spec] for part in answered},
-        {
-            part.label: (part.host, str(part.error))
-            for part in company.parts
-            if part not in answered
-        },
+        [(part.host, str(part.error)) for part in company.parts if part not in answered],
     )
 
 
