@@ -64,3 +64,20 @@ LIST_RULES = (
         "{text} cannot be the name of a list: names are letters, digits and - _ . + =",
     ),
 )
+
+#: Longer ones are no addresses (RFC 5321: 64 for the local part, 255 for the domain).
+LONGEST_ADDRESS = 254
+
+#: One full address that Mailman would subscribe. Before the @ there is nothing that Mailman refuses
+#: in a member's address, and so hardly anything that a shell would make something of (recording
+#: `banned_subscribe` shows one of them).
+ADDRESS = (
+    rf"^(?!-)(?=[\s\S]{{3,{LONGEST_ADDRESS}}}{END})[!#%&'*+./0-9=?A-Z_a-z{{}}~-]+@"
+    rf"(?=[\s\S]{{1,253}}{END})(?:[A-Za-z0-9](?:[-A-Za-z0-9]{{0,61}}[A-Za-z0-9])?\.)+"
+    rf"[A-Za-z0-9][-A-Za-z0-9]{{0,61}}[A-Za-z0-9]{END}"
+)
+
+
+def is_address(text: str) -> bool:
+    """Whether `text` is one full address that Mailman would subscribe."""
+    return re.search(ADDRESS, text) is not None

@@ -20,7 +20,7 @@ from runbooks.book.whose import whose
 from runbooks.errors import BadInputError
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import Installation, Site
-from runbooks.terminal import byhand, options
+from runbooks.terminal import byhand, explained, options
 from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Question, Screen, Task
 from runbooks.terminal.report import recorded
@@ -565,7 +565,7 @@ def _by_hand(
         steps,
         password=lambda: _password(screen, given.name, password_file),
     )
-    return byhand.show(screen, found, given.by_hand, printed, given.yes)
+    return explained.show(screen, found, given.by_hand, printed, given.yes)
 
 
 def _one_site(found: Installation, given: _Given) -> tuple[Site, ...]:

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from runbooks.ban.entries import is_address
 from runbooks.errors import BadInputError
 from runbooks.mailman.installation import list_name, short
-from runbooks.refusals import Rule
+from runbooks.refusals import Rule, is_address
 from runbooks.terminal import secret
 
 #: ``NAME-SUFFIX`` is an address of the list NAME. newlist takes such a name all the same, and

@@ -10,9 +10,8 @@ from typing import Any
 
 import click
 
-from runbooks.ban import entries, given, run
+from runbooks.ban import entries, run
 from runbooks.ban.entries import Entry
-from runbooks.ban.given import Chosen
 from runbooks.ban.run import Plan, Standing
 from runbooks.book.whose import whose
 from runbooks.clear_lock.first import StaleLocks
@@ -21,9 +20,10 @@ from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import short
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Work
-from runbooks.terminal import byhand, options
+from runbooks.terminal import explained, given, options
 from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Screen, many
+from runbooks.terminal.given import Chosen
 from runbooks.terminal.report import NAMED, Change, Report, Words, carry_out
 from runbooks.unsubscribe import run as unsubscribing
 from runbooks.unsubscribe import shown as shown_unsubscribing
@@ -291,7 +291,7 @@ def _by_hand(
     if everywhere and (suffixed := page.of_suffixes(one)):
         found, steps = page.PATTERN, page.pattern_steps(target.installation, suffixed)
     printed = PrintedSteps.of(found, steps)
-    return byhand.show(screen, target.installation, wanted, printed, yes)
+    return explained.show(screen, target.installation, wanted, printed, yes)
 
 
 # -- runbook banned -----------------------------------------------------------------------

@@ -15,26 +15,23 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from runbooks.errors import BadInputError
+from runbooks.errors import BadInputError, short
 from runbooks.limits import TooLongError, limited
-from runbooks.mailman.installation import short
-from runbooks.refusals import BLANK, CONTROL, END, Rule, first
+from runbooks.refusals import (
+    ADDRESS,
+    BLANK,
+    CONTROL,
+    END,
+    LONGEST_ADDRESS,
+    Rule,
+    first,
+    is_address,
+)
 
-#: Longer ones are no addresses (RFC 5321: 64 for the local part, 255 for the domain).
-LONGEST_ADDRESS = 254
 LONGEST_PATTERN = 500
 
 #: Seconds of processor time for matching a pattern with all addresses that are tried.
 PATIENCE = 2.0
-
-#: One full address that Mailman would subscribe. Before the @ there is nothing that Mailman refuses
-#: in a member's address, and so hardly anything that a shell would make something of (recording
-#: `banned_subscribe` shows one of them).
-_ADDRESS = (
-    rf"^(?!-)(?=[\s\S]{{3,{LONGEST_ADDRESS}}}{END})[!#%&'*+./0-9=?A-Z_a-z{{}}~-]+@"
-    rf"(?=[\s\S]{{1,253}}{END})(?:[A-Za-z0-9](?:[-A-Za-z0-9]{{0,61}}[A-Za-z0-9])?\.)+"
-    rf"[A-Za-z0-9][-A-Za-z0-9]{{0,61}}[A-Za-z0-9]{END}"
-)
 
 _BLANK_BEFORE, _BLANK_BEHIND = (
     Rule(
@@ -73,7 +70,7 @@ ADDRESS_RULES = (
         f" and addresses have at most {LONGEST_ADDRESS}",
     ),
     Rule(r"^-", "{text} is not an address that Mailman accepts: it starts with '-'"),
-    Rule(f"^(?!{_ADDRESS})", "{text} is not an address: try target@example.com"),
+    Rule(f"^(?!{ADDRESS})", "{text} is not an address: try target@example.com"),
 )
 
 #: What cannot be anything but a pattern without its ``^``: nobody has such an address.
@@ -165,11 +162,6 @@ def with_suffixes(text: str) -> str:
             " try --suffixes target@example.com"
         )
     return rf"^{re.escape(base)}(\+.*)?@{re.escape(domain)}$"
-
-
-def is_address(text: str) -> bool:
-    """Whether `text` is one full address that Mailman would subscribe."""
-    return re.search(_ADDRESS, text) is not None
 
 
 def _address(text: str, force: bool) -> Entry:

@@ -16,6 +16,7 @@ from runbooks.mailman.installation import as_mailman as as_mailman
 from runbooks.mailman.target import TIMEOUT
 from runbooks.mailman.target import Target as Target
 from runbooks.onhost import source
+from runbooks.refusals import is_address
 from runbooks.terminal import shown
 
 
@@ -406,7 +407,7 @@ def of_suffixes(pattern: str) -> PatternArguments | None:
         return None
     local, domain = (re.sub(r"\\(.)", r"\1", part) for part in found.groups())
     address = f"{local}@{domain}"
-    if not entries.is_address(address) or entries.with_suffixes(address) != pattern:
+    if not is_address(address) or entries.with_suffixes(address) != pattern:
         return None
     stranger = f"{local}@{domain.replace('.', 'x', 1)}"
     return PatternArguments(pattern, f"{local}+1@{domain}", stranger)

@@ -33,7 +33,7 @@ from runbooks.mailman.locks import (
     removable,
 )
 from runbooks.mailman.target import invocation
-from runbooks.terminal import byhand, hosts, options
+from runbooks.terminal import byhand, explained, hosts, options
 from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Question, Screen, Task, cut, many
 from runbooks.terminal.hosts import Answers
@@ -475,7 +475,7 @@ def _by_hand(
             )
         steps += page.steps(installation, page.ClearArguments(name, site.name))
     printed = PrintedSteps.of(page.PROCEDURE, steps)
-    return byhand.show(screen, installation, wanted, printed, yes)
+    return explained.show(screen, installation, wanted, printed, yes)
 
 
 def _show_nothing(screen: Screen, seen: Look, gone: str | None) -> None:

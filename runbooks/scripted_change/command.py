@@ -18,7 +18,7 @@ from runbooks.mailman.target import Target
 from runbooks.mailman.work import Answer, Work
 from runbooks.scripted_change import run as scripted
 from runbooks.scripted_change.run import Plan, Script
-from runbooks.terminal import byhand, options, secret
+from runbooks.terminal import byhand, explained, options, secret
 from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Bar, Question, Screen, Task, clean, many
 from runbooks.terminal.report import Report
@@ -180,7 +180,7 @@ def _by_hand(
     steps = page.by_hand(target.installation, script, target.sites, target.lists, bool(hidden))
     found = page.documented(script) or page.PROCEDURE
     printed = PrintedSteps.of(found, steps, secret=hidden, variable=secret.VARIABLE)
-    return byhand.show(screen, target.installation, wanted, printed, yes)
+    return explained.show(screen, target.installation, wanted, printed, yes)
 
 
 # -- before -------------------------------------------------------------------------------

@@ -1,17 +1,15 @@
-"""What ``--explain``, ``--steps`` and ``--from-step`` ask for: the steps by hand."""
+"""``--explain``, ``--steps`` and ``--from-step``: the options that ask for the steps by hand."""
 
 from __future__ import annotations
 
 import functools
-import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from runbooks.errors import BadInputError
-from runbooks.terminal.console import Screen
 
 if TYPE_CHECKING:
     from runbooks.book.procedure import Procedure, Step, Trouble
@@ -96,29 +94,3 @@ def options(function: F) -> F:
         decorated = option(decorated)
     result: F = decorated
     return result
-
-
-def show(
-    screen: Screen, installation: Installation, wanted: ByHand, printed: PrintedSteps, yes: bool
-) -> int:
-    """Print the steps, ready to paste, or run them; the exit status."""
-    if not wanted.steps:
-        return _explained(screen, installation, printed.steps)
-    if screen.share is not None:
-        raise BadInputError("--steps is for one host at a time: name one host")
-    if not yes and not sys.stdin.isatty():
-        raise BadInputError("standard input is not a terminal, so nobody can be asked: add --yes")
-    from runbooks.terminal.stepped import Stepping  # needed for this alone
-
-    return Stepping(screen, installation, printed, yes).go(wanted.start)
-
-
-def _explained(screen: Screen, installation: Installation, steps: Iterable[Step]) -> int:
-    from runbooks.book.procedure import paste
-
-    screen.say(f"# {installation.title}", always=True)
-    for number, step in enumerate(steps, 1):
-        screen.say(f"\n# {number}. {step.title}", always=True)
-        screen.say(paste(step), always=True)
-        screen.object(step=step.name, title=step.title, command=paste(step))
-    return 0

@@ -6,11 +6,10 @@ from typing import Any
 
 import click
 
-from runbooks.ban import given
 from runbooks.book.whose import whose
 from runbooks.clear_lock.first import StaleLocks
 from runbooks.mailman.target import Target
-from runbooks.terminal import byhand, options
+from runbooks.terminal import explained, given, options
 from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Screen
 from runbooks.terminal.report import carry_out
@@ -65,7 +64,7 @@ def unsubscribe(
             asked = page.UnsubscribeArguments(found.good, tell, target.sites, target.lists)
             steps = page.steps(target.installation, asked)
             printed = PrintedSteps.of(page.PROCEDURE, steps)
-            return byhand.show(screen, target.installation, by_hand, printed, yes)
+            return explained.show(screen, target.installation, by_hand, printed, yes)
         with screen.busy("looking at the lists"):
             plan = run.look(target, found.good, tell=tell, typed=addresses, naming=naming)
         first = StaleLocks(screen, target.installation, clear_stale, yes or dry_run)

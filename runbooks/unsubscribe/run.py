@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from runbooks.ban.entries import is_address
 from runbooks.errors import BadInputError
 from runbooks.mailman import edit, numbering
 from runbooks.mailman.events import Outcome
 from runbooks.mailman.installation import short
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Answer, Watch, Work, over_lists, recorded
+from runbooks.refusals import is_address
 
 
 def address(text: str) -> str:

@@ -7,8 +7,9 @@ import os
 
 import pytest
 
-from runbooks.ban import entries, given
+from runbooks.ban import entries
 from runbooks.errors import BadInputError
+from runbooks.terminal import given
 
 
 def texts(found: given.Chosen[entries.Entry]) -> list[str]:

@@ -9,7 +9,7 @@ import click
 from runbooks.mailman.edit import Edit
 from runbooks.mailman.target import Target
 from runbooks.moderation import page
-from runbooks.terminal import byhand, options
+from runbooks.terminal import explained, options
 from runbooks.terminal.byhand import ByHand, PrintedSteps
 from runbooks.terminal.console import Screen
 from runbooks.terminal.report import Change, Words, carry_out
@@ -30,7 +30,7 @@ def moderate(state: str, dry_run: bool, yes: bool, by_hand: ByHand | None, **cho
         if by_hand:
             steps = page.steps(target.installation, page.Arguments(state))
             printed = PrintedSteps.of(page.PROCEDURE, steps)
-            return byhand.show(screen, target.installation, by_hand, printed, yes)
+            return explained.show(screen, target.installation, by_hand, printed, yes)
         with screen.busy("looking at the lists"):
             plan = Edit.look(target, "moderating", {"on": state == "on"}, ("moderate", state))
         question, done = WORDS[state]

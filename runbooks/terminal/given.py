@@ -11,8 +11,7 @@ from typing import Generic, TypeVar
 
 import click
 
-from runbooks.errors import BadInputError
-from runbooks.mailman.installation import short
+from runbooks.errors import BadInputError, short
 from runbooks.terminal import options
 from runbooks.terminal.console import Screen, many
 
