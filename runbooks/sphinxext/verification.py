@@ -73,10 +73,11 @@ class Record:
         note = " (stand-in)" if self.standin else ""
         return f"Mailman {self.mailman}{note} on Python {self.python}"
 
-    @property
-    def briefly(self) -> str:
-        """``GNU Mailman 2.1.39``, or ``the stand-in``"""
-        return "the stand-in" if self.standin else f"GNU Mailman {self.mailman}"
+
+def briefly(records: Iterable[Record]) -> str:
+    """``GNU Mailman 2.1.39 and 2.2.0``, or ``the stand-in`` where it was nothing else."""
+    versions = dict.fromkeys(record.mailman for record in records if not record.standin)
+    return f"GNU Mailman {' and '.join(versions)}" if versions else "the stand-in"
 
 
 def write(path: Path, records: Iterable[Record]) -> None:
@@ -156,7 +157,7 @@ def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
                 f": {first.procedure}, {first.step}{number}, {first.on}. Do not rely on it.",
             ),
             (
-                f"failed in this build on {first.briefly} (",
+                f"failed in this build on {briefly([first])} (",
                 datetime.fromisoformat(first.when).date(),
                 "); do not rely on it",
             ),
@@ -174,7 +175,6 @@ def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
         )
     counted = [record for record in records if record.where in complete]
     on = " and ".join(dict.fromkeys(record.on for record in counted))
-    briefly = " and ".join(dict.fromkeys(record.briefly for record in counted))
     when = datetime.fromisoformat(max(record.when for record in counted))
     text = f", in a test container: every command was run as it is printed, on {on}."
     if any(record.standin for record in counted):
@@ -182,7 +182,7 @@ def judge(records: Sequence[Record], wanted: Iterable[str]) -> Status:
     return Status(
         "verified",
         ("Verified on ", when, text),
-        (f"this build on {briefly} (", when.date(), ")"),
+        (f"this build on {briefly(counted)} (", when.date(), ")"),
         any(not record.standin for record in counted),
     )
 

@@ -121,6 +121,14 @@ def test_a_run_of_this_build_is_printed(publish, records):
     assert json.loads((page.root / "verification.json").read_text())["records"]
 
 
+def test_of_several_mailmans_it_names_those_that_are_gnu_mailman(publish, records):
+    other = [dataclasses.replace(record, mailman="2.2.0", image="other:tag") for record in records]
+    ours = [dataclasses.replace(record, standin=True, image="our:own") for record in records]
+    page, _ = publish([*records, *other, *ours])
+    ran = "this build on GNU Mailman 2.1.29 and 2.2.0 (19 April 2018)."
+    assert at_procedures(page) == {("verified", f"Never run on GNU Mailman; {ran}")}
+
+
 def test_saying_so_does_not_change_the_build(publish, records):
     page, _ = publish(records)
     assert {record.build for record in records} == {page.build}

@@ -9,12 +9,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runbooks.testing.containers import engine as engines
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 #: Seconds: not longer for a page of a server on this machine.
 PATIENCE = 15
@@ -64,6 +64,14 @@ def _installed(say: Callable[[str], None]) -> str:
     if path is None:
         raise MissingError(f"{packages} was installed and there is still no {BROWSERS[0]}")
     return path
+
+
+def window(browser: Browser, **more: Any) -> BrowserContext:
+    """A window of its own, without what the others keep. A page in it jumps to where a link leads.
+
+    One that scrolls there smoothly is not there yet when it is looked at.
+    """
+    return browser.new_context(reduced_motion="reduce", **more)
 
 
 def until(page: Page, expression: str, argument: object = None) -> None:

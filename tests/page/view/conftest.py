@@ -88,12 +88,12 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
             strangers.append(url)
 
     def open_it(path: str, width: int = 1440, scheme: str = "light") -> Page:
-        context = browser.new_context(
+        context = browsers.window(
+            browser,
             viewport={"width": width, "height": 800 if width < 600 else 900},
-            color_scheme=scheme,  # type: ignore[arg-type]
+            color_scheme=scheme,
             permissions=["clipboard-read", "clipboard-write"],
             has_touch=width < 600,
-            reduced_motion="reduce",
         )
         contexts.append(context)
         page = context.new_page()

@@ -6,6 +6,7 @@ import pytest
 
 from runbooks.testing.page.pages import Page
 from tests.page.conftest import SOURCE
+from tests.page.view.browser import window
 
 NAMES = sorted(source.stem for source in SOURCE.glob("*.rst"))
 
@@ -17,7 +18,7 @@ WEIGHT = 400_000
 def lists(request, browser, address):
     """The page with the procedures, all of it unfolded."""
     width = request.param
-    context = browser.new_context(viewport={"width": width, "height": 800}, has_touch=width < 600)
+    context = window(browser, viewport={"width": width, "height": 800}, has_touch=width < 600)
     page = context.new_page()
     page.goto(f"{address}lists.html", wait_until="load")
     page.locator("button.copybtn").first.wait_for()
@@ -28,7 +29,7 @@ def lists(request, browser, address):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_first_view_weighs_little_and_comes_from_one_place(browser, address, name):
-    context = browser.new_context()
+    context = window(browser)
     page = context.new_page()
     weights, broken = {}, []
     page.on("console", lambda message: broken.append(message.text))
@@ -111,7 +112,7 @@ def test_what_scrolls_shows_it(lists):
 
 @pytest.mark.parametrize("anchor", ["ban-create-ban-py", "clear-lock-by-hand"])
 def test_without_a_script_every_block_is_readable(browser, address, published, anchor):
-    context = browser.new_context(java_script_enabled=False)
+    context = window(browser, java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{address}lists.html#{anchor}")
     blocks = Page(published, "lists").blocks

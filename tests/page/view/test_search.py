@@ -8,6 +8,7 @@ import pytest
 
 from runbooks.procedures import all_procedures
 from runbooks.testing.page.pages import Page
+from tests.page.view.browser import window
 
 #: What people have in mind, and the procedure that they need.
 LOOKED_FOR = {
@@ -61,7 +62,7 @@ def results(page, address, query):
 
 @pytest.fixture(scope="module")
 def searching(browser, address):
-    context = browser.new_context()
+    context = window(browser)
     yield context.new_page()
     context.close()
 

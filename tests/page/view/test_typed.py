@@ -27,7 +27,7 @@ from runbooks.mailman.printed import COMMAND, anchor, by_command, from_elsewhere
 from runbooks.procedures import all_procedures
 from runbooks.testing.page import reader
 from runbooks.testing.page.pages import Page
-from tests.page.view.browser import until
+from tests.page.view.browser import until, window
 
 WIDTHS = (390, 1440)
 SCHEMES = ("light", "dark")
@@ -347,7 +347,7 @@ def test_the_commands_under_the_title_are_those_of_the_procedures(open_page):
 @pytest.fixture(scope="module")
 def open_page_once(browser, address):
     """The page with the procedures, for thousands of inputs."""
-    context = browser.new_context()
+    context = window(browser)
     page = context.new_page()
     failures = []
     page.on("pageerror", lambda error: failures.append(str(error)))
@@ -503,7 +503,7 @@ def test_what_was_typed_is_told_from_what_was_verified(open_page, scheme):
 
 
 def test_without_a_script_the_page_is_as_it_was(browser, address, published):
-    context = browser.new_context(java_script_enabled=False)
+    context = window(browser, java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{address}lists.html#ban?address=a@x.org")
     assert not page.locator("#typed").is_visible()
@@ -533,7 +533,7 @@ def test_it_needs_no_script_or_style_within_the_page_and_sends_nothing(browser, 
         "default-src 'self'; script-src 'self'; style-src 'self'; connect-src 'none';"
         " img-src 'self' data:; form-action 'none'"
     )
-    context = browser.new_context()
+    context = window(browser)
     page = context.new_page()
 
     def serve(route):
