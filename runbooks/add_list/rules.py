@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from runbooks.errors import BadInputError
-from runbooks.mailman.installation import list_name, short
+from runbooks.errors import BadInputError, short
+from runbooks.mailman.installation import list_name
 from runbooks.refusals import Rule, is_address
 from runbooks.terminal import secret
 

@@ -15,9 +15,8 @@ from runbooks.ban.entries import Entry
 from runbooks.ban.run import Plan, Standing
 from runbooks.book.whose import whose
 from runbooks.clear_lock.first import StaleLocks
-from runbooks.errors import BadInputError
+from runbooks.errors import BadInputError, short
 from runbooks.mailman.events import Outcome
-from runbooks.mailman.installation import short
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Work
 from runbooks.terminal import explained, given, options

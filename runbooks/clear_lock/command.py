@@ -17,11 +17,11 @@ from runbooks.book.whose import whose
 from runbooks.clear_lock import page, run
 from runbooks.clear_lock.run import Look, Plan, Report
 from runbooks.clear_lock.shown import label_of, show_plan, show_report, what
-from runbooks.errors import BadInputError, HostError
+from runbooks.errors import BadInputError, HostError, short
 from runbooks.host.host import Host
 from runbooks.mailman import journal
 from runbooks.mailman.events import Outcome
-from runbooks.mailman.installation import Installation, Site, is_list_name, list_name, short
+from runbooks.mailman.installation import Installation, Site, is_list_name, list_name
 from runbooks.mailman.locks import (
     MASTER,
     START_MAILMANCTL,

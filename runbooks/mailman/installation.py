@@ -10,7 +10,6 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from runbooks.errors import BadInputError, HostError, NotThereError, did_you_mean
-from runbooks.errors import short as short
 from runbooks.host.host import Host
 from runbooks.mailman.clock import Clock
 from runbooks.mailman.share import Share

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runbooks.errors import BadInputError, NotThereError, RunbookError
+from runbooks.errors import BadInputError, NotThereError, RunbookError, short
 from runbooks.mailman import events
 from runbooks.mailman.clock import Clock
 from runbooks.mailman.events import Event, KeptOfList, Recorded, RunFound, StepOnRecord
-from runbooks.mailman.installation import Installation, Site, short
+from runbooks.mailman.installation import Installation, Site
 
 #: Below the prefix of a site: Mailman's user owns it, and nobody else but root can read it.
 FOLDER = "runbook"

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from runbooks.errors import BadInputError
+from runbooks.errors import BadInputError, short
 from runbooks.mailman import edit, numbering
 from runbooks.mailman.events import Outcome
-from runbooks.mailman.installation import short
 from runbooks.mailman.target import Target, invocation
 from runbooks.mailman.work import Answer, Watch, Work, over_lists, recorded
 from runbooks.refusals import is_address
