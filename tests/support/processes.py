@@ -2,7 +2,26 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from pathlib import Path
+from typing import Any
+
+PATIENCE = 60
+
+
+def start(*argv: str, **options: Any) -> subprocess.Popen[bytes]:
+    """A process whose command can be read.
+
+    ``Popen`` returns while the kernel is still loading the program. Until that is done, which takes
+    long on a busy machine, ``/proc/PID/cmdline`` is empty.
+    """
+    process = subprocess.Popen(argv, **options)
+    command, ends = Path(f"/proc/{process.pid}/cmdline"), time.monotonic() + PATIENCE
+    while process.poll() is None and not command.read_bytes():
+        assert time.monotonic() < ends, f"{argv[0]} was not loaded"
+        time.sleep(0.001)
+    return process
 
 
 def descendants(pid: int) -> list[int]:

@@ -29,6 +29,7 @@ from runbooks.mailman.installation import Installation, discover
 from runbooks.practice.site import STALE_LIST, PracticeSite, create
 from runbooks.procedures import all_procedures
 from tests.support.command import runbook
+from tests.support.processes import start
 from tests.support.steps import faults, here
 
 HOST = socket.gethostname()
@@ -273,7 +274,7 @@ def test_a_restored_folder_is_cleared_where_it_names_dead_processes(practice: Pr
 
 
 def test_a_holder_that_is_stopped(practice: Practice) -> None:
-    holder = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    holder = start("sleep", "600", start_new_session=True)
     try:
         practice.make_lock("openstack-i18n", holder.pid)
         practice.run("clear-lock", STALE_LIST, "--yes")

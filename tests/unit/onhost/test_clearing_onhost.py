@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from runbooks.onhost import locks
+from tests.support.processes import start
 
 HOST = "lists"
 
@@ -35,7 +36,7 @@ def site(tmp_path: Path) -> dict[str, Any]:
 
 @pytest.fixture
 def living() -> Iterator[int]:
-    process = subprocess.Popen(["sleep", "600"])
+    process = start("sleep", "600")
     yield process.pid
     process.kill()
     process.wait()

@@ -21,6 +21,7 @@ import pytest
 from runbooks.mailman import locks
 from runbooks.mailman.locks import Lock, Observation, Verdict, examine, refusal, removable
 from runbooks.onhost import locks as onhost
+from tests.support import processes
 
 HOST = socket.gethostname()
 HOUR = 3600
@@ -32,7 +33,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
     started: list[subprocess.Popen[bytes]] = []
 
     def start(*argv: str, **options: Any) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(argv or ("sleep", "600"), **options)
+        process = processes.start(*(argv or ("sleep", "600")), **options)
         started.append(process)
         return process
 

@@ -16,6 +16,7 @@ import pytest
 
 from runbooks.mailman.locks import Observation, Verdict, examine, removable
 from runbooks.onhost import source
+from tests.support.processes import start
 
 HOST = socket.gethostname()
 
@@ -96,10 +97,11 @@ def look(python: str, folder: Path) -> Observation:
 def test_look_remove_look(python: str, tmp_path: Path) -> None:
     folder = tmp_path / "löcks"
     folder.mkdir()
-    dead, stopped = subprocess.Popen(["true"]), subprocess.Popen(["sleep", "600"])
+    dead, stopped = subprocess.Popen(["true"]), start("sleep", "600")
     dead.wait()
     try:
         os.kill(stopped.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, stopped.pid, os.WSTOPPED | os.WNOWAIT)
         take(folder, "alpha.lock", dead.pid)
         take(folder, "beta.lock", stopped.pid)
         take(folder, "expired.lock", dead.pid, -100)
