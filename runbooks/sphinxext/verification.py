@@ -75,9 +75,12 @@ class Record:
 
 
 def briefly(records: Iterable[Record]) -> str:
-    """``GNU Mailman 2.1.39 and 2.2.0``, or ``the stand-in`` where it was nothing else."""
+    """``2.1.39 and 2.2.0``, or ``the stand-in`` where it was nothing else.
+
+    It follows what is on record, which names GNU Mailman.
+    """
     versions = dict.fromkeys(record.mailman for record in records if not record.standin)
-    return f"GNU Mailman {' and '.join(versions)}" if versions else "the stand-in"
+    return " and ".join(versions) or "the stand-in"
 
 
 def write(path: Path, records: Iterable[Record]) -> None:

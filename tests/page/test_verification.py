@@ -111,7 +111,7 @@ def test_a_run_of_this_build_is_printed(publish, records):
     assert "19 April 2018, 08:09 UTC" in foot
     assert "Mailman 2.1.29 on Python 2.7" in foot
     assert "stand-in" not in foot
-    ran = "this build on GNU Mailman 2.1.29 (19 April 2018)."
+    ran = "this build on 2.1.29 (19 April 2018)."
     assert (
         at_procedures(page)
         == at_procedures(table)
@@ -125,7 +125,7 @@ def test_of_several_mailmans_it_names_those_that_are_gnu_mailman(publish, record
     other = [dataclasses.replace(record, mailman="2.2.0", image="other:tag") for record in records]
     ours = [dataclasses.replace(record, standin=True, image="our:own") for record in records]
     page, _ = publish([*records, *other, *ours])
-    ran = "this build on GNU Mailman 2.1.29 and 2.2.0 (19 April 2018)."
+    ran = "this build on 2.1.29 and 2.2.0 (19 April 2018)."
     assert at_procedures(page) == {("verified", f"Never run on GNU Mailman; {ran}")}
 
 
@@ -213,7 +213,7 @@ def test_a_step_that_failed_is_red_whatever_else_passed(publish, records):
     page, table = publish([*records, bad], ON_GNU)
     procedure, foot = said(page)["failed"]
     assert procedure.endswith(
-        "; failed in this build on GNU Mailman 2.2.0 (19 April 2018); do not rely on it."
+        "; failed in this build on 2.2.0 (19 April 2018); do not rely on it."
     )
     assert "failed its test" in foot
     assert said(table)["failed"] == [procedure]
