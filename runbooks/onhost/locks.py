@@ -275,21 +275,32 @@ def boot_time():
     Measured with a process that starts now. What the kernel says of its boot is in whole
     seconds, and in some containers it is the start of the container, while starts of
     processes still count from that of the host.
+
+    A machine that stalls meanwhile has processes seem older than they are, never younger: one that
+    has a lock would seem to have started after the lock was taken, and the lock to be stale.
     """
+    for _ in range(5):
+        before = time.time()
+        found = starting()
+        if time.time() - before < 0.02:
+            break
+    return int(before * 1e9) - ticks_ns(found.start) if found else None
+
+
+def starting():
+    """What /proc says of a process that starts now."""
     ours, theirs = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(theirs)
         os.read(ours, 1)
         os._exit(0)
-    now_ns = int(time.time() * 1e9)
     try:
-        found = fields(pid)
+        return fields(pid)
     finally:
         os.close(theirs)
         os.close(ours)
         os.waitpid(pid, 0)
-    return now_ns - ticks_ns(found.start) if found else None
 
 
 def ticks_ns(ticks):

@@ -309,6 +309,20 @@ def test_the_zero_of_starts_is_measured_to_hundredths_of_a_second(start: Any) ->
     assert before - 0.1 <= started <= after + 0.1
 
 
+def test_a_machine_that_stalls_has_no_process_seem_younger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a process that has a lock would seem to have started after the lock was taken."""
+    zero, fork = onhost.boot_time(), os.fork
+
+    def stalled() -> int:
+        pid = fork()
+        if pid:
+            time.sleep(0.5)
+        return pid
+
+    monkeypatch.setattr(os, "fork", stalled)
+    assert onhost.boot_time() - zero < 0.25 * 10**9
+
+
 def test_an_id_that_was_given_to_a_later_process(
     folder: Path, monkeypatch: pytest.MonkeyPatch, start: Any
 ) -> None:
@@ -428,7 +442,7 @@ def test_a_holder_in_a_container_is_seen_from_the_host(folder: Path, start: Any)
 
 
 def _commands(found: list[Lock]) -> str:
-    return " ".join((one.process.command or "").split()[0] for one in found if one.process)
+    return " ".join((one.process.command or "?").split()[0] for one in found if one.process)
 
 
 def _child(pid: int) -> str:
@@ -720,7 +734,11 @@ def test_a_remover_that_dies_leaves_what_the_next_one_removes(folder: Path, step
 
 
 def test_mailmanctls_lock_stays_while_any_mailmanctl_runs(
-    folder: Path, tmp_path: Path, start: Any, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    tmp_path: Path,
+    start: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    only_mailmanctl: None,
 ) -> None:
     pids: list[int] = []  # those of the test, whatever else runs on this machine
     monkeypatch.setattr(onhost, "all_pids", lambda: [os.getpid(), *pids])
@@ -747,7 +765,11 @@ def test_mailmanctls_lock_stays_while_any_mailmanctl_runs(
 
 
 def test_mailmanctls_lock_stays_while_a_runner_that_outlived_it_works(
-    folder: Path, tmp_path: Path, start: Any, monkeypatch: pytest.MonkeyPatch
+    folder: Path,
+    tmp_path: Path,
+    start: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    only_mailmanctl: None,
 ) -> None:
     pids: list[int] = []
     monkeypatch.setattr(onhost, "all_pids", lambda: [os.getpid(), *pids])
