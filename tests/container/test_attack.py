@@ -272,6 +272,7 @@ def whom(found: dict[str, dict[str, Any]]) -> dict[str, set[str]]:
     return having
 
 
+@pytest.mark.timeout(1200)
 @pytest.mark.layout("multi")
 def test_an_attack_is_ended_by_the_commands_of_the_page_and_all_of_it_taken_back(
     box: Box, tmp_path: Path

@@ -234,11 +234,11 @@ def four(box: Box) -> str:
 
 def test_a_laptop_that_goes_to_sleep_leaves_the_record(box: Box, tmp_path: Path) -> None:
     site = four(box)
-    child = begun(box, "withlist", slow(tmp_path, 4), "--yes")
+    child = begun(box, "withlist", slow(tmp_path, 10), "--yes")
     child.kill()
     child.wait()
     child.stdout.close()
-    until(box, f"grep -q '\"end\"' {folder(box)}/journal.jsonl", 20)
+    until(box, f"grep -q '\"end\"' {folder(box)}/journal.jsonl", 60)
     (one,) = history(box)
     assert one["state"] == "interrupted"
     # The list in hand was finished, and no other was begun.

@@ -156,7 +156,7 @@ def test_an_interrupted_run_leaves_no_container(
         "@pytest.mark.python('2.7')\n"
         "def test_waiting(box):\n"
         f"    open({str(tmp_path / 'ready')!r}, 'w').close()\n"
-        "    time.sleep(60)\n"
+        "    time.sleep(300)\n"
     )
     image = request.config.getoption("--mailman-image") or (
         "standin" if box.is_standin else "packaged"
@@ -169,7 +169,7 @@ def test_an_interrupted_run_leaves_no_container(
         start_new_session=True,
     )
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while not (tmp_path / "ready").exists() and run.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -179,7 +179,7 @@ def test_an_interrupted_run_leaves_no_container(
         os.killpg(run.pid, number)
         time.sleep(0.3)
         os.killpg(run.pid, number)
-        output = run.communicate(timeout=30)[0].decode()
+        output = run.communicate(timeout=120)[0].decode()
     finally:
         if run.poll() is None:
             run.kill()

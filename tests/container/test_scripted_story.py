@@ -428,7 +428,7 @@ def test_a_locked_list_comes_last_and_once(box: Box, tmp_path: Path) -> None:
     # One that locks it without a timeout is not kept waiting for five hours.
     begun = time.monotonic()
     result = withlist(box, script(tmp_path, "change", CHANGE), "--timeout", "1")
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 55
     assert result.rc == 1
     assert "1 changed, 1 not done:" in result.stdout
     assert "the script could not lock it: locked since" in result.stdout
@@ -542,9 +542,8 @@ def writes(m):
     raise RuntimeError("with the lock held")
 """,
     )
-    begun = time.monotonic()
-    result = runbook(box, "withlist", path, "--dry-run")
-    assert time.monotonic() - begun < 8
+    # Who waited for the lock would not be done within the minute that the command has.
+    result = runbook(box, "withlist", path, "--dry-run", "--timeout", "300")
     assert result.rc == 1
     assert "RuntimeError: with the lock held (writes.py, line 12)" in result.stdout
     assert box.changes() == before
@@ -560,7 +559,7 @@ def test_a_rehearsal_that_is_killed_leaves_no_copy(box: Box, tmp_path: Path, who
         tmp_path,
         "sleeps",
         "from __future__ import print_function\nimport os, time\n"
-        "def sleeps(m):\n    print('%d here' % os.getpid())\n    time.sleep(3)\n",
+        "def sleeps(m):\n    print('%d here' % os.getpid())\n    time.sleep(15)\n",
     )
     child, line = begun(box, path, "--dry-run")
     assert "/tmp/runbook-" in " ".join(set(box.changes()) - set(before))
@@ -576,8 +575,8 @@ def test_a_rehearsal_that_is_killed_leaves_no_copy(box: Box, tmp_path: Path, who
         box.run(["kill", "-KILL", str(worker)])
     child.wait()
     child.stdout.close()
-    until(box, '[ -z "$(ls -d /tmp/runbook-* 2>/dev/null)" ]', 20)
-    until(box, f"! [ -d /proc/{runner} ]")
+    until(box, '[ -z "$(ls -d /tmp/runbook-* 2>/dev/null)" ]', 45)
+    until(box, f"! [ -d /proc/{runner} ]", 45)
     assert box.changes() == before
 
 

@@ -14,9 +14,9 @@ from runbooks.testing.page.pages import Page
 ANSWERS = {r"\[y/N\] ": "y", r"(Password [^:]*|Repeat for confirmation): ": "practice"}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_every_command_of_the_page_works(built, tmp_path, tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(reader, "PATIENCE", 200)
+    monkeypatch.setattr(reader, "PATIENCE", 600)
     blocks = Page(built, "practice").blocks
     commands = [block.text for block in blocks if block.kind == "command"]
     assert len(commands) > 5

@@ -212,9 +212,7 @@ def test_a_step_that_failed_is_red_whatever_else_passed(publish, records):
     bad = dataclasses.replace(records[1], result=FAILED, mailman="2.2.0", python="3.9")
     page, table = publish([*records, bad], ON_GNU)
     procedure, foot = said(page)["failed"]
-    assert procedure.endswith(
-        "; failed in this build on 2.2.0 (19 April 2018); do not rely on it."
-    )
+    assert procedure.endswith("; failed in this build on 2.2.0 (19 April 2018); do not rely on it.")
     assert "failed its test" in foot
     assert said(table)["failed"] == [procedure]
 

@@ -79,7 +79,7 @@ def wait(actor, lock, said):
     said()
     lock.lock()
     note(actor, 'got %%.3f' %% time.time())
-    time.sleep(1)
+    time.sleep(5)  # for as long as a command takes to look
     lock.unlock(unconditionally=True)
 
 def release(actor, lock, said):
@@ -133,7 +133,7 @@ for number, actor in enumerate(actors):
 write('pids', json.dumps(pids))
 wait_to_go()
 # Whoever waits for a lock that nobody gives up would wait on.
-signal.alarm(20)
+signal.alarm(90)
 for number, actor in enumerate(actors):
     if actor['fate'] == 'stopped':
         os.kill(pids[number], signal.SIGCONT)
@@ -178,7 +178,7 @@ class Cast:
     def finish(self) -> list[str]:
         """Let everybody let go, and see what each noted."""
         self.box.run(["touch", f"{FOLDER}/go"])
-        until(self.box, f"[ -e {FOLDER}/over ]", 30)
+        until(self.box, f"[ -e {FOLDER}/over ]", 120)
         return self.all_said()
 
 

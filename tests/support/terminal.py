@@ -27,12 +27,13 @@ class Terminal:
         self.screen = pyte.Screen(columns, 2000)
         self.stream = pyte.ByteStream(self.screen)
         environment = environment_of_a_reader(variables)
+        size = struct.pack("HHHH", self.screen.lines, columns, 0, 0)
         self.pid, self.terminal = pty.fork()
         if self.pid == 0:
+            # Here, where it is done before the command asks.
+            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
             words = [sys.executable, "-m", "runbooks", *arguments]
             os.execve(sys.executable, words, environment)
-        size = struct.pack("HHHH", self.screen.lines, columns, 0, 0)
-        fcntl.ioctl(self.terminal, termios.TIOCSWINSZ, size)
         #: what was seen when something was last waited for
         self._seen = 0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -115,6 +116,14 @@ class Sites:
             status = path.lstat()
             found[str(path)] = (status.st_ino, status.st_size, status.st_mtime_ns)
         return found
+
+
+@pytest.fixture
+def only_mailmanctl(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For tests that start a mailmanctl or a runner, and those that want none on the machine."""
+    with open(tmp_path_factory.getbasetemp().parent / "mailmanctl", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ Host *
   LogLevel ERROR
 """
 
-BUILD_SECONDS = 120
+BUILD_SECONDS = 600
 
 
 def with_server(client: DockerClient, image: str) -> str:

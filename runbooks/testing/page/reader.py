@@ -103,14 +103,14 @@ def by_command(
     questions = expected.answers(shows)
     said = -1
     environment = _of_a_reader(environment)
+    size = struct.pack("HHHH", screen.lines, screen.columns, 0, 0)
     child, terminal = pty.fork()
     if child == 0:
+        # Here, where it is done before the command asks.
+        fcntl.ioctl(0, termios.TIOCSWINSZ, size)
         os.chdir(folder)
         os.execve("/bin/sh", ["/bin/sh", "-c", command], environment)
     try:
-        fcntl.ioctl(
-            terminal, termios.TIOCSWINSZ, struct.pack("HHHH", screen.lines, screen.columns, 0, 0)
-        )
         deadline = time.monotonic() + PATIENCE
         while True:
             if not select.select([terminal], [], [], max(0, deadline - time.monotonic()))[0]:

@@ -66,9 +66,12 @@ def waits(m):
             load(m)
         finally:
             os._exit(0)
-    time.sleep(1)
-    ended = os.waitpid(pid, os.WNOHANG)[0]
-    if not ended:
+    for _ in range(60):
+        ended = os.waitpid(pid, os.WNOHANG)[0]
+        if ended:
+            break
+        time.sleep(0.05)
+    else:
         os.kill(pid, 9)
         os.waitpid(pid, 0)
     return not ended
@@ -80,7 +83,7 @@ def waits(m):
 def unsaved(m):
     """Lock() does not read a file again that is older than the last reading."""
     save(m)
-    for seconds in (10, 0):
+    for seconds in (10, -10):
         saved_before(m, seconds)
         another = load(m)
         another.ban_list.append("unsaved")
@@ -94,6 +97,7 @@ def saved_by_another(m):
     saved_before(m, 10)
     first, second = load(m), load(m)
     save(second, ban_list=["another"])
+    saved_before(m, -10)
     first.Lock()
     print(first.ban_list)
     first.Unlock()

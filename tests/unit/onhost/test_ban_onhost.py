@@ -155,7 +155,9 @@ def test_the_workers_that_looked_make_the_change_unless_they_died(every_sites, t
     assert sites.bans("zuul", "zuul-jobs") == ["evil@example.com"]
     looked, changed = map(int, told.read_text().split())
     assert looked in leaves
-    assert (changed == looked) == (looked not in killed)
+    # One that had nothing left to do may have helped with this site, and may begin it now.
+    assert changed in set(leaves) - set(killed) or looked in killed
+    assert changed not in killed
 
 
 def test_by_hand_and_by_command_end_in_the_same_state(every_sites):

@@ -6,6 +6,7 @@ import importlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -73,6 +74,7 @@ def test_what_changed_since_the_look_stays(
 ) -> None:
     path = save(site, dead())
     [[order], _] = clearing.saves(site, HOST)
+    time.sleep(0.02)  # more than the clock of change times is coarse
     path.write_bytes(b"another half of a state")
     assert clearing.remove_save(site, order) == ("changed", "it was written meanwhile")
     [[order], _] = clearing.saves(site, HOST)

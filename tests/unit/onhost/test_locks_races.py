@@ -246,9 +246,11 @@ def test_clearing_all_the_time_never_takes_a_lock_from_a_living_process(
     clearers = [start(CLEARER, folder, stdout=file) for file in log]
     workers = [start(WORKER, folder, 3600, 10) for _ in range(4)]
     chance = random.Random(4)
-    end = time.monotonic() + 8
+    began = time.monotonic()
     stopped: list[subprocess.Popen[str]] = []
-    while time.monotonic() < end:
+    # However long that takes: a busy machine starts fewer workers than are killed.
+    while time.monotonic() < began + 8 or not enough(folder, log):
+        assert time.monotonic() < began + 240
         time.sleep(0.1)
         for process in stopped:
             os.kill(process.pid, signal.SIGCONT)
@@ -278,7 +280,11 @@ def test_clearing_all_the_time_never_takes_a_lock_from_a_living_process(
         answers += [json.loads(line) for line in lines if line.endswith("\n")]
         file.close()
     results = [answer["result"] for answer in answers]
-    # That the test could have failed: there was work, for the workers and for the clearers.
-    assert results.count("removed") >= 10
     assert set(results) <= {"removed", "gone", "changed"}
-    assert len(Path(f"{folder}.rounds").read_text()) > 100
+
+
+def enough(folder: Path, log: list[Any]) -> bool:
+    """Whether a test could have failed: there was work, for the workers and for the clearers."""
+    rounds = Path(f"{folder}.rounds")
+    removed = sum(Path(file.name).read_text().count('"result": "removed"') for file in log)
+    return removed >= 10 and rounds.exists() and rounds.stat().st_size > 100

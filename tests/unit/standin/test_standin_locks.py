@@ -92,7 +92,7 @@ def test_claim(site):
 
 def test_waits_for_as_long_as_the_lock_is_held(site):
     site.new_list("alpha")
-    hold(site, seconds=1)
+    hold(site, seconds=3)
     started = time.monotonic()
     site.code(ADD, "late", "1")
     assert 0.5 < time.monotonic() - started < 30
@@ -118,7 +118,7 @@ def test_a_killed_holder_and_a_killed_waiter_leave_what_they_had(site, signum):
     site.new_list("alpha")
     holder = hold(site)
     waiter = site.start_code(ADD, "never", "1")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(site.locks) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     before = site.locks
@@ -131,8 +131,8 @@ def test_a_killed_holder_and_a_killed_waiter_leave_what_they_had(site, signum):
 
 def test_not_broken_before_ten_seconds_after_the_expiry(site):
     site.new_list("alpha")
-    leave_lock(site, expiry=-8.5)
     started = time.monotonic()
+    leave_lock(site, expiry=-8.5)
     site.code(ADD, "late", "1")
     assert 1 < time.monotonic() - started < 30
     assert site.code(BAN_LIST) == "late-0\n"
@@ -187,7 +187,7 @@ def test_a_claim_that_somebody_removed_is_made_again(site):
     site.new_list("alpha")
     holder = hold(site)
     waiter = site.start_code(ADD, "waiter", "1")
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while len(site.locks) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     [claim] = [name for name in site.locks if f".{waiter.pid}." in name]
