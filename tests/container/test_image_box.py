@@ -61,8 +61,8 @@ def test_a_signal_that_ends_a_command_shows_in_its_status(box: Box) -> None:
 
 def test_a_command_that_takes_too_long_is_ended_with_all_it_started(box: Box) -> None:
     start = time.monotonic()
-    done = box.sh("echo before; setsid sleep 4567 & sudo -u list sleep 4567", timeout=3)
-    assert time.monotonic() - start < 60
+    done = box.sh("echo before; setsid sleep 4567 & sudo -u list sleep 4567", timeout=2)
+    assert time.monotonic() - start < 5
     assert done.timed_out
     assert done.rc == 128 + 9
     assert done.stdout == "before\n"
@@ -254,7 +254,7 @@ def test_a_reset_is_quick(box: Box) -> None:
     box.sh("for i in 1 2 3; do newlist -q list$i admin@example.com pw; done; sleep 4567 &")
     start = time.monotonic()
     box.reset()
-    assert time.monotonic() - start < 20  # usually 0.05; without a kill, 4567
+    assert time.monotonic() - start < 2  # usually 0.05
 
 
 # Every container has its own state: nothing here may have reached the checkout.

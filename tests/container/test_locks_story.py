@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from runbooks.book.procedure import Step, paste
@@ -38,7 +40,9 @@ def test_a_holder_is_killed_and_the_list_goes_on(box: Box) -> None:
     assert {"alpha.lock", claim} < names(box, site)
 
     # The ban names the list, and does the others, in its time.
+    begun = time.monotonic()
     ban = runbook(box, "ban", ADDRESS, "--yes", "--timeout", "2")
+    assert time.monotonic() - begun < 12
     assert ban.rc == 1
     assert f"{2 * len(box.sites)} lists banned and read back, 1 not done:" in ban.stdout
     assert f"by process {holder} on lists, which no longer runs" in ban.stdout
@@ -67,7 +71,7 @@ def test_a_holder_is_killed_and_the_list_goes_on(box: Box) -> None:
     until(box, "[ -s /tmp/cleared ]")
     until(box, "[ -e /tmp/lockers/1.said ]")
     got = float(cast.said(1).split()[1])
-    assert before < got < float(box.read("/tmp/cleared")) + 10
+    assert before < got < float(box.read("/tmp/cleared")) + 3
 
     # No file of the dead process is left, nor of the other when it is done.
     until(box, f'[ -z "$(ls -A {folder})" ]', 30)

@@ -428,7 +428,7 @@ def test_a_locked_list_comes_last_and_once(box: Box, tmp_path: Path) -> None:
     # One that locks it without a timeout is not kept waiting for five hours.
     begun = time.monotonic()
     result = withlist(box, script(tmp_path, "change", CHANGE), "--timeout", "1")
-    assert time.monotonic() - begun < 55
+    assert time.monotonic() - begun < 20
     assert result.rc == 1
     assert "1 changed, 1 not done:" in result.stdout
     assert "the script could not lock it: locked since" in result.stdout
@@ -542,8 +542,9 @@ def writes(m):
     raise RuntimeError("with the lock held")
 """,
     )
-    # Who waited for the lock would not be done within the minute that the command has.
-    result = runbook(box, "withlist", path, "--dry-run", "--timeout", "300")
+    begun = time.monotonic()
+    result = runbook(box, "withlist", path, "--dry-run")
+    assert time.monotonic() - begun < 8
     assert result.rc == 1
     assert "RuntimeError: with the lock held (writes.py, line 12)" in result.stdout
     assert box.changes() == before

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60
+from tests.support.waiting import wait_for
 
 
 def start(*argv: str, **options: Any) -> subprocess.Popen[bytes]:
@@ -17,10 +16,8 @@ def start(*argv: str, **options: Any) -> subprocess.Popen[bytes]:
     long on a busy machine, ``/proc/PID/cmdline`` is empty.
     """
     process = subprocess.Popen(argv, **options)
-    command, ends = Path(f"/proc/{process.pid}/cmdline"), time.monotonic() + PATIENCE
-    while process.poll() is None and not command.read_bytes():
-        assert time.monotonic() < ends, f"{argv[0]} was not loaded"
-        time.sleep(0.001)
+    command = Path(f"/proc/{process.pid}/cmdline")
+    wait_for(lambda: process.poll() is not None or bool(command.read_bytes()))
     return process
 
 

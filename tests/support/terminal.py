@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pty
 import select
-import struct
 import sys
-import termios
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pyte
 
-from runbooks.testing.page.reader import environment_of_a_reader
+from runbooks.testing.page.reader import environment_of_a_reader, on_terminal
 
 #: Seconds until what is waited for has to be there.
 PATIENCE = 60
@@ -27,13 +24,8 @@ class Terminal:
         self.screen = pyte.Screen(columns, 2000)
         self.stream = pyte.ByteStream(self.screen)
         environment = environment_of_a_reader(variables)
-        size = struct.pack("HHHH", self.screen.lines, columns, 0, 0)
-        self.pid, self.terminal = pty.fork()
-        if self.pid == 0:
-            # Here, where it is done before the command asks.
-            fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-            words = [sys.executable, "-m", "runbooks", *arguments]
-            os.execve(sys.executable, words, environment)
+        words = [sys.executable, "-m", "runbooks", *arguments]
+        self.pid, self.terminal = on_terminal(words, environment, self.screen, Path.cwd())
         #: what was seen when something was last waited for
         self._seen = 0
 

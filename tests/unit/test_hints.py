@@ -184,7 +184,8 @@ def test_a_lock_of_a_name_that_no_list_can_have(twins):
     assert twins.locks("zuul") == []
 
 
-def test_the_lock_of_mailmanctl_on_both_sites(twins, only_mailmanctl):
+@pytest.mark.usefixtures("only_mailmanctl")
+def test_the_lock_of_mailmanctl_on_both_sites(twins):
     for site in ("openstack", "zuul"):
         claim = twins.prefix(site) / "locks" / f"master-qrunner.{HOST}.{NOBODY}"
         claim.write_text(str(claim))

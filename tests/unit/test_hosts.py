@@ -16,6 +16,7 @@ from runbooks.errors import BadInputError, HostError
 from runbooks.host import inventory
 from tests.support.pythons import PYTHONS
 from tests.support.terminal import Terminal
+from tests.support.waiting import wait_for
 from tests.unit.conftest import EXTREMES, Sites, stop
 from tests.unit.test_cli import runbook
 
@@ -255,9 +256,7 @@ def test_an_interrupt_lets_each_host_finish_what_it_has_in_hand(free):
     words = ["ban", "evil@example.com", "--yes", "--timeout", "60", *on(one, other)]
     terminal = Terminal(words)
     terminal.until("waiting for 1 locked list")
-    ends = time.monotonic() + 60
-    while "evil@example.com" not in bans(one):  # the other host may be the quicker one
-        assert time.monotonic() < ends
+    wait_for(lambda: "evil@example.com" in bans(one))  # the other host may be the quicker one
     terminal.interrupt()
     assert terminal.end() == 1
     text = terminal.text

@@ -85,6 +85,20 @@ class Shell:
         return Printed(f"{data.decode('utf-8', 'surrogateescape')}({ended})\n", None)
 
 
+def on_terminal(
+    words: list[str], environment: dict[str, str], screen: pyte.Screen, folder: Path
+) -> tuple[int, int]:
+    """Start a command on a terminal of the size of `screen`: its process id, and our end."""
+    size = struct.pack("HHHH", screen.lines, screen.columns, 0, 0)
+    child, terminal = pty.fork()
+    if child == 0:
+        # Here, where it is done before the command asks.
+        fcntl.ioctl(0, termios.TIOCSWINSZ, size)
+        os.chdir(folder)
+        os.execve(words[0], words, environment)
+    return child, terminal
+
+
 def by_command(
     command: str,
     shows: str,
@@ -103,13 +117,7 @@ def by_command(
     questions = expected.answers(shows)
     said = -1
     environment = _of_a_reader(environment)
-    size = struct.pack("HHHH", screen.lines, screen.columns, 0, 0)
-    child, terminal = pty.fork()
-    if child == 0:
-        # Here, where it is done before the command asks.
-        fcntl.ioctl(0, termios.TIOCSWINSZ, size)
-        os.chdir(folder)
-        os.execve("/bin/sh", ["/bin/sh", "-c", command], environment)
+    child, terminal = on_terminal(["/bin/sh", "-c", command], environment, screen, folder)
     try:
         deadline = time.monotonic() + PATIENCE
         while True:

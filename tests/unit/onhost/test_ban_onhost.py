@@ -133,7 +133,8 @@ def test_the_workers_that_looked_make_the_change_unless_they_died(every_sites, t
         "import os\ndef extend(m):\n"
         f"    with open({str(told)!r}, 'a') as f:\n        f.write('%d\\n' % os.getpid())\n"
     )
-    chosen = target(sites)
+    # One list a site: with more, a worker that has nothing left to do helps with the other site.
+    chosen = target(sites, first, "release-team")
     host = chosen.installation.host
     plan = ban.look(chosen, [EVIL])
     # Of the connection: the process of the program, and its workers.
@@ -151,13 +152,11 @@ def test_the_workers_that_looked_make_the_change_unless_they_died(every_sites, t
     if dies != "everybody":
         # Nobody is left, not even for process 1 to collect.
         assert [pid for pid in before if Path(f"/proc/{pid}").exists()] == []
-    assert report.counts == {Outcome.BANNED: LISTS}
-    assert sites.bans("zuul", "zuul-jobs") == ["evil@example.com"]
+    assert report.counts == {Outcome.BANNED: 2}
     looked, changed = map(int, told.read_text().split())
     assert looked in leaves
-    # One that had nothing left to do may have helped with this site, and may begin it now.
-    assert changed in set(leaves) - set(killed) or looked in killed
-    assert changed not in killed
+    assert (changed == looked) == (looked not in killed)
+    assert sites.bans("zuul", first) == ["evil@example.com"]
 
 
 def test_by_hand_and_by_command_end_in_the_same_state(every_sites):

@@ -22,6 +22,7 @@ from runbooks.mailman import locks
 from runbooks.mailman.locks import Lock, Observation, Verdict, examine, refusal, removable
 from runbooks.onhost import locks as onhost
 from tests.support import processes
+from tests.support.waiting import wait_for
 
 HOST = socket.gethostname()
 HOUR = 3600
@@ -153,13 +154,6 @@ def test_a_stopped_holder_holds_and_a_zombie_does_not(folder: Path, start: Any) 
 
 def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rsplit(") ", 1)[1][0]
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.time() + seconds
-    while not condition():
-        assert time.time() < deadline, "it did not come to pass"
-        time.sleep(0.01)
 
 
 def test_a_program_name_with_brackets_is_read_right(start: Any, tmp_path: Path) -> None:
@@ -733,12 +727,9 @@ def test_a_remover_that_dies_leaves_what_the_next_one_removes(folder: Path, step
     assert names(folder) == []
 
 
+@pytest.mark.usefixtures("only_mailmanctl")
 def test_mailmanctls_lock_stays_while_any_mailmanctl_runs(
-    folder: Path,
-    tmp_path: Path,
-    start: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    only_mailmanctl: None,
+    folder: Path, tmp_path: Path, start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pids: list[int] = []  # those of the test, whatever else runs on this machine
     monkeypatch.setattr(onhost, "all_pids", lambda: [os.getpid(), *pids])
@@ -764,12 +755,9 @@ def test_mailmanctls_lock_stays_while_any_mailmanctl_runs(
     assert [a["result"] for a in remove(folder, told)] == ["removed"]
 
 
+@pytest.mark.usefixtures("only_mailmanctl")
 def test_mailmanctls_lock_stays_while_a_runner_that_outlived_it_works(
-    folder: Path,
-    tmp_path: Path,
-    start: Any,
-    monkeypatch: pytest.MonkeyPatch,
-    only_mailmanctl: None,
+    folder: Path, tmp_path: Path, start: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pids: list[int] = []
     monkeypatch.setattr(onhost, "all_pids", lambda: [os.getpid(), *pids])

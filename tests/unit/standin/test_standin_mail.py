@@ -66,7 +66,8 @@ def mail(site, script: str, sender: str, subject: str = "") -> None:
     assert process.returncode == 0
 
 
-def test_mail_waits_and_a_runner_takes_one_message_at_a_time(site, only_mailmanctl):
+@pytest.mark.usefixtures("only_mailmanctl")
+def test_mail_waits_and_a_runner_takes_one_message_at_a_time(site):
     site.new_list("alpha")
     site.code(POLICY)
     mail(site, "join", "one@example.com")

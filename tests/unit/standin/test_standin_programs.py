@@ -11,6 +11,7 @@ import time
 import pytest
 
 from runbooks.standin import install
+from tests.support.waiting import wait_for
 
 
 def test_version_says_what_it_is(site):
@@ -21,7 +22,8 @@ def test_version_says_what_it_is(site):
     assert "not GNU Mailman" in second
 
 
-def test_installed_for_the_interpreter_that_was_asked_for(site, only_mailmanctl):
+@pytest.mark.usefixtures("only_mailmanctl")
+def test_installed_for_the_interpreter_that_was_asked_for(site):
     programs = site.installation / "bin"
     for name in install.PROGRAMS:
         assert (programs / name).read_text().startswith(f"#!{site.python}\n")
@@ -232,8 +234,8 @@ def test_withlist_all_locked(site):
 
 def runners(master: int) -> list[int]:
     """The two runners of a mailmanctl, which starts them after the command has ended."""
-    ends = time.monotonic() + 60
-    while True:
+
+    def started() -> list[int]:
         shown = subprocess.run(
             ["ps", "-ww", "-o", "pid=,args=", "--ppid", str(master)],
             capture_output=True,
@@ -241,13 +243,14 @@ def runners(master: int) -> list[int]:
             check=False,
         ).stdout
         lines = [line for line in shown.splitlines() if "/bin/qrunner --runner=" in line]
-        if len(lines) == 2:
-            return [int(line.split()[0]) for line in lines]
-        assert time.monotonic() < ends, shown
-        time.sleep(0.05)
+        return [int(line.split()[0]) for line in lines]
+
+    wait_for(lambda: len(started()) == 2)
+    return started()
 
 
-def test_mailmanctl_starts_and_stops(site, only_mailmanctl):
+@pytest.mark.usefixtures("only_mailmanctl")
+def test_mailmanctl_starts_and_stops(site):
     site.new_list("mailman")
     site.run("mailmanctl", "-u", "-q", "start")
     lock, claim = site.locks
@@ -257,14 +260,12 @@ def test_mailmanctl_starts_and_stops(site, only_mailmanctl):
     assert site.locks[1] != claim
     runners(int(site.locks[1].rsplit(".", 1)[1]))
     site.run("mailmanctl", "-u", "-q", "stop")
-    deadline = time.monotonic() + 60
-    while site.locks and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert site.locks == []
+    wait_for(lambda: site.locks == [])
     site.run("mailmanctl", "-u", "-q", "stop", rc=1)
 
 
-def test_runners_outlive_their_master(site, only_mailmanctl):
+@pytest.mark.usefixtures("only_mailmanctl")
+def test_runners_outlive_their_master(site):
     site.new_list("mailman")
     site.run("mailmanctl", "-u", "-q", "start")
     master = int(site.locks[1].rsplit(".", 1)[1])
