@@ -15,7 +15,8 @@ import pytest
 
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
-from runbooks.practice.site import PracticeSite, create
+from runbooks.practice.site import PracticeSite
+from tests.support.practice import create
 from tests.support.pythons import PYTHONS
 
 

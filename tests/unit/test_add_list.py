@@ -24,7 +24,8 @@ from runbooks.book.whose import whose
 from runbooks.errors import BadInputError
 from runbooks.mailman.events import Aliases, Looked
 from runbooks.mailman.fromjson import made
-from runbooks.practice.site import PracticeSite, create
+from runbooks.practice.site import PracticeSite
+from tests.support.practice import create
 
 TEXT = """\
 class lists($listpassword) {

@@ -26,15 +26,14 @@ from runbooks.errors import LostError
 from runbooks.host.host import Host
 from runbooks.mailman.events import Event, Removal
 from runbooks.mailman.installation import Installation, discover
-from runbooks.practice.site import STALE_LIST, PracticeSite, create
+from runbooks.practice.site import STALE_LIST, PracticeSite
 from runbooks.procedures import all_procedures
 from tests.support.command import runbook
+from tests.support.practice import NOBODY, create
 from tests.support.processes import start
 from tests.support.steps import faults, here
 
 HOST = socket.gethostname()
-#: No process has this id: Linux gives none so high.
-NOBODY = 4_194_304
 
 
 @dataclass

@@ -14,10 +14,9 @@ import pytest
 
 from runbooks.host.host import Host
 from runbooks.mailman.target import invocation
+from tests.support.practice import NOBODY
 
 HOST = socket.gethostname()
-#: No process has this id: Linux gives none so high.
-NOBODY = 4_194_304
 #: A list that both sites have, as real ones both have "mailman".
 TWIN = "mailman"
 COMMAND = [sys.executable, "-m", "runbooks"]

@@ -23,8 +23,9 @@ from runbooks.clear_lock import page as clear_lock
 from runbooks.host.host import Host
 from runbooks.mailman.installation import Installation, discover
 from runbooks.mailman.truth import Witness
-from runbooks.practice.site import STALE_LIST, PracticeSite, create
+from runbooks.practice.site import STALE_LIST, PracticeSite
 from runbooks.scripted_change import page as scripted_change
+from tests.support.practice import create
 from tests.support.steps import here
 
 OWNERS = "{LIST zuul:x}: {OWNERS:y}\n{MORE}"
