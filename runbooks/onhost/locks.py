@@ -390,7 +390,7 @@ def odd(entries, text):
     entry = entries[text][1]
     partner = entries.get(base(entry), (None, None))[1]
     return entry["type"] == "file" and base(entry) != text and (
-        partner is None or partner["inode"] != entry["inode"] or entry["nlink"] != 2)
+        partner is None or partner.get("inode") != entry["inode"] or entry["nlink"] != 2)
 
 
 def unchanged(folder, name, entry):
@@ -507,7 +507,9 @@ def observed(folder, names):
         partners = set()
         for name in again:
             text = as_text(name)[0]
-            if text in dead and unchanged(folder, *entries[text]) and not odd(entries, text):
+            # A claim that has gone since the first look may be named by its lock again.
+            known = text in dead and entries.get(text)
+            if known and unchanged(folder, *known) and not odd(entries, text):
                 continue
             entry = look(folder, name)
             if entry is None or entry["type"] == "unknown":
@@ -837,12 +839,14 @@ def remove(lock_dir, locks):
 
 
 def attempt(one, step, outcomes):
+    """Take a step. After one that fails, let go at once: the next lock may be of the same file."""
     try:
         return step()
     except Stop as e:
         outcomes[one] = (e.result, e.reason)
     except EnvironmentError as e:
         outcomes[one] = ("failed", str(e))
+    one.end()
 
 
 def run(parameters, emit):

@@ -267,6 +267,32 @@ def test_a_lock_that_changes_hands_while_we_look_is_shown_in_its_new_hands(
     assert lock.claim.pid == successor.pid
 
 
+def test_a_lock_that_a_waiter_breaks_while_we_look_is_gone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It pushes the expiry, and removes the lock and its claim."""
+    path = take(folder, "alpha.lock", dead_pid())
+    process, opened, pushed = onhost.process, os.open, []
+
+    def push(asked: int) -> Any:
+        if not pushed:
+            expire_in(path, 5 * HOUR)
+            pushed.append(path)
+        return process(asked)
+
+    def break_it(file: Any, *args: Any) -> int:
+        fd = opened(file, *args)
+        if pushed and os.fsencode(file).endswith(b"alpha.lock"):
+            for name in names(folder):
+                (folder / name).unlink()
+        return fd
+
+    monkeypatch.setattr(onhost, "process", push)
+    monkeypatch.setattr(os, "open", break_it)
+    assert look(folder) == []
+    assert names(folder) == []
+
+
 def test_without_proc_a_process_that_exists_counts_as_the_holder(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
