@@ -172,7 +172,7 @@ class Lists(object):
         self.site = site
         self.pickling = Pickling.of(MailList)
         self.settings, self.errors = mm_cfg, Errors
-        self.timed_out = LockFile.TimeOutError
+        self.timed_out, self.not_locked = LockFile.TimeOutError, LockFile.NotLockedError
         self.new_list, self.new_lock = MailList.MailList, LockFile.LockFile
         # What the state of an old Mailman lacks: Mailman adds it when it loads the list.
         self.defaults = {"ban_list": [], "owner": [], "moderator": [], "description": "",
@@ -242,6 +242,11 @@ class Lists(object):
             self.lock(m, wait)
             clear_unfinished(m.fullpath())
             yield m
+        except (EnvironmentError, self.not_locked):
+            # rmlist asks nobody, and removes the lock and the claims of those who wait for it.
+            if not os.path.exists(m.fullpath()):
+                raise Gone("the list no longer exists")
+            raise
         finally:
             let_go(m)
             forget(m)
@@ -256,17 +261,24 @@ class Lists(object):
         except Exception as e:  # a damaged or an old state can raise anything
             read_state(m.fullpath())  # says which file is damaged
             raise Corrupt("Mailman does not load it: %s: %s" % (type(e).__name__, e))
+        # A process of Mailman that waits takes a lock that has just gone for one that has expired,
+        # and breaks the next one. By now it has done so. Save() would end with NotLockedError.
+        if not m.Locked():
+            raise self.timed_out("another process broke the lock")
 
     @contextlib.contextmanager
     def lock_alone(self, name, wait):
-        """The lock of a list, without its state: that may be damaged."""
+        """The lock of a list, without its state: that may be damaged.
+
+        Ask it whether it is `locked` before anything is written: see `lock`.
+        """
         lock = self.new_lock(
             os.path.join(self.site["lock_dir"], name + ".lock"),
             lifetime=self.settings.LIST_LOCK_LIFETIME,
             withlogging=self.settings.LIST_LOCK_DEBUGGING)
         lock.lock(float(wait or BRIEFLY))
         try:
-            yield
+            yield lock
         finally:
             lock.unlock(unconditionally=1)
 

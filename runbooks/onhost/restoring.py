@@ -75,11 +75,13 @@ class Restoring(object):
             return found
         if not wait and self.lists.has_lock(name):
             return {"outcome": "locked", "detail": ""}
-        with self.lists.lock_alone(name, wait):
+        with self.lists.lock_alone(name, wait) as lock:
             # Nobody can change it now: this is the look that counts.
             found = self.state(name)
             if found["outcome"] != "planned":
                 return found
+            if not lock.locked():
+                return {"outcome": "locked", "detail": ""}
             return self.put_back(name, found["files"])
 
     def put_back(self, name, files):

@@ -13,9 +13,10 @@ from runbooks.book.procedure import Procedure, Step, paste
 from runbooks.host.host import Host
 from runbooks.mailman.installation import discover
 from runbooks.mailman.truth import Witness
+from runbooks.onhost import source
 from runbooks.scripted_change.page import CLOSE, FIND, OPEN, PROCEDURE
 from runbooks.testing.containers.box import PROGRAMS, Box, shell_of
-from tests.support.lockers import new_list, runbook
+from tests.support.lockers import Actor, names, new_list, play, runbook, until
 from tests.support.steps import faults
 
 
@@ -124,3 +125,33 @@ def test_explain_prints_what_can_be_pasted(box: Box) -> None:
     done = box.sh(shown.stdout)
     assert done.rc == 0, done.stderr
     assert {state["subscribe_policy"] for state in states(box).values()} == {2}
+
+
+@pytest.mark.layout("single")
+def test_a_list_that_is_removed_while_they_wait_for_it_does_not_end_the_scripts(box: Box) -> None:
+    """``rmlist`` does not ask for the lock. ``withlist -a`` visits the lists after it as well."""
+    (site,) = box.sites
+    new_list(box, site, "alpha", "zeta")
+    locks = f"{box.prefix(site)}/locks"
+    play(box, site, [Actor("alpha", fate="killed")])
+    stale = " ".join(f"{locks}/{name}" for name in names(box, site))
+    calls = {
+        "ban": "-a -r ban target@example.com",
+        "closing": "-a -r closing.close",
+        "waiting": "-a -r waiting.discard target@example.com",
+        "catch_up": "-r catch_up alpha",
+    }
+    for module, call in calls.items():
+        box.put(f"{PROGRAMS}/{module}.py", source(module))
+        box.sh(f"{PROGRAMS}/withlist -q {call} > /tmp/{module}.said 2>&1 &", user="list")
+    until(box, f"[ $(ls {locks}/alpha.lock.* | wc -l) -eq {1 + len(calls)} ]")
+    assert box.run([f"{PROGRAMS}/rmlist", "-a", "alpha"]).rc == 0
+    box.sh(f"rm {stale}")
+    until(box, f"[ -z \"$(ls -A {locks})\" ] && ! pgrep -f '[b]in/withlist'", 30)
+    said = {module: box.read(f"/tmp/{module}.said") for module in calls}
+    assert said == {
+        "ban": "alpha: removed by another process, not changed\nzeta: banned\n",
+        "closing": "alpha: removed by another process, not changed\nzeta: closed\n",
+        "waiting": "alpha: removed by another process, nothing discarded\nzeta: nothing waits\n",
+        "catch_up": "alpha: removed by another process, not changed\n",
+    }

@@ -99,13 +99,15 @@ def change(m, edit, addresses, timeout):
         outcomes = [edit(m, address) for address in addresses]
         if "banned" in outcomes or "unbanned" in outcomes:
             m.Save()
-    except LockFile.TimeOutError:
+    except (LockFile.TimeOutError, LockFile.NotLockedError):
         return [("locked", "by another process, not changed")]
     except LockFile.AlreadyLockedError:
         return [("error", "not changed: do not use withlist -l")]
     except Errors.MMCorruptListDatabaseError as e:
         return [("corrupt", "not changed: %s" % e)]
-    except EnvironmentError as e:
+    except (Errors.MMUnknownListError, EnvironmentError) as e:
+        if not os.path.exists(m.fullpath()):
+            return [("removed", "by another process, not changed")]
         return [("error", "not changed: %s" % e)]
     finally:
         let_go(m)

@@ -8,6 +8,7 @@ most. Works with Mailman 2.1 (Python 2) and 2.2 (Python 3).
 """
 from __future__ import print_function
 
+import os
 import sys
 
 from Mailman import Errors, LockFile, MailList, Utils
@@ -20,16 +21,19 @@ def catch_up(m, timeout=10):
     others = ban_lists_but(m)
     try:
         m.Lock(timeout=float(timeout))
-    except LockFile.TimeOutError:
-        return tell(m, "locked by another process, not changed")
-    try:
         found = lacking(m, others)
         if found:
             m.ban_list.extend(found)
             m.Save()
+        tell(m, "banned " + " ".join(found) if found else "nothing to ban")
+    except (LockFile.TimeOutError, LockFile.NotLockedError):
+        tell(m, "locked by another process, not changed")
+    except (Errors.MMUnknownListError, EnvironmentError):
+        if os.path.exists(m.fullpath()):
+            raise
+        tell(m, "removed by another process, not changed")
     finally:
         m.Unlock()
-    tell(m, "banned " + " ".join(found) if found else "nothing to ban")
 
 
 def missing(m):
@@ -52,6 +56,8 @@ def ban_lists_but(m):
             except Errors.MMCorruptListDatabaseError as e:
                 print("%s: corrupt, left out: %s" % (name, e))
                 continue
+            except Errors.MMUnknownListError:
+                continue  # removed just now
             if not is_as_new(other, m):
                 found.append(list(other.ban_list))
     return found

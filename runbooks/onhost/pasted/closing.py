@@ -14,7 +14,9 @@ lock at most. Works with Mailman 2.1 (Python 2) and 2.2 (Python 3).
 """
 from __future__ import print_function
 
-from Mailman import LockFile
+import os
+
+from Mailman import Errors, LockFile
 
 APPROVAL = 2  # subscribe_policy: 1 is confirmation, 2 approval, 3 both
 KEPT = "subscribe_policy_before_closing"
@@ -61,13 +63,15 @@ def change(m, edit):
         return
     try:
         m.Lock(timeout=10.0)
-    except LockFile.TimeOutError:
-        print("%s: locked by another process, not changed" % m.internal_name())
-        return
-    try:
-        done = edit(m)
-        if done:
+        said = edit(m)
+        if said:
             m.Save()
-        print("%s: %s" % (m.internal_name(), done or "nothing to do"))
+    except (LockFile.TimeOutError, LockFile.NotLockedError):
+        said = "locked by another process, not changed"
+    except (Errors.MMUnknownListError, EnvironmentError):
+        if os.path.exists(m.fullpath()):
+            raise
+        said = "removed by another process, not changed"
     finally:
         m.Unlock()
+    print("%s: %s" % (m.internal_name(), said or "nothing to do"))

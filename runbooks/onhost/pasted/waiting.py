@@ -13,10 +13,11 @@ lock at most. Works with Mailman 2.1 (Python 2) and 2.2 (Python 3).
 """
 from __future__ import print_function
 
+import errno
 import os
 import sys
 
-from Mailman import LockFile, mm_cfg
+from Mailman import Errors, LockFile, mm_cfg
 
 try:
     import cPickle as pickle
@@ -48,10 +49,6 @@ def discard(m, *addresses):
         return
     try:
         m.Lock(timeout=10.0)
-    except LockFile.TimeOutError:
-        print("%s: locked by another process, nothing discarded" % m.internal_name())
-        return
-    try:
         pending = read(m, PENDING)
         cookies = confirmations(pending, addresses)
         numbers = held(read(m, REQUESTS), addresses)
@@ -62,6 +59,12 @@ def discard(m, *addresses):
         if cookies:
             forget(m, pending, cookies)
         say(m, "discarded", cookies, numbers)
+    except (LockFile.TimeOutError, LockFile.NotLockedError):
+        print("%s: locked by another process, nothing discarded" % m.internal_name())
+    except (Errors.MMUnknownListError, EnvironmentError):
+        if os.path.exists(m.fullpath()):
+            raise
+        print("%s: removed by another process, nothing discarded" % m.internal_name())
     finally:
         m.Unlock()
 
@@ -121,8 +124,8 @@ def read(m, name):
     try:
         with open(os.path.join(m.fullpath(), name), "rb") as f:
             data = f.read()
-    except IOError:
-        if os.path.exists(os.path.join(m.fullpath(), name)):
+    except IOError as e:
+        if e.errno != errno.ENOENT:
             raise
         return {}
     if sys.version_info[0] == 2:

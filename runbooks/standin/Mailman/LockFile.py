@@ -67,17 +67,19 @@ class LockFile(object):
         """Take the lock, waiting for it `timeout` seconds, or for as long as needed when 0.
 
         Raises AlreadyLockedError when this object holds it, TimeOutError when the time is over.
+        Whose claim has been removed never gets the lock: OSError when the time is over.
         """
         if self.locked():
             raise AlreadyLockedError("We already had the lock")
         deadline = time.time() + timeout if timeout else None
         self._write_claim()
+        self._expire_later(self._claim)
         while True:
-            self._expire_later(self._claim)
             if self._link():
+                self._expire_later(self._claim)
                 return
             if deadline is not None and time.time() > deadline:
-                remove(self._claim)
+                os.unlink(self._claim)
                 raise TimeOutError()
             self._break_if_expired()
             _sleep()
@@ -144,26 +146,20 @@ class LockFile(object):
         try:
             os.link(self._claim, self._lockfile)
         except OSError as error:
-            if error.errno == errno.ENOENT:
-                # Somebody tidied the claim away while we waited.
-                self._write_claim()
-                return False
-            if error.errno != errno.EEXIST:
+            if error.errno not in (errno.EEXIST, errno.ENOENT):
                 raise
             return False
         return True
 
     def _break_if_expired(self):
         found = _stat(self._lockfile)
-        if found is None or found.st_mtime + CLOCK_SLOP >= time.time():
+        # As in GNU Mailman, a lock that has just been let go counts as expired, and nobody looks
+        # again: whoever takes it in this moment loses it, and hears of that when it saves.
+        if found is not None and found.st_mtime + CLOCK_SLOP >= time.time():
             return
-        # Into the future first, so that nobody else breaks it in the same moment; then look
-        # whether it is still the lock that had expired.
+        # Into the future first, so that hardly anybody else breaks it too.
         self._expire_later(self._lockfile)
         claim = self.holder()
-        now = _stat(self._lockfile)
-        if now is None or now.st_ino != found.st_ino:
-            return
         remove(self._lockfile)
         if claim and os.path.dirname(claim) == os.path.dirname(self._lockfile):
             remove(claim)

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from runbooks.mailman.work import Answer, Work
 from runbooks.practice.walk import state
 from tests.support.processes import descendants, is_running
 from tests.support.steps import faults, here
+from tests.support.waiting import wait_for
 
 EVIL = addresses.entry("evil@example.com")
 LISTS = 11
@@ -391,6 +393,52 @@ def test_a_lock_that_is_let_go_in_time_costs_only_that_time(sites):
     began = time.monotonic()
     assert change(sites, timeout=20).counts == {Outcome.BANNED: LISTS}
     assert time.monotonic() - began < 10
+
+
+def test_a_lock_that_another_breaks_as_it_is_taken_is_taken_again(sites, tmp_path):
+    """A process of Mailman that waits may do that, and Save() would end with NotLockedError."""
+    broken = tmp_path / "broken"
+    (sites.list_folder("zuul", "zuul-jobs") / "extend.py").write_text(
+        f"""
+import os
+from Mailman import LockFile, mm_cfg
+real = LockFile.LockFile.lock
+
+def lock(self, timeout=0):
+    real(self, timeout)
+    if not os.path.exists({str(broken)!r}):
+        for name in os.listdir(mm_cfg.LOCK_DIR):
+            if name.startswith("zuul-jobs.lock"):
+                os.unlink(os.path.join(mm_cfg.LOCK_DIR, name))
+                open({str(broken)!r}, "a").close()
+
+def extend(m):
+    LockFile.LockFile.lock = lock
+"""
+    )
+    report = change(sites, "zuul-jobs", timeout=20)
+    assert broken.exists()
+    assert report.counts == {Outcome.BANNED: 1}
+    assert sites.bans("zuul", "zuul-jobs") == ["evil@example.com"]
+
+
+def test_a_list_that_is_removed_while_its_lock_is_waited_for_is_gone(sites):
+    """rmlist asks for no lock, and removes the claims of those who wait for it."""
+    sites.unlock()
+    sites.hold("zuul", "zuul-jobs")
+    with ThreadPoolExecutor() as pool:
+        report = pool.submit(change, sites, "zuul-jobs", "zuul-announce", timeout=3)
+        wait_for(lambda: len(sites.locks("zuul")) == 3)
+        subprocess.run(
+            [sites.folder / "bin" / "rmlist", "-a", "zuul-jobs"],
+            env={**os.environ, "MAILMAN_SITE_DIR": str(sites.prefix("zuul"))},
+            stdout=subprocess.DEVNULL,
+            check=True,
+        )
+        done = report.result()
+    assert result(done, "zuul-announce").outcome is Outcome.BANNED
+    gone = result(done, "zuul-jobs")
+    assert (gone.outcome, gone.detail) == (Outcome.ERROR, "the list no longer exists")
 
 
 def test_a_locked_list_that_refuses_it_already_is_not_waited_for(sites):

@@ -24,6 +24,7 @@ LIST_DATA_DIR = os.path.join(VAR_PREFIX, "lists")
 LOCK_DIR = os.path.join(VAR_PREFIX, "locks")
 LOG_DIR = os.path.join(VAR_PREFIX, "logs")
 QUEUE_DIR = os.path.join(VAR_PREFIX, "qfiles")
+DATA_DIR = os.path.join(VAR_PREFIX, "data")
 PUBLIC_ARCHIVE_FILE_DIR = os.path.join(VAR_PREFIX, "archives", "public")
 PRIVATE_ARCHIVE_FILE_DIR = os.path.join(VAR_PREFIX, "archives", "private")
 DEFAULT_EMAIL_HOST = DEFAULT_URL_HOST = "lists.example.org"

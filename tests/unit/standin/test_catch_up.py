@@ -94,6 +94,16 @@ def test_a_corrupt_list_is_named_and_left_out(program):
     assert program.code(SHOW, "new") == "['t@example.com']\n"
 
 
+def test_a_list_that_has_just_been_removed_is_left_out(program):
+    make(program, {"a": ["t@example.com"]})
+    program.new_list("new")
+    called = (
+        "import catch_up\ncatch_up.Utils.list_names = lambda: ['a', 'gone', 'new']\n"
+        "catch_up.catch_up(MailList.MailList('new', lock=0))"
+    )
+    assert program.code(called) == "new: banned t@example.com\n"
+
+
 def test_an_unknown_list(program):
     process = program.start(
         str(program.installation / "bin" / "withlist"), "-q", "-r", "catch_up", "nosuch"

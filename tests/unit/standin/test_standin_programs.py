@@ -109,6 +109,28 @@ def test_rmlist_stays_below_its_folders(site):
     assert (site.prefix / "lists").is_dir()
 
 
+def test_rmlist_removes_the_locks_of_the_list_whoever_has_them(site):
+    for name in ("alpha", "alpha.beta"):
+        site.new_list(name)
+    for name in ("alpha.lock", "alpha.lock.lists.1.0", "alpha.beta.lock", "alphabet.lock"):
+        (site.prefix / "locks" / name).touch()
+    site.run("rmlist", "-a", "alpha")
+    assert site.locks == ["alphabet.lock"]  # also that of a list whose name begins so, with a dot
+    (site.prefix / "locks" / "alpha.beta.lock").touch()
+    site.run("rmlist", "-a", "alpha.beta")
+    assert site.locks == ["alpha.beta.lock", "alphabet.lock"]
+
+
+def test_rmlist_removes_the_held_messages_of_the_list(site):
+    site.new_list("alpha")
+    for name in ("heldmsg-alpha-1.pck", "heldmsg-alpha-b-1.pck", "heldmsg-alpha-2.txt"):
+        (site.prefix / "data" / name).touch()
+    site.run("rmlist", "-a", "alpha")
+    assert [name for name in os.listdir(site.prefix / "data") if name.startswith("heldmsg")] == [
+        "heldmsg-alpha-b-1.pck"
+    ]
+
+
 def test_config_list_sets_what_it_shows(site):
     site.new_list("alpha")
     text = site.run("config_list", "-o", "-", "alpha")
