@@ -426,7 +426,8 @@ class Run(object):
             for entry in body.get("done", ()):
                 site, name, outcome, kept = (entry + [{}])[:4]
                 if kept.get("added") == "all":
-                    kept["added"] = self.begin["addresses"]
+                    # None are known if somebody has shortened the journal above this line.
+                    kept["added"] = self.begin.get("addresses", [])
                 found[site, name] = [site, name, outcome, kept]
         # A run with an end has nothing in hand: what is only begun was not touched. But if
         # the journal could not be written, a result may be missing.

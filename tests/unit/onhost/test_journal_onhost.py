@@ -501,6 +501,32 @@ def test_who_took_a_run_back(python: str, folder: Path) -> None:
     assert second["undone_by"] == []
 
 
+def test_a_run_whose_beginning_was_cut_off_is_shown_without_its_addresses(
+    python: str, folder: Path
+) -> None:
+    run(
+        python,
+        BEGIN
+        + """
+record.done("s", "all", "banned", added="all")
+record.done("s", "one", "banned", added=["target@example.com"])
+record.end()
+""",
+        to_write(folder, addresses=["target@example.com", "other@example.com"]),
+    )
+    path = folder / "journal.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert b'"begin"' in lines[0]
+    path.write_bytes(b"".join(lines[1:]))
+    (found,) = runs(python, folder)
+    assert (found["state"], found["begin"]) == ("done", {})
+    (found,) = runs(python, folder, wanted=found["run"])
+    assert found["lists"] == [
+        ["s", "all", "banned", {"added": []}],
+        ["s", "one", "banned", {"added": ["target@example.com"]}],
+    ]
+
+
 def test_no_journal_is_no_trouble(python: str, folder: Path) -> None:
     assert read(python, folder) == [{"event": "found", "runs": 0}]
 
