@@ -18,9 +18,10 @@
 # on the lists that are begun and not done.
 #
 # The journal survives many writers and a kill at any moment. Whole lines are appended (O_APPEND)
-# under flock(), and only the room of a run is ever overwritten, by that run. If a killed writer
-# has left an incomplete line, it has no line feed: readers ignore it, and the next writer ends
-# it before its own line.
+# under flock(), and only the room of a run is ever overwritten, by that run. If it was cut off,
+# by somebody who shortened the journal, the end is appended. If a killed writer has left an
+# incomplete line, it has no line feed: readers ignore it, and the next writer ends it before
+# its own line.
 #
 # The folder has mode 0700 and the file 0600, and both belong to Mailman's user: only that user
 # and root can read them. No password is written, and no address of a member unless it was an
@@ -189,7 +190,7 @@ class Record(object):
             counts = counted(outcome for outcome in self.outcomes.values()
                              if outcome != "begun")  # it was stopped before it touched the list
         try:
-            overwrite(self.fd, self.room, self.line(
+            overwrite(self.fd, self.room, self.line("room", {}, ROOM), self.line(
                 "end", {"at": now(), "state": state, "counts": counts}, ROOM))
             self.sync()
             os.close(self.fd)
@@ -262,17 +263,34 @@ def has_run(fd, run):
         before = (before + data)[-len(wanted):]
 
 
-def overwrite(fd, begin, line):
-    """Overwrite a line with one of the same length."""
+def overwrite(fd, begin, there, line):
+    """Overwrite the line `there` with one of the same length, or append that if it has gone.
+
+    Somebody may have shortened the journal, and other runs have appended to it since. Whoever
+    shortens it takes no lock, and may do it between the look and the write: hence a second look.
+    """
+    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
     lock(fd)
     try:
-        # With this flag, everything is written at the end of the file, whatever the offset.
-        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_APPEND)
-        os.lseek(fd, begin, os.SEEK_SET)
-        while line:
-            line = line[os.write(fd, line):]
+        if is_at(fd, begin, there):
+            # With this flag, everything is written at the end of the file, whatever the offset.
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~os.O_APPEND)
+            os.lseek(fd, begin, os.SEEK_SET)
+            rest = line
+            while rest:
+                rest = rest[os.write(fd, rest):]
+            fcntl.fcntl(fd, fcntl.F_SETFL, flags)
+            if is_at(fd, begin, line):
+                return
     finally:
         fcntl.flock(fd, fcntl.LOCK_UN)
+    append(fd, line)
+
+
+def is_at(fd, begin, line):
+    """Whether a line begins there. It is not the first one."""
+    os.lseek(fd, begin - 1, os.SEEK_SET)
+    return os.read(fd, 1 + len(line)) == b"\n" + line
 
 
 def lock(fd):

@@ -463,6 +463,135 @@ def test_a_run_that_goes_on_is_told_from_one_that_was_killed(python: str, folder
     assert [one["state"] for one in runs(python, folder)] == ["killed"]
 
 
+#: Somebody empties the journal while a run goes on, and another run begins.
+CUT = """
+import fcntl
+def one():
+    record = journal.Record(parameters)
+    record.done("s", "one", "banned")
+    record.flush()
+    return record
+def other():
+    # Its lines are where the room of the one was.
+    record = journal.Record(dict(parameters, begin={"note": "x" * 200}))
+    for name in ("two", "three"):
+        record.done("s", name * 200, "banned")
+        record.flush()
+    return record
+def cut():
+    open(os.path.join(parameters["folder"], journal.NAME), "w").close()
+def shown(*records):
+    found, damaged = journal.read(parameters["folder"])
+    shown = dict((r.run, [bool(r.begin), r.state(), len(r.lists())]) for r in found)
+    return [shown.get(record.run, [False, "lost", 0]) for record in records] + [damaged]
+class Between(object):
+    # os, for the journal: before the call of that number, something happens.
+    def __init__(self, number, happens):
+        self.left, self.happens = number, happens
+    def __getattr__(self, name):
+        real = getattr(os, name)
+        if name not in ("close", "fstat", "fsync", "ftruncate", "lseek", "read", "write"):
+            return real
+        def call(*arguments):
+            self.left -= 1
+            if self.left == 0:
+                journal.os = os
+                self.happens(name)
+            return real(*arguments)
+        return call
+"""
+
+#: The run began, its state, how many lists it has.
+WHOLE_OTHER = [True, "done", 2]
+
+
+def test_the_end_of_a_run_overwrites_no_other_run_if_the_journal_was_cut(
+    python: str, folder: Path
+) -> None:
+    code = """
+first = one()
+cut()
+second = other()
+first.end()
+second.end()
+print(json.dumps(shown(first, second)))
+"""
+    found = json.loads(run(python, CUT + code, to_write(folder)))
+    assert found == [[False, "done", 0], WHOLE_OTHER, 0]
+
+
+def test_the_end_of_a_run_is_there_whenever_the_journal_is_cut(python: str, folder: Path) -> None:
+    code = """
+def strike(name):
+    calls.append(name)
+    cut()
+    with open(first.path) as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except EnvironmentError:
+            return  # another run has to wait
+    others.append(other())
+
+results, calls = [], [None]
+while calls:
+    calls, others = [], []
+    first = one()
+    journal.os = Between(len(results) + 1, strike)
+    first.end()
+    journal.os = os
+    if not others:
+        others.append(other())
+    others[0].end()
+    results.append(calls + shown(first, others[0]))
+    os.unlink(first.path)
+print(json.dumps(results[:-1]))
+"""
+    results = json.loads(run(python, CUT + code, to_write(folder)))
+    for call, first, other, _ in results:
+        assert other == WHOLE_OTHER, call
+        # What was written before the journal is emptied goes with the rest.
+        if call not in ("fsync", "close"):
+            assert first[1] == "done", call
+    calls = [call for call, *_ in results]
+    assert {"write", "fsync", "close"} <= set(calls)
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["whole", "cut"])
+def test_a_kill_while_the_end_is_written_costs_no_other_run(
+    python: str, folder: Path, is_cut: bool
+) -> None:
+    code = f"""
+results, status = [], None
+while status != 0:
+    first = one()
+    if {is_cut}:
+        cut()
+    second = other()
+    pid = os.fork()
+    if pid == 0:
+        kill = lambda name: os.kill(os.getpid(), signal.SIGKILL)
+        journal.os = Between(len(results) + 1, kill)
+        first.end()
+        os._exit(0)
+    os.close(first.fd)
+    status = os.waitpid(pid, 0)[1]
+    second.end()
+    results.append(shown(first, second))
+    os.unlink(second.path)
+print(json.dumps(results))
+"""
+    results = json.loads(run(python, CUT + code, to_write(folder)))
+    assert len(results) > 4
+    for _, other, damaged in results:
+        assert other == WHOLE_OTHER
+        assert damaged == 0
+    ends = [first for first, *_ in results if first[1] == "done"]
+    assert ends[-1] == ([False, "done", 0] if is_cut else [True, "done", 1])
+    # From the moment when it is written, nothing takes it away.
+    assert [first for first, *_ in results[-len(ends) :]] == ends
+    assert len(ends) < len(results)
+
+
 # -- reading ------------------------------------------------------------------------------------
 
 
