@@ -44,10 +44,17 @@ class Heard:
 
     def __call__(self, line: bytes) -> None:
         """Hear a whole line, without its line feed."""
-        if not line.startswith(_MARK):
-            self.noise.append(line.decode("utf-8", "replace").strip())
-            return
-        event = cast(Json, json.loads(line[len(_MARK) :].decode("ascii")))
+        event = _event(line)
+        if event is None:
+            part, mark, rest = line.rpartition(_MARK)
+            if not line.startswith(_MARK) and not (mark and _MARK.startswith(part)):
+                self.noise.append(line.decode("utf-8", "replace").strip())
+                return
+            # A program was killed in the middle of an event. The next one is on the same line.
+            self.failed = self.failed or "what it said was cut off"
+            event = _event(mark + rest)
+            if event is None:
+                return
         self.any = True
         match event.get("event"):
             case "end":
@@ -68,6 +75,16 @@ class Heard:
         if not self.any:
             raise HostError(f"{host}: {why}")
         raise LostError(f"{host}: the connection was lost before the work was done ({why})")
+
+
+def _event(line: bytes) -> Json | None:
+    """The event that a line is; None if it is none, or not a whole one."""
+    if not line.startswith(_MARK):
+        return None
+    try:
+        return cast(Json, json.loads(line[len(_MARK) :].decode("ascii")))
+    except ValueError:
+        return None
 
 
 class Session:

@@ -219,6 +219,49 @@ def test_a_program_that_is_killed_says_so(host, program):
 
 
 @pytest.mark.parametrize(
+    "part",
+    [
+        "@",
+        "@@runbook",
+        "@@runbook ",
+        '@@runbook {"event": "sec',
+        '@@runbook {"event": "second", "text": "@@runbook ',
+        '@@runbook {"event": "second"}',
+    ],
+)
+def test_a_program_that_is_killed_in_the_middle_of_an_event_says_so(host, program, part):
+    text = (
+        "import os\n"
+        "def run(parameters, emit):\n"
+        "    emit({'event': 'first'})\n"
+        "    os.write(emit.fd, parameters['part'].encode())\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    heard = []
+    with pytest.raises(LostError, match="killed by signal 9"):
+        host.run(program(text, part=part), PYTHON, heard.append)
+    assert heard == [{"event": "first"}]
+    assert host.run(program("def run(parameters, emit): emit({'event': 'on'})"), PYTHON)
+
+
+@pytest.mark.parametrize("feed", ["", "\n"])
+def test_an_event_that_was_cut_off_is_never_passed_over(host, program, feed):
+    text = (
+        "import os\n"
+        "def run(parameters, emit):\n"
+        "    os.write(emit.fd, b'@@runbook {' + parameters['feed'].encode())\n"
+    )
+    with pytest.raises(LostError, match="what it said was cut off"):
+        host.run(program(text, feed=feed), PYTHON)
+
+
+def test_an_event_may_have_the_mark_of_events_in_it(host, program):
+    text = "def run(parameters, emit):\n    emit({'event': 'x', 'text': parameters['text']})"
+    said = '@@runbook {"event": "end"}'
+    assert host.run(program(text, text=said), PYTHON) == [{"event": "x", "text": said}]
+
+
+@pytest.mark.parametrize(
     ("script", "why"),
     [
         ("echo 'Connection refused' >&2; exit 255 #", "Connection refused"),
@@ -516,3 +559,15 @@ def test_a_connection_without_standard_input_takes_the_program_as_an_argument(wa
         host.run(program(ECHO, text=""), PYTHON, secret=b"hunter2")
     with pytest.raises(HostError, match="too much to send"):
         host.run(program(ECHO, text=os.urandom(200_000).hex()), PYTHON)
+
+
+def test_a_program_killed_in_an_event_says_so_without_standard_input_too(way, program):
+    way("ssh")
+    text = (
+        "import os\n"
+        "def run(parameters, emit):\n"
+        "    os.write(emit.fd, b'@@runbook {')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    with pytest.raises(LostError, match="what it said was cut off"):
+        Host("safe-ssh://lists.example.org").run(program(text), PYTHON)
