@@ -24,7 +24,7 @@ LOAD = """\
 import json, os, signal, sys, types
 modules, parameters = json.loads(os.environ.pop("TEST_INPUT"))
 for name, text in modules:
-    sys.modules[name] = module = types.ModuleType(name)
+    sys.modules[name] = module = types.ModuleType(str(name))
     exec(compile(text, name, "exec", 0, True), module.__dict__)
 import journal
 from boot import native
