@@ -87,6 +87,8 @@ def remove_save(site, order):
             return "changed", "a process %d runs now" % order["pid"]
         os.unlink(path)
     except EnvironmentError as e:
+        if e.errno in (errno.ENOENT, errno.ENOTDIR):
+            return "gone", "it is no longer there"
         return "failed", os.strerror(e.errno)
     return ("failed", "it is still there") if os.path.lexists(path) else ("removed", None)
 

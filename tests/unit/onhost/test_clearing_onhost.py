@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -100,6 +101,42 @@ def test_nothing_but_saves_in_the_folders_of_lists_is_removed(
     path.unlink()
     path.symlink_to("../README")
     assert clearing.saves(site, HOST) == ([], None)
+
+
+@pytest.mark.parametrize("step", ["unfinished", "working"])
+@pytest.mark.parametrize("what", ["save", "list"])
+def test_what_somebody_else_removes_meanwhile_is_gone(
+    clearing: ModuleType,
+    site: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    step: str,
+    what: str,
+) -> None:
+    """It was "failed: No such file or directory"."""
+    path = save(site, dead())
+    [[order], _] = clearing.saves(site, HOST)
+    module = clearing if step == "working" else locks
+    real = getattr(module, step)
+
+    def then_gone(*arguments: Any) -> Any:
+        found = real(*arguments)
+        if what == "save":
+            path.unlink()
+        else:
+            shutil.rmtree(path.parent)
+        return found
+
+    monkeypatch.setattr(module, step, then_gone)
+    assert clearing.remove_save(site, order) == ("gone", "it is no longer there")
+
+
+def test_a_save_of_a_list_that_was_removed_is_gone(
+    clearing: ModuleType, site: dict[str, Any]
+) -> None:
+    path = save(site, dead())
+    [[order], _] = clearing.saves(site, HOST)
+    shutil.rmtree(path.parent)
+    assert clearing.remove_save(site, order) == ("gone", "it is no longer there")
 
 
 def test_a_folder_of_lists_that_cannot_be_read_is_named(
