@@ -107,14 +107,19 @@ class Newlist(object):
     def end(self, child):
         """End newlist, and remove the claim with which it waited: nobody else would."""
         for number in (signal.SIGTERM, signal.SIGKILL):
-            child.send_signal(number)
+            if child.poll() is None:  # Python 2 signals whoever has the id of one that has ended
+                child.send_signal(number)
             until = time.time() + ENDING
             while child.poll() is None and time.time() < until:
                 time.sleep(PAUSE)
         own = ".%s.%d." % (socket.gethostname(), child.pid)
         for name in os.listdir(self.lock_dir):
             if own in name and name.startswith((self.name + ".lock.", ALIASES_LOCK + ".")):
-                os.unlink(os.path.join(self.lock_dir, name))
+                try:
+                    os.unlink(os.path.join(self.lock_dir, name))
+                except OSError as e:
+                    if e.errno != errno.ENOENT:  # clear-lock has removed it just now
+                        raise
 
 
 def holder(claim):

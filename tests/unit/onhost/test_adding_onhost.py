@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -148,3 +149,40 @@ def test_names(python: str, tmp_path: Path) -> None:
         {"event": "names", "site": ".", "names": ["UPPER", "a", "b", "d e", "old"]},
         {"event": "names", "site": "y", "why": "No such file or directory"},
     ]
+
+
+#: Ends a newlist that takes no notice of SIGTERM, as ours does not.
+END = """
+import creating, signal, subprocess
+class Lists: site = {"lock_dir": parameters["folder"]}
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+child = subprocess.Popen(["sleep", parameters["seconds"]])
+claim = os.path.join(parameters["folder"], "creator.%s.%d.0" % (os.uname()[1], child.pid))
+open(claim, "w").close()
+"""
+ENDED = """
+creating.Newlist(Lists, None, "new").end(child)
+events += [child.returncode, os.listdir(parameters["folder"])]
+"""
+
+
+def test_a_newlist_that_comes_to_its_end_before_it_is_killed(python: str, folder: Path) -> None:
+    """On Python 2, it was: No such process, and its claim was left."""
+    found = run(python, END + ENDED, folder=str(folder), seconds="0.3")
+    assert found == [0, []]
+
+
+def test_a_claim_that_somebody_else_removes_meanwhile(python: str, folder: Path) -> None:
+    """It was: No such file or directory, in place of why newlist had been ended."""
+    gone = """
+real = os.listdir
+def listdir(path):
+    names = real(path)
+    if os.path.exists(claim):
+        os.unlink(claim)
+    return names
+os.listdir = listdir
+creating.ENDING = 0.1
+"""
+    found = run(python, END + gone + ENDED, folder=str(folder), seconds="60")
+    assert found == [-signal.SIGKILL, []]
