@@ -41,6 +41,8 @@ class Site(object):
             return event
         try:
             m, note = self.lists.read(name)
+        except mailmanlist.Gone:
+            return dict(event, exists=False)
         except (mailmanlist.Corrupt, EnvironmentError) as e:
             return dict(event, unreadable=str(e))
         others, without, as_new = self.ban_lists_but(m)
