@@ -166,7 +166,7 @@ def begin(site, task, parameters):
     def work(order):
         if "names" in order:
             names = listing.names(site)
-            return {"names": names, "passed_over": passed_over(site["list_dir"], names)}
+            return {"names": names, "passed_over": passed_over(site, names)}
         try:
             return module.do(state, order["list"], order["wait"])
         except Exception as e:
@@ -178,9 +178,9 @@ def begin(site, task, parameters):
     return work
 
 
-def passed_over(folder, names):
+def passed_over(site, names):
     """(name, why) of each folder that looks like a list and that Mailman silently ignores."""
-    found = []
+    folder, found = site["list_dir"], []
     for name in sorted(set(os.listdir(folder)) - set(names) - set(["lost+found"])):
         path = os.path.join(folder, name)
         try:
@@ -193,7 +193,9 @@ def passed_over(folder, names):
             if state in inside:
                 found.append((name, UNSEEN + "its %s cannot be reached (%s)" % (state, path)))
                 break
-    return found
+    # What newlist has made since `names` were read is a list by now.
+    seen = set(listing.names(site)) if found else ()
+    return [(name, why) for name, why in found if name not in seen]
 
 
 def trouble(e, where=""):

@@ -44,3 +44,27 @@ listing.names = then_gone(listing.names, folder)
 adding.run({{"action": "look", "site": site, "list": {LIST!r}}}, found.append)
 """
     assert run(sites, code) == [{"event": "looked", "exists": False, "alias_files": []}]
+
+
+def test_a_list_that_is_made_after_the_first_look_is_no_folder_that_mailman_ignores(
+    sites: Any,
+) -> None:
+    """It was: Mailman does not see it: its config.pck cannot be reached. A dead link stays so."""
+    code = """
+import listing, lists
+for name in ("new", "no name", "link"):
+    os.mkdir(os.path.join(site["list_dir"], name))
+    os.symlink("nowhere" if name == "link" else "/dev/null",
+               os.path.join(site["list_dir"], name, "config.pck"))
+real = listing.names
+looks = []
+def names(site):
+    looks.append([name for name in real(site) if name != "new" or looks])
+    return looks[-1]
+listing.names = names
+answer = lists.begin(site, "banlists", {})({"names": True})
+found = [answer["names"] == looks[0], "new" in looks[0], answer["passed_over"]]
+"""
+    same, has_new, passed_over = run(sites, code)
+    assert (same, has_new) == (True, False)
+    assert [name for name, _ in passed_over] == ["link", "no name"]
