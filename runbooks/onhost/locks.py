@@ -472,8 +472,12 @@ def observe(lock_dir, lifetime=None):
     answer["namesakes"] = {}
     gone = set(pid for pid, known in processes.items() if ended(known))
     if gone and own_proc():
-        answer["namesakes"] = dict((str(pid), found) for pid, found in namesakes(
-            gone, views(folder, answer["entries"])).items())
+        try:
+            folders = views(folder, answer["entries"])
+            answer["namesakes"] = dict(
+                (str(pid), found) for pid, found in namesakes(gone, folders).items())
+        except OSError as e:  # it has gone, and nothing shows who may hold its locks
+            answer.update(error=os.strerror(e.errno), entries=[])
     of_master = any(text.startswith(MASTER) for text in entries)
     answer["mailmanctl"] = mailmanctls() if of_master else []
     answer["orphans"] = orphans() if of_master else []

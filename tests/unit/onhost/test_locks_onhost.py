@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -224,6 +225,23 @@ def test_a_file_that_may_not_be_read(folder: Path, monkeypatch: pytest.MonkeyPat
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     seen = onhost.observe(str(tmp_path / "nowhere"))
+    assert seen["error"] == "No such file or directory"
+    assert seen["entries"] == []
+
+
+def test_a_folder_that_goes_while_we_look_is_one_that_is_not_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was an OSError. Who else may hold its locks is not known then: none is called stale."""
+    take(folder, "alpha.lock", dead_pid())
+    real = onhost.views
+
+    def views(*arguments: Any) -> Any:
+        shutil.rmtree(folder)
+        return real(*arguments)
+
+    monkeypatch.setattr(onhost, "views", views)
+    seen = onhost.observe(str(folder))
     assert seen["error"] == "No such file or directory"
     assert seen["entries"] == []
 
