@@ -144,8 +144,18 @@ def tidy(root):
 def kept_lists(root):
     """The lists whose state a run has kept: [(site, list)]."""
     found = []
-    for site in sorted(os.listdir(root)) if os.path.isdir(root) else ():
-        for name in sorted(os.listdir(os.path.join(root, site))):
+    for site in names_in(root):
+        for name in names_in(os.path.join(root, site)):
             if Saved(root, site, name).exists():
                 found.append((site, name))
     return found
+
+
+def names_in(folder):
+    """What a folder of a run has; nothing where the run has just removed it, empty."""
+    try:
+        return sorted(os.listdir(folder))
+    except OSError as e:
+        if e.errno not in (errno.ENOENT, errno.ENOTDIR):
+            raise
+        return []

@@ -68,3 +68,15 @@ found = [answer["names"] == looks[0], "new" in looks[0], answer["passed_over"]]
     same, has_new, passed_over = run(sites, code)
     assert (same, has_new) == (True, False)
     assert [name for name, _ in passed_over] == ["link", "no name"]
+
+
+def test_a_run_that_tidies_up_before_its_lists_are_named_has_kept_none(sites: Any) -> None:
+    """It was: No such file or directory."""
+    code = """
+import saving
+kept = os.path.join(site["site_dir"], "run")
+os.makedirs(os.path.join(kept, site["name"]))
+os.listdir = then_gone(os.listdir, os.path.join(kept, site["name"]))
+found = saving.kept_lists(kept)
+"""
+    assert run(sites, code) == []
