@@ -216,7 +216,10 @@ class Lists(object):
         if self.pickling is None or self.pickling.written is None:
             return False
         written, self.pickling.written = self.pickling.written, None
-        if opening.read(os.path.join(m.fullpath(), STATE), LARGEST) != written:
+        try:
+            if opening.read(os.path.join(m.fullpath(), STATE), LARGEST) != written:
+                return False
+        except EnvironmentError:  # the list may have been removed
             return False
         m.ban_list = unpickled_alone(m.ban_list)
         return True

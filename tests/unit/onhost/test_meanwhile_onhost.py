@@ -80,3 +80,15 @@ os.listdir = then_gone(os.listdir, os.path.join(kept, site["name"]))
 found = saving.kept_lists(kept)
 """
     assert run(sites, code) == []
+
+
+def test_a_ban_on_a_list_that_is_removed_as_soon_as_it_is_saved(sites: Any) -> None:
+    """It was: No such file or directory, with the path of its config.pck."""
+    code = f"""
+import lists
+from Mailman import MailList
+MailList.MailList.Save = then_gone(MailList.MailList.Save, folder)
+found = lists.begin(site, "banning", {{"addresses": ["evil@example.com"], "action": "ban"}})(
+    {{"list": {LIST!r}, "wait": 1}})
+"""
+    assert run(sites, code)["detail"] == "the list no longer exists"
