@@ -219,7 +219,12 @@ class Runner(object):
         if name in self.copied or os.path.isdir(target) or not os.path.isdir(source):
             return
         self.copied.add(name)
-        copy_folder(source, target)
+        try:
+            copy_folder(source, target)
+        except EnvironmentError:
+            if os.path.isdir(source):
+                raise
+            return  # the list has just been removed
         for file in self.real_files.held(name):
             copy_file(self.real_files.path(name, file), self.files.path(name, file))
 
@@ -369,8 +374,9 @@ def last_line(e):
 
 def copy_folder(source, target, depth=1):
     """Copy the files of a list, except those that are too large to be its state."""
+    entries = os.listdir(source)
     os.mkdir(target, 0o700)
-    for entry in os.listdir(source):
+    for entry in entries:
         path = os.path.join(source, entry)
         try:
             is_state = entry.startswith(statefiles.IN_FOLDER)

@@ -92,3 +92,20 @@ found = lists.begin(site, "banning", {{"addresses": ["evil@example.com"], "actio
     {{"list": {LIST!r}, "wait": 1}})
 """
     assert run(sites, code)["detail"] == "the list no longer exists"
+
+
+def test_a_list_that_is_removed_before_a_rehearsal_copies_it_is_not_copied(sites: Any) -> None:
+    """It was: No such file or directory, with a traceback."""
+    code = f"""
+import runner, statefiles
+copies = os.path.join(site["site_dir"], "copies")
+os.mkdir(copies)
+one = object.__new__(runner.Runner)
+one.copied, one.files = set(), statefiles.Files(copies, copies)
+one.real_files = statefiles.Files(site["list_dir"], site["list_dir"])
+real = runner.copy_folder
+runner.copy_folder = lambda *paths: (os.rename(folder, folder + ".gone"), real(*paths))
+one.copy({LIST!r})
+found = os.listdir(copies)
+"""
+    assert run(sites, code) == []
