@@ -46,6 +46,7 @@ class Command(object):
         # The other end stays open here: without anybody on it, a terminal cannot be waited for.
         self.terminal, self.slave = pty.openpty()
         silence(self.slave)
+        starting, started = os.pipe()
         self.pid = fork()
         if self.pid == 0:
             try:
@@ -53,6 +54,9 @@ class Command(object):
             finally:
                 os._exit(127)
         os.close(writing)
+        os.close(started)
+        retried(os.read, starting, 1)  # until it has the terminal: a Ctrl-C would be lost
+        os.close(starting)
         self.rest = {self.pipe: b"", self.terminal: b""}
         self.said = time.time()
         self.answered = None
@@ -151,15 +155,15 @@ def silence(terminal):
 
 def begin(command, variables, output, terminal):
     """Become the command, in a process of its own."""
+    # Python ignores some for itself, and what it starts would go on ignoring them.
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
     os.setsid()
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
     nothing = os.open(os.devnull, os.O_RDONLY)
     for fd, number in ((nothing, 0), (output, 1), (output, 2)):
         os.dup2(fd, number)
-    keep_open()
-    # Python ignores some for itself, and what it starts would go on ignoring them.
-    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGPIPE, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    keep_open()  # and with the rest it closes what its parent waits for
     environment = dict((k, v) for k, v in os.environ.items() if k not in OURS)
     environment.update(variables)
     os.execve("/bin/sh", ["/bin/sh", "-c", command], environment)

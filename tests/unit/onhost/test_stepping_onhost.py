@@ -157,6 +157,28 @@ def test_the_end_of_the_connection_is_ctrl_c(
     assert journal(folder)[-1]["step"]["how"] == "interrupted"
 
 
+def test_a_ctrl_c_that_comes_before_the_command_has_its_terminal_is_not_lost(
+    python: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from runbooks import onhost
+
+    slow = onhost.source("stepping").replace("    os.setsid()", "    time.sleep(1); os.setsid()")
+    assert slow != onhost.source("stepping")
+    whole = onhost.source
+    monkeypatch.setattr(onhost, "source", lambda name: slow if name == "stepping" else whole(name))
+    host = Host(python)
+    host.send(to_run(folder, "sleep 600"))
+    while host.hear() != {"event": "begun"}:
+        pass
+    began = time.monotonic()
+    host.process.stdin.close()
+    events = host.events()
+    host.process.wait()
+    host.process.stdout.close()
+    assert time.monotonic() - began < 8
+    assert events[-1] == {"event": "stepped", "status": 130, "interrupted": True}
+
+
 def test_what_ignores_ctrl_c_is_ended_all_the_same(
     python: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
