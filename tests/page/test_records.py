@@ -27,6 +27,7 @@ from runbooks.testing.containers.images import Image
 from runbooks.testing.containers.selection import Subject
 from runbooks.testing.page import recording
 from tests.page.conftest import RECORDS, ROOT, copy_project
+from tests.support.written import as_it_is
 
 TODAY = date(2026, 5, 3)
 RUN = RealRun("ban", "2.1.39", "2.7", "multi", TODAY, True, "now")
@@ -367,10 +368,10 @@ def test_without_record_the_file_is_left_alone(checkout, run_tests):
     old = dataclasses.replace(made("unban"), text="before", passed=False)
     outdated = dataclasses.replace(made("ban"), text="before")
     records.write(path, [old, outdated])
-    before = path.read_bytes(), path.stat()
+    before = as_it_is(path)
     done = run_tests(names=["ban", "unban"])
     assert done.returncode == 0, done.stdout
-    assert (path.read_bytes(), path.stat()) == before
+    assert as_it_is(path) == before
     assert (
         "\ntext changed since its record in doc/records.json:\n  ban: changed since" in done.stdout
     )

@@ -26,6 +26,7 @@ from runbooks.mailman.events import Aliases, Looked
 from runbooks.mailman.fromjson import made
 from runbooks.practice.site import PracticeSite
 from tests.support.practice import create
+from tests.support.written import as_it_is
 
 TEXT = """\
 class lists($listpassword) {
@@ -180,13 +181,13 @@ def bad(**other: str) -> dict[str, str]:
 def test_bad_input(
     manifest: Path, capsys: Captured, other: dict[str, str], more: list[str], why: str
 ) -> None:
-    before = (manifest.read_bytes(), manifest.stat())
+    before = as_it_is(manifest)
     assert cli.run([*arguments(manifest, **other), *more, "--yes"]) == 2
     shown = capsys.readouterr()
     assert why in shown.err
     assert len(shown.err.splitlines()) == 1
     assert "secret" not in shown.err
-    assert (manifest.read_bytes(), manifest.stat()) == before
+    assert as_it_is(manifest) == before
     assert os.listdir(manifest.parent) == ["lists.pp"]
 
 
