@@ -646,7 +646,7 @@ class _Examination:
         if not process.exists:
             return f"no process has the id {process.pid}"
         if process.ended:
-            return f"process {process.pid} has ended (a zombie)"
+            return f"process {process.pid} is a zombie"
         started = self.seen.started_ns(process)
         when = self.seen.time(started) if started is not None else "later"
         return f"the id {process.pid} is now that of a process that started {when}"

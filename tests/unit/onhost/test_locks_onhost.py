@@ -146,6 +146,7 @@ def test_a_stopped_holder_holds_and_a_zombie_does_not(folder: Path, start: Any) 
     wait_for(lambda: state(stopped.pid) == "T" and state(zombie.pid) == "Z")
     alpha, beta = look(folder)
     assert (alpha.verdict, beta.verdict) == (Verdict.HELD, Verdict.STALE)
+    assert locks.describe(beta).endswith(f"no longer runs (process {zombie.pid} is a zombie)")
     told = forged(folder, "alpha.lock", stopped.pid)
     [answer] = remove(folder, [told])
     assert answer["result"] == "changed"
