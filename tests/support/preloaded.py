@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from functools import cache
 from pathlib import Path
@@ -34,6 +35,9 @@ _READ_EARLY = ("PYTHON", "LC_", "LANG", "LD_", VARIABLE)
 
 #: Bytes of a request, which comes in one piece, and of what a pipe takes before anybody reads.
 _LONGEST, _PIPE = 1 << 18, 1 << 15
+
+#: Tests that run commands at once begin with threads: one of them starts the process.
+_starting = threading.Lock()
 
 
 def run(words: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -73,7 +77,9 @@ def _run(
     request = json.dumps({"words": words, "env": env, "cwd": str(cwd or Path.cwd())}).encode()
     theirs = [source, *(end for _, end in pipes)]
     try:
-        socket.send_fds(_server()[0], [request], theirs)
+        with _starting:
+            server = _server()[0]
+        socket.send_fds(server, [request], theirs)
     finally:
         for end in theirs:
             os.close(end)

@@ -13,8 +13,7 @@ from tests.support.waiting import wait_for
 # Adds entries to a list's ban list, one by one.
 ADD = """
 for number in range(int(sys.argv[2])):
-    m = MailList.MailList("alpha", lock=0)
-    m.Lock()
+    m = MailList.MailList("alpha", lock=1)
     m.ban_list.append("%s-%d" % (sys.argv[1], number))
     m.Save()
     m.Unlock()
