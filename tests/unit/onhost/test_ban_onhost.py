@@ -427,7 +427,7 @@ def test_a_list_that_is_removed_while_its_lock_is_waited_for_is_gone(sites):
     sites.unlock()
     sites.hold("zuul", "zuul-jobs")
     with ThreadPoolExecutor() as pool:
-        report = pool.submit(change, sites, "zuul-jobs", "zuul-announce", timeout=3)
+        report = pool.submit(change, sites, "zuul-jobs", "zuul-announce", timeout=8)
         wait_for(lambda: len(sites.locks("zuul")) == 3)
         subprocess.run(
             [sites.folder / "bin" / "rmlist", "-a", "zuul-jobs"],
