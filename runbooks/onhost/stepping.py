@@ -25,9 +25,11 @@ import journal
 import masking
 from boot import as_json, become, fork, keep_open, native, retried, secret, write_all
 
-# Seconds: between two looks whether the command has ended; of silence after which it is taken to
+# Seconds: between two looks whether the command has ended; for a shell to start, which may lose a
+# Ctrl-C just before it starts its first program (dash does); of silence after which it is taken to
 # wait for an answer; for it to end after each attempt to end it.
 PAUSE = 0.1
+STARTING = 0.3
 SILENCE = 1.0
 ENDING = 10
 # The most characters of an output that are kept in the journal, from its beginning and its end.
@@ -58,14 +60,14 @@ class Command(object):
         retried(os.read, starting, 1)  # until it has the terminal: a Ctrl-C would be lost
         os.close(starting)
         self.rest = {self.pipe: b"", self.terminal: b""}
-        self.said = time.time()
+        self.began = self.said = time.time()
         self.answered = None
 
     def follow(self, stopping):
         """(what waitpid() says of its end, whether it was interrupted)."""
         status, endings, until = None, [], None
         while True:
-            if not endings and stopping():
+            if not endings and stopping() and not 0 <= time.time() - self.began < STARTING:
                 endings = [self.interrupt, self.terminate, self.kill]
             if endings and status is None and (until is None or time.time() > until):
                 endings.pop(0)()
