@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Request, sync_playwright
 
 from runbooks.testing.containers.plugin import reporter
 from runbooks.testing.page.building import build, once
@@ -87,6 +87,10 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         if not url.startswith((address, "data:", "blob:", "about:")):
             strangers.append(url)
 
+    def lost(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # by the end of a test, which closes the page
+            failures.append(f"{request.url}: {request.failure}")
+
     def open_it(path: str, width: int = 1440, scheme: str = "light") -> Page:
         context = browsers.window(
             browser,
@@ -100,6 +104,7 @@ def open_page(browser: Browser, address: str) -> Iterator[Callable[..., Page]]:
         page.set_default_timeout(browsers.PATIENCE * 1000)
         page.on("request", lambda request: look(request.url))
         page.on("pageerror", lambda error: failures.append(f"{path}: {error}"))
+        page.on("requestfailed", lost)
         page.on(
             "response",
             lambda answer: (
