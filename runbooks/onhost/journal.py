@@ -125,9 +125,7 @@ class Record(object):
         record.prepare(parameters, run)
         try:
             record.fd = open_journal(record.folder)
-            there = record.line("room", {}, ROOM)
-            os.lseek(record.fd, room, os.SEEK_SET)
-            if os.read(record.fd, len(there)) != there:
+            if not is_at(record.fd, room, record.line("room", {}, ROOM)):
                 raise JournalError("%s no longer has the run %s, or has its end" % (
                     record.path, run))
         except EnvironmentError as e:

@@ -43,6 +43,9 @@ spare = []
 class Gone(Exception):
     """There is no such list."""
 
+    def __init__(self):
+        Exception.__init__(self, "the list no longer exists")
+
 
 class Corrupt(Exception):
     """The state of the list cannot be loaded."""
@@ -98,7 +101,7 @@ def read_state(folder):
             continue
         return state, note_on(name, problems)
     if all(problem == "missing" for _, problem in problems):
-        raise Gone("the list no longer exists")
+        raise Gone()
     raise Corrupt("its state does not load: "
                   + ", ".join("%s is %s" % pair for pair in problems[:2]))
 
@@ -216,10 +219,7 @@ class Lists(object):
         if self.pickling is None or self.pickling.written is None:
             return False
         written, self.pickling.written = self.pickling.written, None
-        try:
-            if opening.read(os.path.join(m.fullpath(), STATE), LARGEST) != written:
-                return False
-        except EnvironmentError:  # the list may have been removed
+        if opening.read(os.path.join(m.fullpath(), STATE), LARGEST) != written:
             return False
         m.ban_list = unpickled_alone(m.ban_list)
         return True
@@ -248,7 +248,7 @@ class Lists(object):
         except (EnvironmentError, self.not_locked):
             # rmlist asks nobody, and removes the lock and the claims of those who wait for it.
             if not os.path.exists(m.fullpath()):
-                raise Gone("the list no longer exists")
+                raise Gone()
             raise
         finally:
             let_go(m)
@@ -258,7 +258,7 @@ class Lists(object):
         try:
             m.Lock(timeout=float(wait or BRIEFLY))
         except self.errors.MMUnknownListError:
-            raise Gone("the list no longer exists")
+            raise Gone()
         except (self.timed_out, EnvironmentError):
             raise
         except Exception as e:  # a damaged or an old state can raise anything

@@ -18,6 +18,7 @@ import pytest
 
 from runbooks.mailman.locks import Observation, Verdict, examine, removable
 from runbooks.onhost import locks as onhost
+from tests.support.waiting import wait_for
 
 HOST = socket.gethostname()
 
@@ -219,10 +220,7 @@ def test_two_removers_and_a_waiting_process_at_once(
 
 
 def wait_until_empty(folder: Path) -> None:
-    deadline = time.time() + 10
-    while os.listdir(folder):
-        assert time.time() < deadline
-        time.sleep(0.001)
+    wait_for(lambda: not os.listdir(folder), 10)
 
 
 def test_a_process_that_was_waiting_gets_the_lock_at_once(folder: Path, start: Any) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from runbooks import onhost
 from tests.support.connection import Host
 
 ME = pwd.getpwuid(os.getuid())
@@ -51,6 +52,25 @@ def to_run(folder: Path, command: str, **more: Any) -> dict[str, Any]:
 
 def journal(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
+
+
+def alter(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+    """Have the program sent with `new` in place of `old`."""
+    whole = onhost.source
+    altered = whole("stepping").replace(old, new)
+    assert altered != whole("stepping")
+    monkeypatch.setattr(
+        onhost, "source", lambda name: altered if name == "stepping" else whole(name)
+    )
+
+
+def let_go(host: Host) -> list[dict[str, Any]]:
+    """End the connection, which is Ctrl-C; what is said until its end."""
+    host.process.stdin.close()
+    events = host.events()
+    host.process.wait()
+    host.process.stdout.close()
+    return events
 
 
 def printed(events: list[dict[str, Any]]) -> list[str]:
@@ -147,10 +167,7 @@ def test_the_end_of_the_connection_is_ctrl_c(
     while host.hear() != {"event": "printed", "text": "ready\n"}:
         pass
     began = time.monotonic()
-    host.process.stdin.close()
-    events = host.events()
-    host.process.wait()
-    host.process.stdout.close()
+    events = let_go(host)
     assert time.monotonic() - began < 8
     assert printed(events) == said
     assert events[-1] == {"event": "stepped", "status": status, "interrupted": True}
@@ -160,21 +177,13 @@ def test_the_end_of_the_connection_is_ctrl_c(
 def test_a_ctrl_c_that_comes_before_the_command_has_its_terminal_is_not_lost(
     python: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from runbooks import onhost
-
-    slow = onhost.source("stepping").replace("    os.setsid()", "    time.sleep(1); os.setsid()")
-    assert slow != onhost.source("stepping")
-    whole = onhost.source
-    monkeypatch.setattr(onhost, "source", lambda name: slow if name == "stepping" else whole(name))
+    alter(monkeypatch, "    os.setsid()", "    time.sleep(1); os.setsid()")
     host = Host(python)
     host.send(to_run(folder, "sleep 600"))
     while host.hear() != {"event": "begun"}:
         pass
     began = time.monotonic()
-    host.process.stdin.close()
-    events = host.events()
-    host.process.wait()
-    host.process.stdout.close()
+    events = let_go(host)
     assert time.monotonic() - began < 8
     assert events[-1] == {"event": "stepped", "status": 130, "interrupted": True}
 
@@ -183,20 +192,12 @@ def test_what_ignores_ctrl_c_is_ended_all_the_same(
     python: str, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After a while: here of no length."""
-    from runbooks import onhost
-
-    short = onhost.source("stepping").replace("ENDING = 10", "ENDING = 0.3")
-    assert short != onhost.source("stepping")
-    whole = onhost.source
-    monkeypatch.setattr(onhost, "source", lambda name: short if name == "stepping" else whole(name))
+    alter(monkeypatch, "ENDING = 10", "ENDING = 0.3")
     host = Host(python)
     host.send(to_run(folder, "trap '' INT TERM; echo ready; while :; do sleep 0.1; done"))
     while host.hear() != {"event": "printed", "text": "ready\n"}:
         pass
-    host.process.stdin.close()
-    events = host.events()
-    host.process.wait()
-    host.process.stdout.close()
+    events = let_go(host)
     assert events[-1] == {"event": "stepped", "status": 137, "interrupted": True}
 
 
